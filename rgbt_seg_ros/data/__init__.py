@@ -1,0 +1,1 @@
+"""Where images come from: folders of files, and generated scenes."""

@@ -1,0 +1,25 @@
+"""The network of arXiv 2605.26273 and its model files, in torch and timm alone.
+
+``load_model(path)`` returns a module in eval mode: ``model(rgb, thermal)`` turns (N, 3, H, W) and (N, 1, H, W) normalised
+floats into logits (N, K, H, W). ``read_spec`` reads what a file says of its model, ``read_model`` both.
+"""
+
+from __future__ import annotations
+
+from rgbt_seg_ros.network.encoders import VARIANTS
+from rgbt_seg_ros.network.fusion_network import FusionNetwork
+from rgbt_seg_ros.network.model_file import ModelFileError, load_model, read_model, read_spec, write_model
+from rgbt_seg_ros.network.spec import ClassInfo, ModelSpec, Normalisation
+
+__all__ = [
+    "VARIANTS",
+    "ClassInfo",
+    "FusionNetwork",
+    "ModelFileError",
+    "ModelSpec",
+    "Normalisation",
+    "load_model",
+    "read_model",
+    "read_spec",
+    "write_model",
+]

@@ -1,0 +1,109 @@
+"""One image topic: its subscription, the publisher's QoS, and losses that no publisher made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+
+from rgbt_seg_ros.errors import UserError
+
+# What fits between the callback and one slow spin; older images are of no use.
+_DEPTH = 5
+# Sequence numbers count from 1; 0 and 2**64-1 are what a middleware without them reports.
+_NO_SEQUENCE = (0, 2**64 - 1)
+
+
+class ImageStream:
+    """Subscribe to one image topic and hand on what passes the check; callbacks only store."""
+
+    def __init__(
+        self,
+        node: Any,
+        topic: str,
+        transport: str,
+        qos: str,
+        check: Callable[[Any, str], None],
+        store: Callable[[Any], None],
+        refuse: Callable[[UserError], None],
+    ) -> None:
+        """Subscribe.
+
+        Args:
+            node: The rclpy node.
+            topic: Relative name of the raw topic; ``compressed`` appends ``/compressed``.
+            transport: ``raw`` or ``compressed``.
+            qos: ``auto`` (the publisher's offer, else sensor data), ``sensor_data`` or ``reliable``.
+            check: Raises UserError for a message that cannot be used.
+            store: Takes every other message.
+            refuse: Takes the errors of ``check``.
+        """
+        self._node = node
+        self._type = Image if transport == "raw" else CompressedImage
+        self._topic = topic if transport == "raw" else f"{topic}/compressed"
+        self.topic = node.resolve_topic_name(self._topic)
+        self._auto = qos == "auto"
+        self._check, self._store, self._refuse = check, store, refuse
+        self._sequence = 0
+        self.received = 0
+        self.lost = 0
+        self._reliability = ReliabilityPolicy.RELIABLE if qos == "reliable" else ReliabilityPolicy.BEST_EFFORT
+        if self._auto:
+            self._reliability = self._offered() or ReliabilityPolicy.BEST_EFFORT
+        self._subscription = self._subscribe()
+
+    def _offered(self) -> ReliabilityPolicy | None:
+        """Return what suits every publisher of the topic; None while there is none."""
+        offers = {info.qos_profile.reliability for info in self._node.get_publishers_info_by_topic(self.topic)}
+        if not offers:
+            return None
+        return ReliabilityPolicy.RELIABLE if offers == {ReliabilityPolicy.RELIABLE} else ReliabilityPolicy.BEST_EFFORT
+
+    def _subscribe(self) -> Any:
+        profile = QoSProfile(
+            history=HistoryPolicy.KEEP_LAST,
+            depth=_DEPTH,
+            reliability=self._reliability,
+            durability=DurabilityPolicy.VOLATILE,
+        )
+        self._sequence = 0
+        return self._node.create_subscription(self._type, self._topic, self._callback, profile)
+
+    def _callback(self, message: Any, info: dict[str, Any]) -> None:
+        self.received += 1
+        sequence = info.get("publication_sequence_number", 0)
+        if sequence not in _NO_SEQUENCE:
+            # A smaller number is another publisher, or the same one started again.
+            if self._sequence and sequence > self._sequence + 1 and self._node.count_publishers(self.topic) == 1:
+                self.lost += sequence - self._sequence - 1
+            self._sequence = sequence
+        try:
+            self._check(message, self.topic)
+        except UserError as error:
+            self._refuse(error)
+            return
+        self._store(message)
+
+    @property
+    def reliability(self) -> str:
+        """Return the subscription's reliability in words."""
+        return "reliable" if self._reliability == ReliabilityPolicy.RELIABLE else "best effort"
+
+    @property
+    def publishers(self) -> int:
+        """Return how many publishers the topic has."""
+        return int(self._node.count_publishers(self.topic))
+
+    def follow_publisher(self) -> None:
+        """Subscribe anew where ``auto`` and the publisher that has appeared offers another reliability."""
+        offered = self._offered() if self._auto else None
+        if offered is not None and offered != self._reliability:
+            self._reliability = offered
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = self._subscribe()
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self._node.destroy_subscription(self._subscription)

@@ -1,0 +1,175 @@
+"""Policies ``approximate`` and ``exact``: message_filters behind the API of ``NearestPairer``.
+
+What their Python code is known to do is in docs/pairing.md. Three things are handled here. The meaning of
+the fourth positional argument changed between releases: keywords only. An exception inside a callback leaves
+the synchroniser's lock held for ever: the callback only stores, and one that raised is thrown away. After a jump back in time old frames starve new ones: it is built anew.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Literal
+
+from rgbt_seg_ros.pipeline.pairing import (
+    NANOSECONDS,
+    NearestPairer,
+    Pair,
+    Pairer,
+    PairingCounters,
+    PairingError,
+    PairingLedger,
+    PairingSettings,
+    make_pair,
+)
+from rgbt_seg_ros.pipeline.pairing_match import Frame
+from rgbt_seg_ros.pipeline.pairing_stamps import STREAMS, StampGuard, Stream
+
+POLICIES = ("nearest", "approximate", "exact")
+LARGEST_SECOND = 2**31 - 1
+"""builtin_interfaces/Time keeps seconds in a signed 32-bit integer."""
+
+
+def create_pairer(policy: str, settings: PairingSettings) -> Pairer:
+    """Return the pairer of the parameter ``sync.policy``.
+
+    Raises:
+        PairingError: The policy is unknown, needs a package that is missing, or cannot honour the settings.
+    """
+    if policy == "nearest":
+        return NearestPairer(settings)
+    if policy == "approximate":
+        return MessageFiltersPairer("approximate", settings)
+    if policy == "exact":
+        return MessageFiltersPairer("exact", settings)
+    raise PairingError(f"sync.policy is {policy!r}; expected one of {', '.join(POLICIES)}")
+
+
+class _Header:
+    def __init__(self, stamp: Any) -> None:
+        self.stamp = stamp
+
+
+class _Stamped:
+    """What a synchroniser sees in place of a message: its key is the time with the offset."""
+
+    def __init__(self, stamp: Any, frame: Frame) -> None:
+        self.header = _Header(stamp)
+        self.frame = frame
+
+
+class MessageFiltersPairer:
+    """``ApproximateTimeSynchronizer`` (``approximate``) or ``TimeSynchronizer`` (``exact``) as a ``Pairer``.
+
+    Counts besides the common reasons ``invalid_stamp`` (outside what a ROS time holds) and ``error`` (the
+    synchroniser raised). ``assume_periodic`` has no meaning here; ``exact`` uses the slop only to tell a
+    swapped frame from a jump back in time.
+    """
+
+    def __init__(self, policy: Literal["approximate", "exact"], settings: PairingSettings) -> None:
+        """Find message_filters and build the synchroniser.
+
+        Raises:
+            PairingError: message_filters cannot be imported, or thermal frames are to be reused.
+        """
+        if settings.reuse_thermal:
+            raise PairingError(f"sync.reuse_thermal needs sync.policy 'nearest'; sync.policy is {policy!r}")
+        try:
+            self._filters: Any = importlib.import_module("message_filters")
+            self._time: Any = importlib.import_module("builtin_interfaces.msg").Time
+        except ImportError as error:
+            raise PairingError(
+                f"sync.policy {policy!r} needs the ROS package message_filters, "
+                f"which cannot be imported ({error}); install ros-$ROS_DISTRO-message-filters "
+                "or set sync.policy to 'nearest'"
+            ) from error
+        self.policy = policy
+        self.settings = settings
+        self._ledger = PairingLedger("invalid_stamp", "error")
+        # Only the difference of the shifts matters; neither is negative, as a ROS time cannot be.
+        offset = settings.thermal_offset_ns
+        self._shift: dict[Stream, int] = {"rgb": max(0, -offset), "thermal": max(0, offset)}
+        self._start()
+
+    def _start(self) -> None:
+        self._guard = StampGuard(self.settings.slop_ns)
+        self._rebuild()
+
+    def _rebuild(self) -> None:
+        self._waiting: dict[Stream, dict[int, Frame]] = {stream: {} for stream in STREAMS}
+        self._matched: list[tuple[Frame, Frame]] = []
+        self._inputs = {stream: self._filters.SimpleFilter() for stream in STREAMS}
+        inputs = [self._inputs["rgb"], self._inputs["thermal"]]
+        if self.policy == "exact":
+            sync = self._filters.TimeSynchronizer(fs=inputs, queue_size=self.settings.queue_size)
+        else:
+            sync = self._filters.ApproximateTimeSynchronizer(
+                fs=inputs, queue_size=self.settings.queue_size, slop=self.settings.slop
+            )
+        sync.registerCallback(self._store)
+
+    def _store(self, *messages: _Stamped) -> None:
+        """Store a match; runs under the synchroniser's lock, so it must not raise."""
+        if len(messages) == 2:
+            self._matched.append((messages[0].frame, messages[1].frame))
+
+    def add_rgb(self, stamp_ns: int, item: Any) -> list[Pair]:
+        """Take an RGB frame with its stamp (ns)."""
+        return self._add(Frame("rgb", stamp_ns, stamp_ns + self._shift["rgb"], item))
+
+    def add_thermal(self, stamp_ns: int, item: Any) -> list[Pair]:
+        """Take a thermal frame with its stamp (ns)."""
+        return self._add(Frame("thermal", stamp_ns, stamp_ns + self._shift["thermal"], item))
+
+    def flush(self) -> list[Pair]:
+        """Drop every waiting frame as ``no_partner``: a synchroniser has already paired whatever it would."""
+        self._drop_waiting("no_partner")
+        return []
+
+    def reset(self) -> None:
+        """Drop every waiting frame, counted as ``reset``, and forget all stamps; counters stay."""
+        self._drop_waiting("reset")
+        self._start()
+
+    def counters(self) -> PairingCounters:
+        """Return the counters of this moment."""
+        return self._ledger.counters(len(self._waiting["rgb"]), len(self._waiting["thermal"]))
+
+    def _add(self, frame: Frame) -> list[Pair]:
+        self._ledger.receive(frame.stream)
+        seconds, nanoseconds = divmod(frame.time, NANOSECONDS)
+        if not 0 <= seconds <= LARGEST_SECOND:
+            self._ledger.drop(frame.stream, "invalid_stamp")
+            return []
+        verdict = self._guard.judge(frame.stream, frame.time)
+        if verdict.restart:
+            self._drop_waiting("reset")
+        if verdict.drop is not None:
+            self._ledger.drop(frame.stream, verdict.drop)
+            return []
+        waiting = self._waiting[frame.stream]
+        waiting[frame.time] = frame
+        # The synchroniser forgets its oldest frame in the same way, and tells nobody.
+        while len(waiting) > self.settings.queue_size:
+            del waiting[min(waiting)]
+            self._ledger.drop(frame.stream, "queue_full")
+        try:
+            stamp = self._time(sec=seconds, nanosec=nanoseconds)
+            self._inputs[frame.stream].signalMessage(_Stamped(stamp, frame))
+        except Exception:  # its lock may be held for ever now
+            self._drop_waiting("error")
+            return []
+        return self._take_matches()
+
+    def _take_matches(self) -> list[Pair]:
+        matched, self._matched = self._matched, []
+        for match in matched:
+            for frame in match:
+                self._waiting[frame.stream].pop(frame.time, None)
+        self._ledger.pair(len(matched), len(matched))
+        return [make_pair(rgb, thermal) for rgb, thermal in matched]
+
+    def _drop_waiting(self, reason: str) -> None:
+        for stream in STREAMS:
+            for _ in self._waiting[stream]:
+                self._ledger.drop(stream, reason)
+        self._rebuild()

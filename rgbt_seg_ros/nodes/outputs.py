@@ -1,0 +1,146 @@
+"""What the node publishes, and what it computes only while somebody listens."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from builtin_interfaces.msg import Time
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import ColorRGBA, Header
+
+from rgbt_seg_ros.msg import FrameReport
+from rgbt_seg_ros.msg import Segmentation as SegmentationMessage
+from rgbt_seg_ros.network import ModelSpec
+from rgbt_seg_ros.nodes.conversions import image_message
+from rgbt_seg_ros.pipeline import Segmentation
+from rgbt_seg_ros.pipeline.masks import statistics
+from rgbt_seg_ros.pipeline.rendering import overlay
+
+_IMAGES = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=5,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.VOLATILE,
+)
+_LATCHED = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
+
+@dataclass(frozen=True)
+class FrameFacts:
+    """What a report says of a frame besides its masks; seconds where not said otherwise."""
+
+    thermal_stamp: Time
+    offset: float
+    durations: dict[str, float]
+    latency: float
+    overhead: float
+    received_rgb: int
+    received_thermal: int
+    processed: int
+    dropped: dict[str, int]
+
+
+def vision_msgs() -> Any:
+    """Return vision_msgs.msg where it is installed, else None."""
+    try:
+        return importlib.import_module("vision_msgs.msg")
+    except ImportError:
+        return None
+
+
+class Outputs:
+    """The publishers of a configured node."""
+
+    def __init__(self, node: Any, spec: ModelSpec, alpha: float) -> None:
+        """Create the publishers; they stay silent until the node is active."""
+        self._node, self._spec, self._alpha = node, spec, alpha
+        create = node.create_lifecycle_publisher
+        self._mask = create(Image, "segmentation/mask", _IMAGES)
+        self._confidence = create(Image, "segmentation/confidence", _IMAGES)
+        self._overlay = create(Image, "segmentation/overlay", _IMAGES)
+        self._result = create(SegmentationMessage, "segmentation/result", _IMAGES)
+        self._report = create(FrameReport, "segmentation/report", _IMAGES)
+        self._publishers = [self._mask, self._confidence, self._overlay, self._result, self._report]
+        labels = vision_msgs()
+        self._labels: Any = None
+        if labels is not None:
+            self._labels = create(labels.LabelInfo, "segmentation/label_info", _LATCHED)
+            self._publishers.append(self._labels)
+
+    def publish_labels(self, stamp: Time) -> None:
+        """Publish every class of the model, where vision_msgs is installed (vision_msgs/LabelInfo)."""
+        if self._labels is None:
+            return
+        messages = vision_msgs()
+        info = messages.LabelInfo()
+        info.header.stamp = stamp
+        info.class_map = [
+            messages.VisionClass(class_id=entry.id, class_name=entry.name) for entry in self._spec.classes
+        ]
+        self._labels.publish(info)
+
+    def publish_masks(self, header: Header, masks: Segmentation) -> None:
+        """Publish both masks first: they are what the robot waits for."""
+        self._mask.publish(image_message(header, masks.label))
+        self._confidence.publish(image_message(header, masks.confidence))
+
+    def publish_extras(
+        self, header: Header, rgb: npt.NDArray[np.uint8], masks: Segmentation, thermal_stamp: Time
+    ) -> None:
+        """Publish overlay and result, each only while somebody subscribes."""
+        if self._overlay.get_subscription_count():
+            picture = overlay(rgb, masks.label, self._spec.classes, self._alpha)
+            self._overlay.publish(image_message(header, picture))
+        if self._result.get_subscription_count():
+            message = SegmentationMessage(header=header, thermal_stamp=thermal_stamp, model=self._spec.title)
+            message.mask = image_message(header, masks.label)
+            message.confidence = image_message(header, masks.confidence)
+            message.class_id = [entry.id for entry in self._spec.classes]
+            message.class_name = [entry.name for entry in self._spec.classes]
+            message.class_color = [
+                ColorRGBA(r=r / 255, g=g / 255, b=b / 255, a=1.0) for r, g, b in (e.color for e in self._spec.classes)
+            ]
+            self._result.publish(message)
+
+    def publish_report(self, header: Header, masks: Segmentation, facts: FrameFacts) -> None:
+        """Publish the frame's report while somebody subscribes."""
+        if not self._report.get_subscription_count():
+            return
+        counted = statistics(masks.label, masks.confidence, self._spec.num_classes)
+        self._report.publish(
+            FrameReport(
+                header=header,
+                thermal_stamp=facts.thermal_stamp,
+                offset=facts.offset,
+                modality=FrameReport.MODALITY_RGB_THERMAL,
+                stage=list(facts.durations),
+                stage_duration=list(facts.durations.values()),
+                latency=facts.latency,
+                overhead=facts.overhead,
+                class_id=[entry.id for entry in self._spec.classes],
+                class_pixels=list(counted.pixels),
+                class_confidence=list(counted.confidence),
+                unlabeled_pixels=counted.unlabeled,
+                received_rgb=facts.received_rgb,
+                received_thermal=facts.received_thermal,
+                processed=facts.processed,
+                drop_reason=list(facts.dropped),
+                drop_count=list(facts.dropped.values()),
+                model=self._spec.title,
+            )
+        )
+
+    def close(self) -> None:
+        """Destroy the publishers."""
+        for publisher in self._publishers:
+            self._node.destroy_publisher(publisher)

@@ -1,0 +1,74 @@
+"""The lifecycle node ``rgbt_segmentation``: wiring only (interface: docs/interface.md)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+from rgbt_seg_ros.resources import prepare_ros_environment
+
+
+class _Stop(BaseException):
+    """SIGINT or SIGTERM, wherever the main thread is; not an Exception, so that no handler on the way swallows it."""
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    # `ros2 launch` sends a second SIGINT to the whole process group: the first one is enough.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise _Stop
+
+
+def create_node(**arguments: Any) -> Any:
+    """Return the node; ROS is imported here, so that a signal during these seconds ends the process cleanly."""
+    prepare_ros_environment()
+    from rgbt_seg_ros.nodes.lifecycle import SegmentationNode
+
+    return SegmentationNode(**arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM; return 0."""
+    signal.signal(signal.SIGINT, _on_signal)
+    signal.signal(signal.SIGTERM, _on_signal)
+    node = None
+    finished = True
+    try:
+        prepare_ros_environment()
+        import rclpy
+        from rclpy.executors import SingleThreadedExecutor
+        from rclpy.signals import SignalHandlerOptions
+
+        rclpy.init(args=list(arguments) if arguments is not None else None, signal_handler_options=SignalHandlerOptions.NO)
+        node = create_node()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        node.start()
+        while rclpy.ok():
+            executor.spin_once(timeout_sec=0.2)
+    except _Stop:
+        pass
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if node is not None:
+            finished = node.shut_down(timeout=1.0)
+            if finished:
+                node.destroy_node()
+        if finished and "rclpy" in sys.modules:
+            sys.modules["rclpy"].try_shutdown()
+    if not finished:
+        # A thread is still inside the network: tearing the interpreter down around it may crash, and waiting breaks the
+        # promise to end at once.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,12 @@
+"""What one pair of images goes through: pairing, thermal scaling, alignment, network, masks. Knows no ROS.
+
+>>> from rgbt_seg_ros.pipeline import Segmenter
+>>> segmenter = Segmenter.open("model.safetensors")          # doctest: +SKIP
+>>> masks = segmenter(rgb, thermal)                          # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from rgbt_seg_ros.pipeline.segmenter import Segmentation, Segmenter, SegmenterSettings
+
+__all__ = ["Segmentation", "Segmenter", "SegmenterSettings"]

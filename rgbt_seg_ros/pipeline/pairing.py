@@ -1,0 +1,229 @@
+"""Pairing of RGB and thermal frames by their stamps: policy ``nearest``, and what every policy shares.
+
+Stamps are integers, nanoseconds, as in a message header. Not thread-safe: with two threads hold
+a lock. See docs/pairing.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.pipeline.pairing_match import Frame, Matcher, OneToOneMatcher, Outcome, ReuseMatcher
+from rgbt_seg_ros.pipeline.pairing_stamps import STREAMS, StampGuard, Stream
+
+REASONS = ("no_partner", "duplicate", "out_of_order", "reset", "queue_full")
+NANOSECONDS = 1_000_000_000
+
+
+class PairingError(UserError):
+    """A pairing setting that cannot be used."""
+
+
+@dataclass(frozen=True)
+class PairingSettings:
+    """How to pair; the parameters ``sync.*`` of the node.
+
+    Attributes:
+        slop: Largest distance of the two stamps of a pair, inclusive (s, at least 0).
+        queue_size: Frames of one stream that may wait for a partner (at least 1).
+        thermal_offset: Added to thermal stamps before pairing (s): minus the thermal camera's constant delay.
+        reuse_thermal: Pair every RGB frame with its nearest thermal frame, however often that one was used.
+        assume_periodic: Expect the next frame of a stream at least half the shortest of its last 8 intervals
+            after the newest: pairs come earlier, and a frame that comes earlier may find its partner gone.
+
+    Raises:
+        PairingError: A value is out of its range.
+    """
+
+    slop: float = 0.05
+    queue_size: int = 30
+    thermal_offset: float = 0.0
+    reuse_thermal: bool = False
+    assume_periodic: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be used."""
+        if not (math.isfinite(self.slop) and self.slop >= 0):
+            raise PairingError(f"sync.slop is {self.slop}; expected a number of seconds, at least 0")
+        if isinstance(self.queue_size, bool) or not isinstance(self.queue_size, int) or self.queue_size < 1:
+            raise PairingError(f"sync.queue_size is {self.queue_size}; expected a whole number, at least 1")
+        if not math.isfinite(self.thermal_offset):
+            raise PairingError(f"sync.thermal_offset is {self.thermal_offset}; expected a number of seconds")
+
+    @property
+    def slop_ns(self) -> int:
+        """The slop in nanoseconds."""
+        return round(self.slop * NANOSECONDS)
+
+    @property
+    def thermal_offset_ns(self) -> int:
+        """The thermal offset in nanoseconds."""
+        return round(self.thermal_offset * NANOSECONDS)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An RGB frame and a thermal frame of nearly the same time.
+
+    Attributes:
+        rgb: The item given with the RGB stamp.
+        thermal: The item given with the thermal stamp.
+        rgb_stamp: Stamp of the RGB frame (ns).
+        thermal_stamp: Stamp of the thermal frame as published, without the offset (ns).
+        offset: thermal + thermal_offset - rgb (s); its size is at most the slop.
+    """
+
+    rgb: Any
+    thermal: Any
+    rgb_stamp: int
+    thermal_stamp: int
+    offset: float
+
+
+@dataclass(frozen=True)
+class PairingCounters:
+    """What became of every frame since the pairer was made.
+
+    For each stream, received = paired + dropped + waiting.
+
+    Attributes:
+        received_rgb: RGB frames given.
+        received_thermal: Thermal frames given.
+        pairs: Pairs given back: as many RGB frames, each once.
+        dropped: Frames dropped by ``<stream>_<reason>``, for example ``rgb_no_partner``; every key
+            is always present.
+        waiting_rgb: RGB frames that may still find a partner.
+        waiting_thermal: Thermal frames that may still find a partner.
+        paired_thermal: Thermal frames paired at least once: ``pairs``, unless thermal frames are reused.
+    """
+
+    received_rgb: int
+    received_thermal: int
+    pairs: int
+    dropped: Mapping[str, int]
+    waiting_rgb: int
+    waiting_thermal: int
+    paired_thermal: int
+
+
+class Pairer(Protocol):
+    """What every policy offers. ``add_*`` and ``flush`` return the pairs that became certain."""
+
+    def add_rgb(self, stamp_ns: int, item: Any) -> list[Pair]:
+        """Take an RGB frame with its stamp (ns)."""
+
+    def add_thermal(self, stamp_ns: int, item: Any) -> list[Pair]:
+        """Take a thermal frame with its stamp (ns)."""
+
+    def flush(self) -> list[Pair]:
+        """Decide every waiting frame, as if none could follow."""
+
+    def reset(self) -> None:
+        """Drop every waiting frame, counted as ``reset``, and forget all stamps; counters stay."""
+
+    def counters(self) -> PairingCounters:
+        """Return the counters of this moment."""
+
+
+class PairingLedger:
+    """Counts, for every policy, what becomes of each frame."""
+
+    def __init__(self, *more_reasons: str) -> None:
+        """Start at zero; ``more_reasons`` are those a policy has besides the common ones."""
+        reasons = (*REASONS, *more_reasons)
+        self._dropped = {f"{stream}_{reason}": 0 for stream in STREAMS for reason in reasons}
+        self._received: dict[Stream, int] = dict.fromkeys(STREAMS, 0)
+        self._pairs = 0
+        self._paired_thermal = 0
+
+    def receive(self, stream: Stream) -> None:
+        """Count a frame that came."""
+        self._received[stream] += 1
+
+    def drop(self, stream: Stream, reason: str) -> None:
+        """Count a frame that went without a partner."""
+        self._dropped[f"{stream}_{reason}"] += 1
+
+    def pair(self, pairs: int, first_used_thermal: int) -> None:
+        """Count pairs, and the thermal frames that had not been in one before."""
+        self._pairs += pairs
+        self._paired_thermal += first_used_thermal
+
+    def counters(self, waiting_rgb: int, waiting_thermal: int) -> PairingCounters:
+        """Return the counts, with the frames that wait now."""
+        return PairingCounters(
+            received_rgb=self._received["rgb"],
+            received_thermal=self._received["thermal"],
+            pairs=self._pairs,
+            dropped=MappingProxyType(dict(self._dropped)),
+            waiting_rgb=waiting_rgb,
+            waiting_thermal=waiting_thermal,
+            paired_thermal=self._paired_thermal,
+        )
+
+
+def make_pair(rgb: Frame, thermal: Frame) -> Pair:
+    """Return the pair of two frames."""
+    offset = (thermal.time - rgb.time) / NANOSECONDS
+    return Pair(rgb.item, thermal.item, rgb.stamp, thermal.stamp, offset)
+
+
+class NearestPairer:
+    """Policy ``nearest``: the closest partner within the slop, in time order, as soon as it is certain."""
+
+    def __init__(self, settings: PairingSettings | None = None) -> None:
+        """Take the settings; None: the defaults."""
+        self.settings = settings or PairingSettings()
+        make = ReuseMatcher if self.settings.reuse_thermal else OneToOneMatcher
+        self._matcher: Matcher = make(
+            self.settings.slop_ns, self.settings.queue_size, self.settings.assume_periodic
+        )
+        self._guard = StampGuard(self.settings.slop_ns)
+        self._ledger = PairingLedger()
+        self._thermal_offset = self.settings.thermal_offset_ns
+
+    def add_rgb(self, stamp_ns: int, item: Any) -> list[Pair]:
+        """Take an RGB frame with its stamp (ns)."""
+        return self._add(Frame("rgb", stamp_ns, stamp_ns, item))
+
+    def add_thermal(self, stamp_ns: int, item: Any) -> list[Pair]:
+        """Take a thermal frame with its stamp (ns)."""
+        return self._add(Frame("thermal", stamp_ns, stamp_ns + self._thermal_offset, item))
+
+    def flush(self) -> list[Pair]:
+        """Decide every waiting frame, as if none could follow."""
+        return self._settle(self._matcher.finish())
+
+    def reset(self) -> None:
+        """Drop every waiting frame, counted as ``reset``, and forget all stamps; counters stay."""
+        self._drop_waiting()
+        self._guard = StampGuard(self.settings.slop_ns)
+
+    def counters(self) -> PairingCounters:
+        """Return the counters of this moment."""
+        return self._ledger.counters(self._matcher.waiting("rgb"), self._matcher.waiting("thermal"))
+
+    def _add(self, frame: Frame) -> list[Pair]:
+        self._ledger.receive(frame.stream)
+        verdict = self._guard.judge(frame.stream, frame.time)
+        if verdict.restart:
+            self._drop_waiting()
+        if verdict.drop is not None:
+            self._ledger.drop(frame.stream, verdict.drop)
+            return []
+        return self._settle(self._matcher.add(frame))
+
+    def _drop_waiting(self) -> None:
+        for frame in self._matcher.clear():
+            self._ledger.drop(frame.stream, "reset")
+
+    def _settle(self, outcome: Outcome) -> list[Pair]:
+        for frame, reason in outcome.dropped:
+            self._ledger.drop(frame.stream, reason)
+        self._ledger.pair(len(outcome.matches), outcome.first_uses)
+        return [make_pair(rgb, thermal) for rgb, thermal in outcome.matches]

@@ -1,0 +1,163 @@
+"""A colour image and a thermal image in, a label mask and a confidence mask out. Knows no ROS."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.network import ModelSpec, read_model
+from rgbt_seg_ros.pipeline import thermal as thermal_stage
+from rgbt_seg_ros.pipeline.alignment import AlignmentSettings, align, resize
+from rgbt_seg_ros.pipeline.backends import Backend, TorchBackend
+from rgbt_seg_ros.pipeline.masks import apply_threshold
+from rgbt_seg_ros.pipeline.thermal import ThermalSettings
+
+
+class SegmenterError(UserError):
+    """A setting of the segmenter, or an image it cannot take."""
+
+
+@dataclass(frozen=True)
+class SegmenterSettings:
+    """Everything between two images and two masks.
+
+    Attributes:
+        input_size: What the network sees: ``model`` (the size it was trained at), ``image`` (the RGB image's own size), or
+            ``HxW`` in pixels.
+        threshold: Probability 0..1; a less confident pixel becomes 255 (unlabeled) with confidence 0.
+        temperature: Softmax temperature; 0 takes the model's own.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
+        thermal: How raw thermal values become 8 bits.
+        alignment: How the thermal image comes into the RGB image's pixels.
+    """
+
+    input_size: str = "model"
+    threshold: float = 0.0
+    temperature: float = 0.0
+    device: str = "auto"
+    precision: str = "auto"
+    thermal: ThermalSettings = field(default_factory=ThermalSettings)
+    alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse what no run could use."""
+        parse_input_size(self.input_size, (1, 1), (1, 1))
+        if not 0.0 <= self.threshold <= 1.0:
+            raise SegmenterError(f"output.threshold: {self.threshold:g} is not a probability between 0 and 1")
+        if not 0.0 <= self.temperature < float("inf"):
+            raise SegmenterError(
+                f"model.temperature: {self.temperature:g} is not positive, nor 0 for the model's own"
+            )
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The masks of one pair.
+
+    Attributes:
+        label: (H, W) uint8 class id in the RGB image's pixels; 255 where unlabeled.
+        confidence: (H, W) uint8, round(255·p) of the winning class; 0 where the label is 255.
+        durations: Seconds per stage, in the order they ran.
+    """
+
+    label: npt.NDArray[np.uint8]
+    confidence: npt.NDArray[np.uint8]
+    durations: dict[str, float]
+
+
+def parse_input_size(text: str, model: tuple[int, int], image: tuple[int, int]) -> tuple[int, int]:
+    """Return (H, W) for ``model``, ``image`` or ``HxW``.
+
+    Raises:
+        SegmenterError: Anything else.
+    """
+    if text == "model":
+        return model
+    if text == "image":
+        return image
+    parts = text.split("x")
+    if len(parts) == 2 and all(part.isdigit() and int(part) > 0 for part in parts):
+        return int(parts[0]), int(parts[1])
+    raise SegmenterError(f"model.input_size: '{text}' is not model, image or HxW in pixels, such as 480x640")
+
+
+class Segmenter:
+    """The whole path of one pair: thermal scaling, alignment, network, masks."""
+
+    def __init__(self, spec: ModelSpec, backend: Backend, settings: SegmenterSettings | None = None) -> None:
+        """Put an engine behind the settings; ``open`` does it for a model file."""
+        self.spec = spec
+        self.settings = settings or SegmenterSettings()
+        self._backend = backend
+
+    @classmethod
+    def open(cls, model: str | Path, settings: SegmenterSettings | None = None) -> Segmenter:
+        """Read a model file (or the model named ``demo``) and load it on its device.
+
+        Raises:
+            UserError: The file is no model of ours, or the device or precision is not to be had.
+        """
+        settings = settings or SegmenterSettings()
+        spec, network = read_model(model)
+        backend = TorchBackend(
+            network, spec, settings.device, settings.precision, settings.temperature or None
+        )
+        return cls(spec, backend, settings)
+
+    @property
+    def name(self) -> str:
+        """Return variant, engine, device and precision in words."""
+        return f"{self.spec.variant} on {self._backend.name}"
+
+    def warm_up(self, size: tuple[int, int] | None = None, runs: int = 1) -> None:
+        """Run the network on noise, so that allocation and kernel selection do not fall on the first frame.
+
+        Args:
+            size: (H, W) of the RGB images to come; None: the model's own.
+            runs: How often.
+        """
+        height, width = size or self.spec.input_size
+        noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        for _ in range(runs):
+            self(noise, np.ascontiguousarray(noise[..., 0]))
+
+    def __call__(self, rgb: npt.NDArray[np.uint8], thermal: npt.NDArray[np.generic]) -> Segmentation:
+        """Segment one pair.
+
+        Args:
+            rgb: (H, W, 3) uint8 RGB.
+            thermal: (h, w) uint8, uint16 or float32 of the same field of view.
+
+        Returns:
+            Masks of (H, W), and the stages ``thermal``, ``alignment``, ``preprocess``, ``network``, ``masks``.
+
+        Raises:
+            UserError: An image has another shape or dtype.
+        """
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
+            raise SegmenterError(f"RGB image: expected (H, W, 3) of uint8, not {rgb.shape} of {rgb.dtype}")
+        if thermal.size == 0:
+            raise SegmenterError(f"thermal image: expected (H, W) with pixels, not {thermal.shape}")
+        start = time.perf_counter()
+        resolved = thermal_stage.resolve(
+            self.settings.thermal, self.spec.thermal_preprocessing, thermal.dtype
+        )
+        stretched = thermal_stage.normalise(thermal, resolved)
+        scaled = time.perf_counter()
+        image_size = (rgb.shape[0], rgb.shape[1])
+        network_size = parse_input_size(self.settings.input_size, self.spec.input_size, image_size)
+        aligned = align(stretched, network_size)
+        rgb_input = resize(rgb, network_size)
+        resampled = time.perf_counter()
+        inference = self._backend.infer(rgb_input, aligned, image_size)
+        finishing = time.perf_counter()
+        apply_threshold(inference.label, inference.confidence, self.settings.threshold)
+        durations = {"thermal": scaled - start, "alignment": resampled - scaled, **inference.durations}
+        durations["masks"] += time.perf_counter() - finishing
+        return Segmentation(inference.label, inference.confidence, durations)

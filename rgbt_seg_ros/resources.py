@@ -1,0 +1,87 @@
+"""Where the files of this package lie: configuration, launch files, the Fast DDS profile. Needs no ROS.
+
+The same layout, ``share/rgbt_seg_ros/{config,launch,package.xml}``, is found beside the package after ``colcon build`` and
+after ``pip install``; in a checkout (editable install, or no install at all) the files of the checkout itself are used.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from rgbt_seg_ros.errors import UserError
+
+_PACKAGE = "rgbt_seg_ros"
+
+
+def share_dir(module_file: str | Path = __file__) -> Path:
+    """Return the folder that holds ``config/`` and ``launch/``.
+
+    ``module_file`` is a file of the package, by default this one; the search goes from it towards the root, so that it ends in
+    the prefix the package itself is installed in. Raises UserError where the package was copied without its files.
+    """
+    # absolute(), not resolve(): `colcon build --symlink-install` links each file from the prefix to its source.
+    folders = Path(module_file).absolute().parents
+    checkout = folders[1] if len(folders) > 1 else folders[0]
+    if _is_share(checkout):
+        return checkout
+    for folder in folders:
+        if _is_share(folder / "share" / _PACKAGE):
+            return folder / "share" / _PACKAGE
+    raise UserError(
+        f"no share/{_PACKAGE} folder beside or above {folders[0]}; expected one with package.xml and config/, "
+        "as `pip install` and `colcon build` make it"
+    )
+
+
+def _is_share(folder: Path) -> bool:
+    return (folder / "package.xml").is_file() and (folder / "config").is_dir()
+
+
+def config_file(*parts: str) -> Path:
+    """Return a file under ``config/``, given as path parts. Raises UserError where it is missing."""
+    path = share_dir().joinpath("config", *parts)
+    if not path.is_file():
+        raise UserError(f"{path} is missing; expected it in an installed {_PACKAGE}")
+    return path
+
+
+def classes_names() -> tuple[str, ...]:
+    """Return the names of the class tables that come with the package, sorted."""
+    return tuple(sorted(path.stem for path in (share_dir() / "config" / "classes").glob("*.yaml")))
+
+
+def classes_file(name_or_path: str | Path) -> Path:
+    """Return the YAML file of a class table, given the name of one that comes with the package or a path to one.
+
+    The file holds a list of ``{id: 0..254, name: str, color: [red, green, blue]}``, colours 0..255.
+    Raises UserError, naming the known tables, where there is no such file.
+    """
+    known = classes_names()
+    if str(name_or_path) in known:
+        return share_dir() / "config" / "classes" / f"{name_or_path}.yaml"
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise UserError(
+            f"no class table {str(name_or_path)!r}; expected a YAML file or one of: {', '.join(known)}"
+        )
+    return path
+
+
+def fastdds_profile() -> Path:
+    """Return the Fast DDS profile with shared memory large enough for images.
+
+    Processes that exchange images start with it in ``FASTDDS_DEFAULT_PROFILES_FILE``: over the default transport best-effort
+    images are lost. It has no effect on other middleware.
+    """
+    return config_file("fastdds.xml")
+
+
+def prepare_ros_environment() -> None:
+    """Let ROS find the packages of this Python environment; call before the first import of a ROS module.
+
+    A sourced ROS sets ``AMENT_PREFIX_PATH`` and is left as it is. ROS wheels installed by pip have nobody to do so: for them
+    the prefix of the running Python is what a sourced prefix would be.
+    """
+    os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)

@@ -1,0 +1,17 @@
+"""Adds to pyproject.toml what it cannot say: the build step that generates the ROS messages, and the shared files."""
+
+import sys
+from pathlib import Path
+
+from setuptools import setup
+
+# `python setup.py` and pip alike: tools/ is not a package and is never installed.
+sys.path.insert(0, str(Path(__file__).parent / "tools"))
+
+from ros_messages import build, build_ros_messages, RosDistribution, shared_files  # noqa: E402, I001
+
+setup(
+    distclass=RosDistribution,
+    cmdclass={"build": build, "build_ros_messages": build_ros_messages},
+    data_files=shared_files(Path(__file__).parent),
+)
