@@ -1,4 +1,4 @@
-"""Adds to pyproject.toml what it cannot say: the build step that generates the ROS messages, and the shared files."""
+"""What pyproject.toml cannot say: the build step that generates the ROS messages, and the shared files."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ from setuptools import setup
 # `python setup.py` and pip alike: tools/ is not a package and is never installed.
 sys.path.insert(0, str(Path(__file__).parent / "tools"))
 
-from ros_messages import build, build_ros_messages, RosDistribution, shared_files  # noqa: E402, I001
+from ros_messages import RosDistribution, build, build_ros_messages, shared_files
 
 setup(
     distclass=RosDistribution,

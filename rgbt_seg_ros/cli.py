@@ -1,8 +1,7 @@
 """The console command ``rgbt-seg``.
 
-Exit codes: 0 success, 1 a failure (with a traceback: a bug of ours), 2 a wrong command line or a file that cannot be used (one
-line on stderr), 130 interrupted, 141 nobody
-reads the output any more.
+Exit codes: 0 success, 1 a failure (with a traceback: a bug of ours), 2 a wrong command line or a file that
+cannot be used (one line on stderr), 130 interrupted, 141 nobody reads the output any more.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def version_line() -> str:
-    """Return the version, and whether this install has the ROS messages, without which the node cannot run."""
+    """Return the version, and whether this install has the ROS messages, which the node needs."""
     spec = importlib.util.find_spec("rgbt_seg_ros.msg")
     # A folder without __init__.py, as an uninstall leaves behind, has no origin.
     messages = "with" if spec is not None and spec.origin is not None else "without"
@@ -47,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parsed = build_parser().parse_args(arguments)
         code = int(parsed.run(parsed))
-        # Here, where a reader that has gone away can still be handled; at exit Python would print a traceback.
+        # Here a reader that has gone away can still be handled; at exit Python would print a traceback.
         sys.stdout.flush()
     except UserError as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
@@ -55,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # `rgbt-seg ... | head`: what reads has enough. Python flushes stdout once more at exit, so give it somewhere to go.
+        # `rgbt-seg ... | head`: the reader has enough. Python flushes stdout once more at exit, so give it
+        # somewhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     return code

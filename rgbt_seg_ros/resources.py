@@ -1,7 +1,8 @@
 """Where the files of this package lie: configuration, launch files, the Fast DDS profile. Needs no ROS.
 
-The same layout, ``share/rgbt_seg_ros/{config,launch,package.xml}``, is found beside the package after ``colcon build`` and
-after ``pip install``; in a checkout (editable install, or no install at all) the files of the checkout itself are used.
+The same layout, ``share/rgbt_seg_ros/{config,launch,package.xml}``, is found above the package after ``colcon
+build`` and after ``pip install``; in a checkout (editable install, or no install at all) its own files are
+used.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ _PACKAGE = "rgbt_seg_ros"
 def share_dir(module_file: str | Path = __file__) -> Path:
     """Return the folder that holds ``config/`` and ``launch/``.
 
-    ``module_file`` is a file of the package, by default this one; the search goes from it towards the root, so that it ends in
-    the prefix the package itself is installed in. Raises UserError where the package was copied without its files.
+    ``module_file`` is a file of the package, by default this one; the search goes from it towards the root,
+    so that it ends in the prefix the package itself is installed in. Raises UserError where the package was
+    copied without its files.
     """
-    # absolute(), not resolve(): `colcon build --symlink-install` links each file from the prefix to its source.
+    # absolute(), not resolve(): `colcon build --symlink-install` links files of the prefix to their source.
     folders = Path(module_file).absolute().parents
     checkout = folders[1] if len(folders) > 1 else folders[0]
     if _is_share(checkout):
@@ -30,7 +32,7 @@ def share_dir(module_file: str | Path = __file__) -> Path:
         if _is_share(folder / "share" / _PACKAGE):
             return folder / "share" / _PACKAGE
     raise UserError(
-        f"no share/{_PACKAGE} folder beside or above {folders[0]}; expected one with package.xml and config/, "
+        f"no share/{_PACKAGE} folder above {folders[0]}; expected one with package.xml and config/, "
         "as `pip install` and `colcon build` make it"
     )
 
@@ -53,7 +55,7 @@ def classes_names() -> tuple[str, ...]:
 
 
 def classes_file(name_or_path: str | Path) -> Path:
-    """Return the YAML file of a class table, given the name of one that comes with the package or a path to one.
+    """Return the YAML file of a class table, given a path or the name of one that comes with the package.
 
     The file holds a list of ``{id: 0..254, name: str, color: [red, green, blue]}``, colours 0..255.
     Raises UserError, naming the known tables, where there is no such file.
@@ -72,8 +74,8 @@ def classes_file(name_or_path: str | Path) -> Path:
 def fastdds_profile() -> Path:
     """Return the Fast DDS profile with shared memory large enough for images.
 
-    Processes that exchange images start with it in ``FASTDDS_DEFAULT_PROFILES_FILE``: over the default transport best-effort
-    images are lost. It has no effect on other middleware.
+    Processes that exchange images start with it in ``FASTDDS_DEFAULT_PROFILES_FILE``: over the default
+    transport best-effort images are lost. It has no effect on other middleware.
     """
     return config_file("fastdds.xml")
 
@@ -81,7 +83,7 @@ def fastdds_profile() -> Path:
 def prepare_ros_environment() -> None:
     """Let ROS find the packages of this Python environment; call before the first import of a ROS module.
 
-    A sourced ROS sets ``AMENT_PREFIX_PATH`` and is left as it is. ROS wheels installed by pip have nobody to do so: for them
-    the prefix of the running Python is what a sourced prefix would be.
+    A sourced ROS sets ``AMENT_PREFIX_PATH`` and is left as it is. ROS wheels installed by pip have nobody to
+    do so: for them the prefix of the running Python is what a sourced prefix would be.
     """
     os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)

@@ -1,7 +1,8 @@
 """The build backend: setuptools', which in an isolated build also asks for what generates the ROS messages.
 
-pip builds the package before it installs any of its dependencies, so `pip install '.[ros]'` in an empty environment has no
-generators at hand when they are needed. Where no ROS is sourced or installed they are lent to the build.
+pip builds the package before it installs any of its dependencies, so `pip install '.[ros]'` in an empty
+environment has no generators at hand when they are needed. Where no ROS is sourced or installed they are lent
+to the build.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The build commands that put the generated ROS messages into a pip install.
 
-They run the CMakeLists.txt that colcon runs, into a temporary prefix, and carry from there the Python messages into the
-package, and libraries, share files and executables into the environment's prefix, where a sourced workspace has them.
+They run the CMakeLists.txt that colcon runs, into a temporary prefix, and carry from there the Python
+messages into the package, and libraries, share files and executables into the environment's prefix, where a
+sourced workspace has them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
+from typing import ClassVar
 
 from ros_tooling import ROOT, Tooling, find_compiler, find_tooling, messages_mode
 from setuptools import Command, Distribution
@@ -22,7 +24,7 @@ PACKAGE = "rgbt_seg_ros"
 
 
 def shared_files(root: Path) -> list[tuple[str, list[str]]]:
-    """Return what every install puts under its prefix, messages or not: configuration, launch files, and the package's mark."""
+    """Return what every install puts under its prefix: configuration, launch files, and the ament mark."""
     share = f"share/{PACKAGE}"
     files = [(share, ["package.xml"])]
     for folder in ("config", "launch"):
@@ -42,7 +44,7 @@ class RosDistribution(Distribution):
         return self.tooling() is not None
 
     def has_data(self) -> bool:
-        """Return whether there are data files: asked by editable installs, which skip them without an answer."""
+        """Return whether there are data files; editable installs ask, and skip them without an answer."""
         return self.has_data_files()
 
     def tooling(self) -> Tooling | None:
@@ -56,10 +58,10 @@ class RosDistribution(Distribution):
         return found
 
 
-class build(_build):  # noqa: N801 (setuptools names commands so)
+class build(_build):
     """Build in a folder of its own: what an earlier build left behind must not reach this one's wheel."""
 
-    sub_commands = [*_build.sub_commands, ("build_ros_messages", None)]
+    sub_commands: ClassVar = [*_build.sub_commands, ("build_ros_messages", None)]
 
     def finalize_options(self) -> None:
         """Move the build out of the checkout unless a folder was asked for."""
@@ -68,11 +70,11 @@ class build(_build):  # noqa: N801 (setuptools names commands so)
         super().finalize_options()
 
 
-class build_ros_messages(Command):  # noqa: N801
+class build_ros_messages(Command):
     """Generate and compile the messages with CMake."""
 
     description = "generate the ROS messages"
-    user_options: list[tuple[str, str, str]] = []
+    user_options: ClassVar[list[tuple[str, str, str]]] = []
     editable_mode = False
 
     def initialize_options(self) -> None:
@@ -88,14 +90,12 @@ class build_ros_messages(Command):  # noqa: N801
         """Generate the messages, or say in one line why this install has none."""
         tooling = self.distribution.tooling()
         if tooling is None:
-            self._say_without(
-                "no ROS message generators here (source a ROS 2, or install the ROS wheels first)"
-            )
+            self._say_without("no message generators here (source a ROS 2, or install its wheels first)")
             return
         try:
             prefix = _run_cmake(tooling)
         except (subprocess.CalledProcessError, FileNotFoundError) as error:
-            # Generators that were there must work; those lent to the build must not keep anybody from the rest.
+            # Generators that were there must work; those lent to the build must not stand in the way.
             if messages_mode() == "on" or not tooling.lent:
                 raise
             self._say_without(str(error))
@@ -141,7 +141,7 @@ class build_ros_messages(Command):  # noqa: N801
 
 
 def _run_cmake(tooling: Tooling) -> Path:
-    """Configure, build and install CMakeLists.txt with the generators given, and return the prefix it was installed in."""
+    """Configure, build and install CMakeLists.txt with the generators given, and return the prefix."""
     cmake = tooling.program("cmake")
     if cmake is None:
         raise FileNotFoundError("cmake is missing; expected it on PATH or in the Python environment")
@@ -161,10 +161,8 @@ def _run_cmake(tooling: Tooling) -> Path:
         f"-DCMAKE_PROJECT_INCLUDE={ROOT / 'cmake' / 'ros_wheels.cmake'}",
     ]
     # CMake's output goes to stderr and so into pip's record: shown with -v, and when the build fails.
-    for command in (
-        configure,
-        [cmake, "--build", str(folder / "build"), "--parallel", "--target", "install"],
-    ):
+    install = [cmake, "--build", str(folder / "build"), "--parallel", "--target", "install"]
+    for command in (configure, install):
         subprocess.run(command, env=environment, stdout=sys.stderr, check=True)
     return folder / "prefix"
 
@@ -172,8 +170,8 @@ def _run_cmake(tooling: Tooling) -> Path:
 def _copied_sources(folder: Path) -> Path:
     """Copy what CMakeLists.txt reads into a folder of its own, and return it.
 
-    CMake refuses to install targets whose include folders lie below the sources, as those of a virtual environment inside the
-    checkout do.
+    CMake refuses to install targets whose include folders lie below the sources, as those of a virtual
+    environment inside the checkout do.
     """
     folder.mkdir()
     for name in ("CMakeLists.txt", "package.xml"):

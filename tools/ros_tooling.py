@@ -1,7 +1,7 @@
 """Finds what generates ROS messages: a sourced ROS 2 distribution, or the ROS wheels of a Python environment.
 
-Used by the build only. The environment variable RGBT_SEG_ROS_MESSAGES decides what happens where it is missing: `auto`
-(default) builds the package without messages, `on` fails, `off` does not look.
+Used by the build only. The environment variable RGBT_SEG_ROS_MESSAGES decides what happens where there is
+none: `auto` (default) builds the package without messages, `on` fails, `off` does not look.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Tooling:
     lent: bool
 
     def environment(self) -> dict[str, str]:
-        """Return the environment for CMake: this one, with the prefixes found and without what is meant for pip itself."""
+        """Return the environment for CMake: this one with the prefixes, less what is meant for pip itself."""
         environment = dict(os.environ)
-        # pip's isolated build hides the environment's packages behind PYTHONPATH; the generators are among them.
+        # pip's isolated build hides the environment's packages, the generators among them, with PYTHONPATH.
         packages = [path for prefix in self.prefixes for path in _site_packages(prefix)]
         environment["PYTHONPATH"] = os.pathsep.join(map(str, packages))
         environment["AMENT_PREFIX_PATH"] = os.pathsep.join(map(str, self.prefixes))
@@ -61,7 +61,7 @@ def messages_mode() -> str:
 
 
 def find_tooling() -> Tooling | None:
-    """Return the message generators a build can use: the sourced ones, else the environment's, else those lent to the build."""
+    """Return the generators to use: those sourced, else the environment's, else those lent to the build."""
     sourced = tuple(Path(path) for path in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if path)
     own = Path(sys.prefix)
     lent = (Path(path).parents[2] for path in sys.path if Path(path).name == "site-packages")
@@ -72,9 +72,9 @@ def find_tooling() -> Tooling | None:
 
 
 def lendable_wheels() -> list[str]:
-    """Return the requirements that bring the message generators where nothing else does and wheels exist, else none.
+    """Return the requirements that bring the message generators, none where no such wheels exist.
 
-    Asked for only with a C++ compiler at hand, without which they would be of no use.
+    None either without a C++ compiler, because they would be of no use.
     """
     supported = sys.platform == "linux" and platform.machine() == "x86_64" and sys.version_info < (3, 14)
     if not supported or find_compiler() is None:

@@ -26,7 +26,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         from rgbt_seg_ros.nodes.demo import play
     except ImportError as error:
-        raise UserError(f"demo: ROS 2 and this package's messages are needed ({error}); `make demo` installs both") from error
+        raise UserError(
+            f"demo: ROS 2 and this package's messages are needed ({error}); `make demo` installs both"
+        ) from error
     if args.rate < 0:
         raise UserError(f"--rate: {args.rate:g} is not positive, nor 0 for what the machine can hold")
     if args.data:

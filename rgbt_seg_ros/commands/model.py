@@ -33,7 +33,9 @@ def register(subparsers: Any) -> None:
     new.set_defaults(run=run_new)
     for making in (importing, new):
         making.add_argument("-o", "--output", required=True, help="the .safetensors file to write")
-        making.add_argument("--input-size", type=input_size, metavar="HxW", help="size the network sees, in pixels")
+        making.add_argument(
+            "--input-size", type=input_size, metavar="HxW", help="size the network sees, in pixels"
+        )
         making.add_argument("--half", action="store_true", help="store float16: half the size")
         making.add_argument("--force", action="store_true", help="replace the output if it exists")
 
@@ -52,7 +54,7 @@ def input_size(text: str) -> tuple[int, int]:
 
 
 def read_classes(path: str) -> tuple[ClassInfo, ...]:
-    """Read a class table: a YAML list of {id, name, color: [r, g, b]}, bare or under ``classes:`` as in config/classes.
+    """Read a class table: a YAML list of {id, name, color: [r, g, b]}, as in config/classes.
 
     Raises:
         UserError: The file is not there, not YAML, or no such list.
@@ -65,8 +67,6 @@ def read_classes(path: str) -> tuple[ClassInfo, ...]:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: not a readable class table ({str(error).splitlines()[0]})") from error
-    if isinstance(content, dict) and set(content) == {"classes"}:
-        content = content["classes"]
     return classes_from(content, f"{path}: classes")
 
 
@@ -124,7 +124,9 @@ def run_info(args: argparse.Namespace) -> int:
     print(f"parameters   {parameters / 1e6:.2f} M")
     print(f"input size   {height}x{width} (height x width)")
     print(f"RGB          mean {spec.rgb.mean}, std {spec.rgb.std}")
-    print(f"thermal      mean {spec.thermal.mean}, std {spec.thermal.std}, preprocessing {preprocessing.method}")
+    print(
+        f"thermal      mean {spec.thermal.mean}, std {spec.thermal.std}, preprocessing {preprocessing.method}"
+    )
     print(f"temperature  {spec.temperature:g}")
     for key, value in spec.to_dict()["provenance"].items():
         if value not in ("", {}):

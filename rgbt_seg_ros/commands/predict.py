@@ -13,7 +13,9 @@ def register(subparsers: Any) -> None:
     parser.add_argument("rgb", help="a colour image, or a folder of them")
     parser.add_argument("thermal", help="the thermal image, or a folder with files of the same names")
     parser.add_argument("--model", required=True, help="a .safetensors model file, or demo")
-    parser.add_argument("-o", "--output", required=True, help="folder for NAME_mask, NAME_confidence, NAME_overlay .png")
+    parser.add_argument(
+        "-o", "--output", required=True, help="folder for NAME_mask, NAME_confidence, NAME_overlay .png"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16")
     parser.add_argument("--threshold", type=float, default=0.0, help="less confident pixels become 255 (0..1)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -62,7 +63,7 @@ def find_pairs(rgb: str | Path, thermal: str | Path) -> list[PairPaths]:
     return [PairPaths(name, colour[name], heat[name]) for name in colour]
 
 
-def _read(path: Path, flags: int) -> npt.NDArray[np.generic]:
+def _read(path: Path, flags: int) -> npt.NDArray[Any]:
     image = cv2.imread(str(path), flags) if path.is_file() else None
     if image is None:
         raise ImageFileError(f"{path}: not a readable image file")
@@ -75,7 +76,7 @@ def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def read_thermal(path: Path) -> npt.NDArray[np.generic]:
+def read_thermal(path: Path) -> npt.NDArray[Any]:
     """Read a thermal image as (H, W), uint8, uint16 or float32; a three-channel picture is turned to grey."""
     image = _read(path, cv2.IMREAD_UNCHANGED)
     if image.ndim == 3:

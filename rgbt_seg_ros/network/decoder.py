@@ -58,7 +58,9 @@ class PanetDecoder(nn.Module):
         levels = len(channels)
         self.lateral = nn.ModuleList(conv_norm(c, width, 1, nn.ReLU) for c in channels)
         self.top_down = nn.ModuleList(conv_norm(width, width, 3, nn.ReLU) for _ in range(levels - 1))
-        self.bottom_up = nn.ModuleList(conv_norm(width, width, 3, nn.ReLU, stride=2) for _ in range(levels - 1))
+        self.bottom_up = nn.ModuleList(
+            conv_norm(width, width, 3, nn.ReLU, stride=2) for _ in range(levels - 1)
+        )
         self.merge = nn.ModuleList(conv_norm(2 * width, width, 3, nn.ReLU) for _ in range(levels - 1))
         self.context = squeeze_gate(channels[-1], width, width, bias=True)
         self.aggregate = nn.Sequential(
@@ -91,7 +93,9 @@ class PanetDecoder(nn.Module):
         return TrainingOutput(
             logits,
             resize(self.auxiliary_head(levels[2]), output_size),
-            tuple(resize(head(level), output_size) for head, level in zip(self.deep_heads, levels, strict=True)),
+            tuple(
+                resize(head(level), output_size) for head, level in zip(self.deep_heads, levels, strict=True)
+            ),
         )
 
     def _top_down_path(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:

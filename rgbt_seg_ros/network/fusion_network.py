@@ -64,7 +64,9 @@ class FusionNetwork(nn.Module):
             )
         if thermal.shape != (rgb.shape[0], 1, *rgb.shape[2:]):
             expected = (rgb.shape[0], 1, *rgb.shape[2:])
-            raise ValueError(f"thermal: {tuple(thermal.shape)} is not {tuple(expected)}, as the RGB images ask")
+            raise ValueError(
+                f"thermal: {tuple(thermal.shape)} is not {tuple(expected)}, as the RGB images ask"
+            )
         fused = [
             stage(r, t)
             for stage, r, t in zip(

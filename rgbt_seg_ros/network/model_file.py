@@ -48,7 +48,12 @@ def check_tensors(expected: Mapping[str, torch.Tensor], found: Mapping[str, torc
         if key in found and found[key].is_floating_point() != expected[key].is_floating_point()
     ]
     problems = []
-    for word, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes), ("of another kind", kinds)):
+    for word, keys in (
+        ("missing", missing),
+        ("unexpected", unexpected),
+        ("of another shape", shapes),
+        ("of another kind", kinds),
+    ):
         if keys:
             problems.append(f"{len(keys)} tensors {word} ({name_some(keys)})")
     return "; ".join(problems)
@@ -84,7 +89,9 @@ def build(spec: ModelSpec, state: Mapping[str, torch.Tensor], where: str) -> Fus
         network = FusionNetwork(spec.variant, spec.num_classes, has_deep_supervision(state))
     problem = check_tensors(network.state_dict(), state)
     if problem:
-        raise ModelFileError(f"{where}: not a {spec.variant} network of {spec.num_classes} classes: {problem}")
+        raise ModelFileError(
+            f"{where}: not a {spec.variant} network of {spec.num_classes} classes: {problem}"
+        )
     floats = {key: t.float() if t.is_floating_point() else t for key, t in state.items()}
     broken = [key for key, tensor in floats.items() if not torch.isfinite(tensor).all()]
     if broken:
@@ -121,7 +128,10 @@ def write_model(
     overflow = [key for key, t in tensors.items() if not torch.isfinite(t).all()]
     if overflow:
         raise ModelFileError(f"{target}: {dtype} cannot hold the weights of {name_some(overflow)}")
-    metadata = {METADATA_KEY: json.dumps({"format_version": FORMAT_VERSION, **spec.to_dict()}), "format": "pt"}
+    metadata = {
+        METADATA_KEY: json.dumps({"format_version": FORMAT_VERSION, **spec.to_dict()}),
+        "format": "pt",
+    }
     beside = None
     try:
         handle, beside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")

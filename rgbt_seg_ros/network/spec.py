@@ -151,7 +151,12 @@ class ModelSpec:
         """Refuse what no run could use; the sentence names the key."""
         _expect(isinstance(self.variant, str), "variant", self.variant, "the name of a variant")
         ids = [entry.id for entry in self.classes]
-        _expect(bool(ids) and ids == list(range(len(ids))), "classes", ids, "a list with the ids 0, 1, 2, … in order")
+        _expect(
+            bool(ids) and ids == list(range(len(ids))),
+            "classes",
+            ids,
+            "a list with the ids 0, 1, 2, … in order",
+        )
         names = [entry.name for entry in self.classes]
         _expect(len(set(names)) == len(names), "classes", names, "a list of different names")
         good = len(self.input_size) == 2 and all(

@@ -23,7 +23,13 @@ _RGB = {
     "bgra8": (4, cv2.COLOR_BGRA2RGB),
     "mono8": (1, cv2.COLOR_GRAY2RGB),
 }
-_THERMAL = {"mono8": np.uint8, "8UC1": np.uint8, "mono16": np.uint16, "16UC1": np.uint16, "32FC1": np.float32}
+_THERMAL: dict[str, npt.DTypeLike] = {
+    "mono8": np.uint8,
+    "8UC1": np.uint8,
+    "mono16": np.uint16,
+    "16UC1": np.uint16,
+    "32FC1": np.float32,
+}
 PALETTES = frozenset({"rgb8", "bgr8"})
 """Encodings that a thermal camera uses for a picture it has coloured itself."""
 
@@ -43,7 +49,7 @@ def _fail(message: Image, topic: str, problem: str) -> ConversionError:
     return ConversionError(f"{topic}: {message.encoding or 'no encoding'} {message.width}x{message.height}: {problem}")
 
 
-def view(message: Image, topic: str, channels: int, dtype: type[np.generic]) -> npt.NDArray[np.generic]:
+def view(message: Image, topic: str, channels: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """View an image's data as (H, W) or (H, W, channels) without a copy, honouring step and is_bigendian.
 
     Returns:
@@ -60,7 +66,9 @@ def view(message: Image, topic: str, channels: int, dtype: type[np.generic]) -> 
         raise _fail(message, topic, f"step {message.step} is shorter than a row of {row} bytes")
     if len(message.data) < message.step * message.height:
         raise _fail(
-            message, topic, f"{len(message.data)} bytes of data, {message.step * message.height} (step x height) expected"
+            message,
+            topic,
+            f"{len(message.data)} bytes of data, {message.step * message.height} (step x height) expected",
         )
     if kind.itemsize > 1 and bool(message.is_bigendian) != (sys.byteorder == "big"):
         kind = kind.newbyteorder()
@@ -68,7 +76,8 @@ def view(message: Image, topic: str, channels: int, dtype: type[np.generic]) -> 
     strides: tuple[int, ...] = (message.step, channels * kind.itemsize)
     if channels > 1:
         shape, strides = (*shape, channels), (*strides, kind.itemsize)
-    return np.ndarray(shape, kind, memoryview(message.data), 0, strides)
+    pixels: npt.NDArray[Any] = np.ndarray(shape, kind, memoryview(message.data), 0, strides)
+    return pixels
 
 
 def check_rgb(message: Image | CompressedImage, topic: str) -> None:
@@ -99,7 +108,11 @@ def check_thermal(message: Image | CompressedImage, topic: str) -> None:
     elif message.encoding in _THERMAL:
         view(message, topic, 1, _THERMAL[message.encoding])
     else:
-        raise _fail(message, topic, f"expected one of {', '.join(_THERMAL)}, or a palette in {', '.join(sorted(PALETTES))}")
+        raise _fail(
+            message,
+            topic,
+            f"expected one of {', '.join(_THERMAL)}, or a palette in {', '.join(sorted(PALETTES))}",
+        )
 
 
 def to_rgb(message: Image | CompressedImage, topic: str) -> npt.NDArray[np.uint8]:
@@ -119,7 +132,7 @@ def to_rgb(message: Image | CompressedImage, topic: str) -> npt.NDArray[np.uint8
     return np.asarray(pixels if code is None else cv2.cvtColor(pixels, code), dtype=np.uint8)
 
 
-def to_thermal(message: Image | CompressedImage, topic: str) -> npt.NDArray[np.generic]:
+def to_thermal(message: Image | CompressedImage, topic: str) -> npt.NDArray[Any]:
     """Return (H, W) uint8, uint16 or float32 in native byte order; a view where the message has that already.
 
     A colour palette is turned to grey: its order of temperatures is lost with some palettes, so the caller warns.
@@ -148,7 +161,7 @@ def image_message(header: Header, pixels: npt.NDArray[np.uint8]) -> Image:
     message.step = message.width * channels
     # Assigning anything but an array.array makes rclpy check every element, tens of milliseconds for one image.
     data = array.array("B")
-    data.frombytes(memoryview(np.ascontiguousarray(pixels)).cast("B"))
+    data.frombytes(np.ascontiguousarray(pixels).data.cast("B"))
     message.data = data
     return message
 
@@ -158,7 +171,7 @@ def _check_compressed(message: CompressedImage, topic: str) -> None:
         raise ConversionError(f"{topic}: compressed '{message.format}': no data")
 
 
-def _decode(message: CompressedImage, topic: str, flags: int) -> npt.NDArray[np.generic]:
+def _decode(message: CompressedImage, topic: str, flags: int) -> npt.NDArray[Any]:
     try:
         image = cv2.imdecode(np.frombuffer(message.data, np.uint8), flags)
     except cv2.error:

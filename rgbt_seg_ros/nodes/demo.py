@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from rgbt_seg_ros.nodes.conversions import image_message, stamp_ns, to_rgb, view
 from rgbt_seg_ros.pipeline.rendering import heat, strip  # noqa: E402
 from rgbt_seg_ros.pipeline.thermal import ThermalSettings, normalise  # noqa: E402
 
-Frame = tuple[npt.NDArray[np.uint8], npt.NDArray[np.generic]]
+Frame = tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]
 
 NAMESPACE = "/rgbt_demo"
 _START_TIMEOUT = 90.0
@@ -55,7 +55,7 @@ class Received:
     reports: dict[int, FrameReport] = field(default_factory=dict)
 
 
-def thermal_message(header: Header, thermal: npt.NDArray[np.generic]) -> Image:
+def thermal_message(header: Header, thermal: npt.NDArray[Any]) -> Image:
     """Return a message of (H, W) uint8, uint16 or float32."""
     message = image_message(header, thermal.view(np.uint8))
     message.encoding = _ENCODINGS[thermal.dtype.name]
@@ -74,9 +74,7 @@ class Player:
         self._executor.add_node(self.node)
         self.received = Received()
         create = self.node.create_publisher
-        self._publishers = [
-            create(Image, f"{name}/image_raw", qos_profile_sensor_data) for name in ("rgb", "thermal")
-        ]
+        self._publishers = [create(Image, f"{name}/image_raw", qos_profile_sensor_data) for name in ("rgb", "thermal")]
         self._collect(Image, "mask", self.received.masks)
         self._collect(Image, "confidence", self.received.confidence)
         self._collect(Image, "overlay", self.received.overlay)
@@ -106,7 +104,9 @@ class Player:
         """Publish a pair stamped now; return its stamp in ns."""
         header = Header(frame_id="rgb_camera", stamp=self.node.get_clock().now().to_msg())
         for publisher, message in zip(
-            self._publishers, (image_message(header, frame[0]), thermal_message(header, frame[1])), strict=True
+            self._publishers,
+            (image_message(header, frame[0]), thermal_message(header, frame[1])),
+            strict=True,
         ):
             publisher.publish(message)
         return stamp_ns(header)
@@ -190,9 +190,9 @@ def _probe(player: Player, frame: Frame) -> FrameReport:
     return report
 
 
-def _sustainable(reports: Any) -> float:
+def _sustainable(reports: Iterable[FrameReport]) -> float:
     """Return pairs per second: what the slowest stage sum of the probes allows, with a third to spare, at most 30."""
-    return min(30.0, 0.66 / min(sum(report.stage_duration) for report in reports))
+    return float(min(30.0, 0.66 / min(sum(report.stage_duration) for report in reports)))
 
 
 def _send(player: Player, frames: Sequence[Frame], rate: float) -> list[int]:

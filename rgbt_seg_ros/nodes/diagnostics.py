@@ -57,7 +57,10 @@ class Diagnostics:
         if not new["processed"]:
             return DiagnosticStatus.WARN, "images arrive but none are paired: compare stamps with sync.slop"
         if session.latency > NAV2_LIMIT:
-            return DiagnosticStatus.WARN, f"latency {session.latency:.2f} s; Nav2 drops masks older than {NAV2_LIMIT} s"
+            return (
+                DiagnosticStatus.WARN,
+                f"latency {session.latency:.2f} s; Nav2 drops masks older than {NAV2_LIMIT} s",
+            )
         return DiagnosticStatus.OK, "segmenting"
 
     def publish(self, session: Session | None, problem: str, facts: dict[str, str]) -> None:

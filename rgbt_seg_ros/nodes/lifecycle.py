@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool
 
@@ -42,9 +43,9 @@ class SegmentationNode(LifecycleNode):
 
     def start(self) -> None:
         """Configure and activate if ``autostart`` is true; a refusal is logged and the node stays unconfigured."""
-        if self.get_parameter("autostart").value:
-            if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-                self.trigger_activate()
+        wanted = self.get_parameter("autostart").value
+        if wanted and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
 
     def _make_pairer(self) -> Pairer:
         assert self._settings is not None
@@ -114,7 +115,8 @@ class SegmentationNode(LifecycleNode):
         fixed = [change.name for change in changes if change.name in own]
         if fixed and self._settings is not None:
             return SetParametersResult(
-                successful=False, reason=f"{fixed[0]}: takes effect at configure; deactivate and cleanup the node first"
+                successful=False,
+                reason=f"{fixed[0]}: takes effect at configure; deactivate and cleanup the node first",
             )
         return SetParametersResult(successful=True)
 

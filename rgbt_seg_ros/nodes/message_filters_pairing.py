@@ -2,7 +2,8 @@
 
 What their Python code is known to do is in docs/pairing.md. Three things are handled here. The meaning of
 the fourth positional argument changed between releases: keywords only. An exception inside a callback leaves
-the synchroniser's lock held for ever: the callback only stores, and one that raised is thrown away. After a jump back in time old frames starve new ones: it is built anew.
+the synchroniser's lock held for ever: the callback only stores, and one
+that raised is thrown away. After a jump back in time old frames starve new ones: it is built anew.
 """
 
 from __future__ import annotations

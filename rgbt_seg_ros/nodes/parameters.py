@@ -60,7 +60,12 @@ PARAMETERS = (
     Parameter("sync.assume_periodic", True, "trust a stream's rhythm instead of waiting for its next frame"),
     Parameter("rgb.transport", "raw", "raw: rgb/image_raw; compressed: rgb/image_raw/compressed", TRANSPORTS),
     Parameter("rgb.qos", "auto", "reliability of the subscription; auto follows the publisher", QOS),
-    Parameter("thermal.transport", "raw", "raw: thermal/image_raw; compressed: thermal/image_raw/compressed", TRANSPORTS),
+    Parameter(
+        "thermal.transport",
+        "raw",
+        "raw: thermal/image_raw; compressed: thermal/image_raw/compressed",
+        TRANSPORTS,
+    ),
     Parameter("thermal.qos", "auto", "reliability of the subscription; auto follows the publisher", QOS),
     Parameter("thermal.normalisation", "auto", "raw values to 8 bits", METHODS),
     Parameter("thermal.low", 1.0, "lower end: percent (auto, percentile) or raw units (fixed)", (), -1e9, 1e9),

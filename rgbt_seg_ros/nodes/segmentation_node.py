@@ -43,7 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from rclpy.executors import SingleThreadedExecutor
         from rclpy.signals import SignalHandlerOptions
 
-        rclpy.init(args=list(arguments) if arguments is not None else None, signal_handler_options=SignalHandlerOptions.NO)
+        rclpy.init(
+            args=list(arguments) if arguments is not None else None,
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
         node = create_node()
         executor = SingleThreadedExecutor()
         executor.add_node(node)

@@ -51,7 +51,13 @@ class Session:
         self.latency = 0.0
         self.worker = LatestWorker(self._process, self._failed)
         self.rgb = ImageStream(
-            node, "rgb/image_raw", settings.rgb_transport, settings.rgb_qos, check_rgb, self._on_rgb, self._refuser("rgb")
+            node,
+            "rgb/image_raw",
+            settings.rgb_transport,
+            settings.rgb_qos,
+            check_rgb,
+            self._on_rgb,
+            self._refuser("rgb"),
         )
         self.thermal = ImageStream(
             node,

@@ -51,9 +51,7 @@ def apply_threshold(
         confidence[failing] = 0
 
 
-def statistics(
-    label: npt.NDArray[np.uint8], confidence: npt.NDArray[np.uint8], num_classes: int
-) -> MaskStatistics:
+def statistics(label: npt.NDArray[np.uint8], confidence: npt.NDArray[np.uint8], num_classes: int) -> MaskStatistics:
     """Count pixels and average the confidence of each class of (H, W) uint8 masks in one pass (a joint histogram)."""
     joint = cv2.calcHist([label, confidence], [0, 1], None, [256, 256], [0, 256, 0, 256])
     pixels = joint.sum(axis=1, dtype=np.float64)

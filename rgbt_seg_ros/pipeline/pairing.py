@@ -180,9 +180,7 @@ class NearestPairer:
         """Take the settings; None: the defaults."""
         self.settings = settings or PairingSettings()
         make = ReuseMatcher if self.settings.reuse_thermal else OneToOneMatcher
-        self._matcher: Matcher = make(
-            self.settings.slop_ns, self.settings.queue_size, self.settings.assume_periodic
-        )
+        self._matcher: Matcher = make(self.settings.slop_ns, self.settings.queue_size, self.settings.assume_periodic)
         self._guard = StampGuard(self.settings.slop_ns)
         self._ledger = PairingLedger()
         self._thermal_offset = self.settings.thermal_offset_ns

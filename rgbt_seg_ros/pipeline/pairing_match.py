@@ -59,8 +59,8 @@ class OneToOneMatcher:
     between them, that frame has a closer partner, or the pairs would cross. Cut the order where two
     neighbours are of one stream or further apart than the slop; each piece is a chain x1 < x2 < ... that
     alternates, with gaps g1, g2, ... Follow its strictly decreasing run g1 > ... > gm. The gap gm is smaller
-    than both of its neighbours (the earlier of two equal gaps wins), so x_m and x_m+1 pair; without them x_m-2
-    and x_m-1 do, and so on: x1 has a partner only if m is odd. The next chain starts at x_m+2.
+    than both of its neighbours (the earlier of two equal gaps wins), so x_m and x_m+1 pair; without them
+    x_m-2 and x_m-1 do, and so on: x1 has a partner only if m is odd. The next chain starts at x_m+2.
     """
 
     def __init__(self, slop_ns: int, queue_size: int, assume_periodic: bool) -> None:
@@ -72,9 +72,7 @@ class OneToOneMatcher:
 
     def _start(self) -> None:
         self._run: list[Frame] = []  # x1 .. xk, gaps strictly decreasing
-        self._queues: dict[Stream, deque[Frame]] = {
-            stream: deque() for stream in STREAMS
-        }  # not yet in the run
+        self._queues: dict[Stream, deque[Frame]] = {stream: deque() for stream in STREAMS}  # not yet in the run
         self._clocks = {stream: StreamClock(self._assume_periodic) for stream in STREAMS}
         self._waiting: dict[Stream, int] = dict.fromkeys(STREAMS, 0)
 
@@ -242,8 +240,7 @@ class ReuseMatcher:
         """Discard the thermal frames that are the nearest of no RGB frame at ``time`` or later."""
         thermal = self._thermal
         while thermal and (
-            thermal[0].time < time - self._slop
-            or (len(thermal) > 1 and thermal[0].time + thermal[1].time < 2 * time)
+            thermal[0].time < time - self._slop or (len(thermal) > 1 and thermal[0].time + thermal[1].time < 2 * time)
         ):
             self._discard_thermal(outcome, "no_partner")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,9 +52,7 @@ class SegmenterSettings:
         if not 0.0 <= self.threshold <= 1.0:
             raise SegmenterError(f"output.threshold: {self.threshold:g} is not a probability between 0 and 1")
         if not 0.0 <= self.temperature < float("inf"):
-            raise SegmenterError(
-                f"model.temperature: {self.temperature:g} is not positive, nor 0 for the model's own"
-            )
+            raise SegmenterError(f"model.temperature: {self.temperature:g} is not positive, nor 0 for the model's own")
 
 
 @dataclass(frozen=True)
@@ -105,9 +104,7 @@ class Segmenter:
         """
         settings = settings or SegmenterSettings()
         spec, network = read_model(model)
-        backend = TorchBackend(
-            network, spec, settings.device, settings.precision, settings.temperature or None
-        )
+        backend = TorchBackend(network, spec, settings.device, settings.precision, settings.temperature or None)
         return cls(spec, backend, settings)
 
     @property
@@ -127,7 +124,7 @@ class Segmenter:
         for _ in range(runs):
             self(noise, np.ascontiguousarray(noise[..., 0]))
 
-    def __call__(self, rgb: npt.NDArray[np.uint8], thermal: npt.NDArray[np.generic]) -> Segmentation:
+    def __call__(self, rgb: npt.NDArray[np.uint8], thermal: npt.NDArray[Any]) -> Segmentation:
         """Segment one pair.
 
         Args:
@@ -145,9 +142,7 @@ class Segmenter:
         if thermal.size == 0:
             raise SegmenterError(f"thermal image: expected (H, W) with pixels, not {thermal.shape}")
         start = time.perf_counter()
-        resolved = thermal_stage.resolve(
-            self.settings.thermal, self.spec.thermal_preprocessing, thermal.dtype
-        )
+        resolved = thermal_stage.resolve(self.settings.thermal, self.spec.thermal_preprocessing, thermal.dtype)
         stretched = thermal_stage.normalise(thermal, resolved)
         scaled = time.perf_counter()
         image_size = (rgb.shape[0], rgb.shape[1])

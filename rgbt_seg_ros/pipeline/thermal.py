@@ -7,6 +7,7 @@ A thermal camera delivers raw counts (14 or 16 bit), floats, or a picture its ow
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -43,9 +44,7 @@ class ThermalSettings:
     def __post_init__(self) -> None:
         """Refuse a method that does not exist and a range that is empty."""
         if self.normalisation not in METHODS:
-            raise ThermalError(
-                f"thermal.normalisation: '{self.normalisation}' is not one of {', '.join(METHODS)}"
-            )
+            raise ThermalError(f"thermal.normalisation: '{self.normalisation}' is not one of {', '.join(METHODS)}")
         if self.normalisation in ("auto", "percentile") and not 0 <= self.low < self.high <= 100:
             raise ThermalError(
                 f"thermal.low and thermal.high: {self.low:g} and {self.high:g} are not percentages "
@@ -68,7 +67,7 @@ def resolve(settings: ThermalSettings, trained_with: ThermalPreprocessing, depth
     return ThermalSettings("percentile", settings.low, settings.high)
 
 
-def _bounds(thermal: npt.NDArray[np.generic], settings: ThermalSettings) -> tuple[float, float]:
+def _bounds(thermal: npt.NDArray[Any], settings: ThermalSettings) -> tuple[float, float]:
     if settings.normalisation == "fixed":
         return settings.low, settings.high
     if settings.normalisation == "minmax":
@@ -83,7 +82,7 @@ def _bounds(thermal: npt.NDArray[np.generic], settings: ThermalSettings) -> tupl
     return float(low), float(high)
 
 
-def normalise(thermal: npt.NDArray[np.generic], settings: ThermalSettings) -> npt.NDArray[np.uint8]:
+def normalise(thermal: npt.NDArray[Any], settings: ThermalSettings) -> npt.NDArray[np.uint8]:
     """Stretch a thermal image to 8 bits.
 
     Args:

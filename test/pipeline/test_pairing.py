@@ -58,7 +58,7 @@ def interleave(rgb: list[int], thermal: list[int], choices: Iterable[bool]) -> l
 
 
 def one_to_one(rgb: list[int], thermal: list[int], slop: int = SLOP) -> list[tuple[int, int]]:
-    """Take the pairs within the slop, closest first, of equals the earlier; keep what is free and uncrossed."""
+    """Take the pairs within the slop, closest first, of equals the earlier; keep the free and uncrossed."""
     kept: list[tuple[int, int]] = []
     candidates = [(abs(r - t), r + t, r, t) for r in rgb for t in thermal if abs(r - t) <= slop]
     for _, _, r, t in sorted(candidates):
@@ -249,9 +249,7 @@ def test_one_wrong_stamp_costs_half_a_second_at_most(stream: str, wrong: int, th
     target = pairer(queue_size=30)
     pairs = feed(target, events) + target.flush()
     assert len(pairs) >= 60 - 16
-    assert stamps(pairs)[-25:] == list(
-        zip(camera(begin, 33, 60)[-25:], camera(begin + 4, 33, 60)[-25:], strict=True)
-    )
+    assert stamps(pairs)[-25:] == list(zip(camera(begin, 33, 60)[-25:], camera(begin + 4, 33, 60)[-25:], strict=True))
     assert_every_frame_counted(target)
 
 

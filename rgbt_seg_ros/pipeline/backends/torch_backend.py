@@ -106,9 +106,9 @@ class TorchBackend:
         self._precision = select_precision(precision, self._device)
         self._dtype = _DTYPES[self._precision]
         self._temperature = spec.temperature if temperature is None else temperature
-        self._network = network.eval().to(
-            device=self._device, dtype=self._dtype, memory_format=torch.channels_last
-        )
+        network = network.eval().to(device=self._device, dtype=self._dtype)
+        # torch's stubs know memory_format only together with a tensor.
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._rgb = self._affine(spec.rgb)
         self._thermal = self._affine(spec.thermal)
 

@@ -1,0 +1,78 @@
+"""Pairs of files, and predict on them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rgbt_seg_ros.cli import main
+from rgbt_seg_ros.data.folders import ImageFileError, find_pairs, read_rgb, read_thermal, write_image
+from rgbt_seg_ros.data.sequence import generated_sequence
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for index, (rgb, thermal) in enumerate(generated_sequence(2, (48, 64))):
+        write_image(tmp_path / "rgb" / f"{index}.png", rgb)
+        write_image(tmp_path / "thermal" / f"{index}.png", thermal)
+    return tmp_path
+
+
+def test_pairs_are_found_by_name_and_read_back(tree):
+    pairs = find_pairs(tree / "rgb", tree / "thermal")
+    assert [pair.name for pair in pairs] == ["0", "1"]
+    rgb, thermal = next(generated_sequence(2, (48, 64)))
+    np.testing.assert_array_equal(read_rgb(pairs[0].rgb), rgb)
+    np.testing.assert_array_equal(read_thermal(pairs[0].thermal), thermal)
+
+
+def test_the_generated_sequence_moves_and_repeats_for_its_seed():
+    first, second = (list(generated_sequence(3, (48, 64), seed=1)) for _ in range(2))
+    np.testing.assert_array_equal(first[2][1], second[2][1])
+    assert np.abs(first[0][1].astype(int) - first[2][1]).max() > 50
+
+
+def test_what_is_missing_is_named(tree):
+    (tree / "thermal" / "1.png").unlink()
+    with pytest.raises(ImageFileError, match="thermal: no image named 1"):
+        find_pairs(tree / "rgb", tree / "thermal")
+    with pytest.raises(ImageFileError, match="nowhere: no such"):
+        find_pairs(tree / "nowhere", tree / "thermal")
+    with pytest.raises(ImageFileError, match="two files or two folders"):
+        find_pairs(tree / "rgb", tree / "thermal" / "0.png")
+    (tree / "empty").mkdir()
+    with pytest.raises(ImageFileError, match="no images"):
+        find_pairs(tree / "empty", tree / "thermal")
+
+
+def test_predict_writes_mask_confidence_and_overlay(tree, capsys):
+    arguments = [
+        "predict",
+        str(tree / "rgb"),
+        str(tree / "thermal"),
+        "--model",
+        "demo",
+        "-o",
+        str(tree / "out"),
+    ]
+    assert main([*arguments, "--input-size", "image"]) == 0
+    names = {path.name for path in (tree / "out").iterdir()}
+    assert names == {f"{i}_{kind}.png" for i in "01" for kind in ("mask", "confidence", "overlay")}
+    mask = read_thermal(tree / "out" / "0_mask.png")
+    assert mask.shape == (48, 64)
+    assert mask.max() < 9
+    assert "UNTRAINED" in capsys.readouterr().out
+
+
+def test_predict_on_a_file_that_is_no_image_ends_with_one_sentence(tree, capsys):
+    (tree / "rgb" / "0.png").write_bytes(b"not a picture")
+    arguments = [
+        str(tree / "rgb" / "0.png"),
+        str(tree / "thermal" / "0.png"),
+        "--model",
+        "demo",
+        "-o",
+        str(tree),
+    ]
+    assert main(["predict", *arguments]) == 2
+    assert "0.png: not a readable image file" in capsys.readouterr().err

@@ -1,0 +1,93 @@
+"""A model's metadata survives the way to JSON and back, and every wrong field is refused by its name."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+
+from rgbt_seg_ros.network.builtin import demo_spec
+from rgbt_seg_ros.network.spec import ModelSpec, SpecError
+
+
+def altered(path: str, value: object) -> dict:
+    data = json.loads(json.dumps(demo_spec().to_dict()))
+    *parents, last = path.split(".")
+    place = data
+    for key in parents:
+        place = place[int(key)] if key.isdigit() else place[key]
+    if value is KeyError:
+        del place[last]
+    else:
+        place[last] = value
+    return data
+
+
+def test_json_and_back_gives_the_same_spec():
+    spec = demo_spec()
+    assert ModelSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        ("temperature", 0, "temperature"),
+        ("temperature", float("nan"), "temperature"),
+        ("temperature", "1", "temperature"),
+        ("temperature", KeyError, "temperature: missing"),
+        ("variant", ["atto"], "variant"),
+        ("colour", 1, "colour"),
+        ("input_size", [480], "input_size"),
+        ("input_size", [480.0, 640], "input_size"),
+        ("input_size", [16, 640], "input_size"),
+        ("input_size", None, "input_size"),
+        ("rgb", None, "rgb"),
+        ("rgb.std", [0, 1, 1], "rgb.std"),
+        ("rgb.mean", [0.5], "rgb.std"),
+        ("rgb.gamma", 2, "rgb.gamma"),
+        ("thermal.std", KeyError, "thermal.std: missing"),
+        ("thermal.mean", "x", "thermal.mean"),
+        ("thermal_preprocessing.method", "log", "thermal_preprocessing.method"),
+        (
+            "thermal_preprocessing",
+            {"method": "percentile", "low": -1, "high": 99},
+            "thermal_preprocessing.low",
+        ),
+        (
+            "thermal_preprocessing",
+            {"method": "percentile", "low": 1, "high": 101},
+            "thermal_preprocessing.high",
+        ),
+        ("thermal_preprocessing", {"method": "fixed", "low": 300, "high": 300}, "thermal_preprocessing.high"),
+        ("classes", [], "classes"),
+        ("classes", {}, "classes"),
+        ("classes.1.id", 0, "classes"),
+        ("classes.1.id", True, "classes.id"),
+        ("classes.1.name", "unlabeled", "classes"),
+        ("classes.1.name", " ", "classes[1].name"),
+        ("classes.1.name", "a\nb", "classes[1].name"),
+        ("classes.1.color", [0, 0, 256], "classes[1].color"),
+        ("classes.1.color", "red", "classes"),
+        ("provenance.trained", "no", "provenance.trained"),
+        ("provenance.source", 5, "provenance.source"),
+        ("provenance.metrics", [1], "provenance.metrics"),
+        ("provenance.metrics", {"miou": float("inf")}, "provenance.metrics.miou"),
+        ("provenance", "a paper", "provenance"),
+    ],
+)
+def test_a_wrong_field_is_named(path, value, named):
+    with pytest.raises(SpecError) as caught:
+        ModelSpec.from_dict(altered(path, value))
+    assert str(caught.value).startswith(named)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("junk", [None, 1, "x", [], {}, [{}]])
+def test_anything_else_is_refused(junk):
+    with pytest.raises(SpecError):
+        ModelSpec.from_dict(copy.deepcopy(junk))
+
+
+def test_an_untrained_model_says_so():
+    assert "UNTRAINED" in demo_spec().title

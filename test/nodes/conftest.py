@@ -1,0 +1,206 @@
+"""The real node in a process of its own, and a client beside it: real rclpy over real DDS."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from rgbt_seg_ros.resources import fastdds_profile, prepare_ros_environment
+
+# Before the first import of rclpy: a domain of this worker's own, this machine only, every field of every message checked.
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+os.environ["ROS_DOMAIN_ID"] = str(1 + (os.getpid() * 7 + _worker) % 100)
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
+os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(fastdds_profile())
+prepare_ros_environment()
+
+try:
+    import rclpy
+except ImportError:
+    rclpy = None
+    collect_ignore_glob = ["test_conversions.py", "test_node*.py", "test_lifecycle.py"]
+
+NAMESPACE = "/front"
+NODE = f"{NAMESPACE}/rgbt_segmentation"
+SIZE = (48, 64)
+SMALL = {"model.input_size": "32x64", "runtime.threads": 1}
+
+
+class NodeProcess:
+    """The node's process and its log."""
+
+    def __init__(self, log, parameters):
+        command = [
+            sys.executable,
+            "-m",
+            "rgbt_seg_ros.nodes.segmentation_node",
+            "--ros-args",
+            "-r",
+            f"__ns:={NAMESPACE}",
+        ]
+        for name, value in parameters.items():
+            command += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
+        self._log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+
+    @property
+    def log(self):
+        return self._log.read_text(errors="replace")
+
+    def stop(self, number=signal.SIGINT, timeout=20):
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+
+class Client:
+    """Publishes images, collects what the node publishes, calls its services."""
+
+    def __init__(self):
+        from rclpy.executors import SingleThreadedExecutor
+        from sensor_msgs.msg import Image
+
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.node = rclpy.create_node("client", namespace=NAMESPACE, context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.received = defaultdict(list)
+        self._publishers = {
+            name: self.node.create_publisher(Image, f"{name}/image_raw", 10) for name in ("rgb", "thermal")
+        }
+        self._clock = 1_000_000_000_000
+
+    def listen(self, kind, topic, qos=10):
+        self.node.create_subscription(kind, topic, self.received[topic].append, qos)
+        return self.received[topic]
+
+    def wait(self, done, timeout=30.0):
+        """Spin until done() is true; fails the test after timeout seconds."""
+        end = time.monotonic() + timeout
+        while not done():
+            assert time.monotonic() < end, f"nothing came within {timeout} s"
+            self.executor.spin_once(timeout_sec=0.02)
+
+    def spin(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.executor.spin_once(timeout_sec=0.02)
+
+    def connect(self):
+        self.wait(lambda: all(p.get_subscription_count() for p in self._publishers.values()), 60)
+
+    def connected(self):
+        return all(p.get_subscription_count() for p in self._publishers.values())
+
+    def call(self, kind, name, request):
+        client = self.node.create_client(kind, name)
+        self.wait(client.service_is_ready, 60)
+        future = client.call_async(request)
+        self.wait(future.done, 60)
+        self.node.destroy_client(client)
+        return future.result()
+
+    def later(self, seconds=0.033):
+        """Move the cameras' clock on by one frame at 30 Hz, or more, and return it, in ns."""
+        self._clock += round(seconds * 1e9)
+        return self._clock
+
+    def image(self, stream, stamp, pixels=None, **changes):
+        from builtin_interfaces.msg import Time
+        from std_msgs.msg import Header
+
+        from rgbt_seg_ros.nodes.conversions import image_message
+
+        if pixels is None:
+            shape = (*SIZE, 3) if stream == "rgb" else SIZE
+            pixels = np.random.default_rng(stamp % 1000).integers(0, 256, shape, dtype=np.uint8)
+        header = Header(frame_id=f"{stream}_frame", stamp=Time(sec=stamp // 10**9, nanosec=stamp % 10**9))
+        message = image_message(header, pixels)
+        for name, value in changes.items():
+            setattr(message, name, value)
+        return message
+
+    def send(self, stream, stamp, pixels=None, **changes):
+        message = self.image(stream, stamp, pixels, **changes)
+        self._publishers[stream].publish(message)
+        return message
+
+    def close(self):
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+
+@pytest.fixture
+def client():
+    instance = Client()
+    yield instance
+    instance.close()
+
+
+@pytest.fixture(scope="module")
+def module_client():
+    instance = Client()
+    yield instance
+    instance.close()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start a node with parameters; ended after the test."""
+    started = []
+
+    def begin(**parameters):
+        process = NodeProcess(tmp_path / f"node{len(started)}.log", {**SMALL, **parameters})
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory, module_client):
+    """One active node for the tests of a module, with everything it publishes collected."""
+    from sensor_msgs.msg import Image
+
+    from rgbt_seg_ros.msg import FrameReport, Segmentation
+
+    process = NodeProcess(tmp_path_factory.mktemp("node") / "node.log", SMALL)
+    for name in ("mask", "confidence", "overlay"):
+        module_client.listen(Image, f"segmentation/{name}")
+    module_client.listen(Segmentation, "segmentation/result")
+    module_client.listen(FrameReport, "segmentation/report")
+    try:
+        module_client.connect()
+        reports = module_client.received["segmentation/report"]
+        # Discovery of the outputs' matches may trail that of the inputs': pairs are sent until a report comes back.
+        for _ in range(60):
+            if reports:
+                break
+            stamp = module_client.later()
+            module_client.send("rgb", stamp)
+            module_client.send("thermal", stamp)
+            module_client.spin(0.5)
+        assert reports, process.log
+        # The 1 Hz look at the publishers' QoS has happened by now or happens before the first test's pair.
+        module_client.spin(1.2)
+        yield module_client
+    finally:
+        code = process.stop()
+    assert code == 0, process.log
