@@ -23,9 +23,7 @@ PROGRAM = "rgbt-seg"
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line; each subcommand sets ``run`` to what carries it out."""
-    parser = argparse.ArgumentParser(
-        prog=PROGRAM, description="Semantic segmentation of RGB-thermal image pairs."
-    )
+    parser = argparse.ArgumentParser(prog=PROGRAM, description="Semantic segmentation of RGB-thermal image pairs.")
     parser.add_argument("--version", action="version", version=version_line())
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for module in sorted(module.name for module in pkgutil.iter_modules(commands.__path__)):

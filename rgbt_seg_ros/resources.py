@@ -65,9 +65,7 @@ def classes_file(name_or_path: str | Path) -> Path:
         return share_dir() / "config" / "classes" / f"{name_or_path}.yaml"
     path = Path(name_or_path)
     if not path.is_file():
-        raise UserError(
-            f"no class table {str(name_or_path)!r}; expected a YAML file or one of: {', '.join(known)}"
-        )
+        raise UserError(f"no class table {str(name_or_path)!r}; expected a YAML file or one of: {', '.join(known)}")
     return path
 
 

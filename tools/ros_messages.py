@@ -122,9 +122,7 @@ class build_ros_messages(Command):
         # An editable install imports from the sources, so the generated modules go there; git ignores them.
         target = ROOT / PACKAGE if self.editable_mode else Path(str(self.build_lib)) / PACKAGE
         shutil.rmtree(target / "msg", ignore_errors=True)
-        shutil.copytree(
-            generated / "msg", target / "msg", ignore=shutil.ignore_patterns("__pycache__", "*.c")
-        )
+        shutil.copytree(generated / "msg", target / "msg", ignore=shutil.ignore_patterns("__pycache__", "*.c"))
         for library in generated.glob("*.so"):
             shutil.copy2(library, target / library.name)
         if not self.editable_mode:

@@ -33,9 +33,7 @@ def register(subparsers: Any) -> None:
     new.set_defaults(run=run_new)
     for making in (importing, new):
         making.add_argument("-o", "--output", required=True, help="the .safetensors file to write")
-        making.add_argument(
-            "--input-size", type=input_size, metavar="HxW", help="size the network sees, in pixels"
-        )
+        making.add_argument("--input-size", type=input_size, metavar="HxW", help="size the network sees, in pixels")
         making.add_argument("--half", action="store_true", help="store float16: half the size")
         making.add_argument("--force", action="store_true", help="replace the output if it exists")
 
@@ -124,9 +122,7 @@ def run_info(args: argparse.Namespace) -> int:
     print(f"parameters   {parameters / 1e6:.2f} M")
     print(f"input size   {height}x{width} (height x width)")
     print(f"RGB          mean {spec.rgb.mean}, std {spec.rgb.std}")
-    print(
-        f"thermal      mean {spec.thermal.mean}, std {spec.thermal.std}, preprocessing {preprocessing.method}"
-    )
+    print(f"thermal      mean {spec.thermal.mean}, std {spec.thermal.std}, preprocessing {preprocessing.method}")
     print(f"temperature  {spec.temperature:g}")
     for key, value in spec.to_dict()["provenance"].items():
         if value not in ("", {}):

@@ -7,7 +7,7 @@ import pickle
 import re
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -116,7 +116,7 @@ def _path_text(*parts: object) -> str:
 
 # Beside tensors and plain values, checkpoints hold the best score as a numpy number and folders as paths. None of numpy's or
 # pathlib's own code runs on them: these names mean our stand-ins while a checkpoint is read.
-_STAND_INS = [
+_STAND_INS: list[Callable[..., object] | tuple[Callable[..., object], str]] = [
     (_numpy_scalar, "numpy.core.multiarray.scalar"),
     (_numpy_scalar, "numpy._core.multiarray.scalar"),
     (_NumpyType, "numpy.dtype"),
@@ -235,9 +235,7 @@ def import_checkpoint(
         input_size=input_size or _configured_size(content) or convention.input_size,
         rgb=convention.rgb,
         thermal=convention.thermal,
-        provenance=Provenance(
-            source=f"official checkpoint {path.name}", command=command, metrics=_metrics(content)
-        ),
+        provenance=Provenance(source=f"official checkpoint {path.name}", command=command, metrics=_metrics(content)),
     )
     return spec, build(spec, {rename(key): tensor for key, tensor in state.items()}, str(path))
 

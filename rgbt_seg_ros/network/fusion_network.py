@@ -59,19 +59,13 @@ class FusionNetwork(nn.Module):
             ValueError: Other shapes, or an input of which nothing is left at stride 32.
         """
         if rgb.ndim != 4 or rgb.shape[1] != 3 or min(rgb.shape[2:]) < MIN_SIDE:
-            raise ValueError(
-                f"rgb: {tuple(rgb.shape)} is not (N, 3, H, W) with H and W of at least {MIN_SIDE}"
-            )
+            raise ValueError(f"rgb: {tuple(rgb.shape)} is not (N, 3, H, W) with H and W of at least {MIN_SIDE}")
         if thermal.shape != (rgb.shape[0], 1, *rgb.shape[2:]):
             expected = (rgb.shape[0], 1, *rgb.shape[2:])
-            raise ValueError(
-                f"thermal: {tuple(thermal.shape)} is not {tuple(expected)}, as the RGB images ask"
-            )
+            raise ValueError(f"thermal: {tuple(thermal.shape)} is not {tuple(expected)}, as the RGB images ask")
         fused = [
             stage(r, t)
-            for stage, r, t in zip(
-                self.fusion, self.rgb_encoder(rgb), self.thermal_encoder(thermal), strict=True
-            )
+            for stage, r, t in zip(self.fusion, self.rgb_encoder(rgb), self.thermal_encoder(thermal), strict=True)
         ]
         result: torch.Tensor | TrainingOutput = self.decoder(fused, output_size or tuple(rgb.shape[2:]))
         return result

@@ -89,9 +89,7 @@ def build(spec: ModelSpec, state: Mapping[str, torch.Tensor], where: str) -> Fus
         network = FusionNetwork(spec.variant, spec.num_classes, has_deep_supervision(state))
     problem = check_tensors(network.state_dict(), state)
     if problem:
-        raise ModelFileError(
-            f"{where}: not a {spec.variant} network of {spec.num_classes} classes: {problem}"
-        )
+        raise ModelFileError(f"{where}: not a {spec.variant} network of {spec.num_classes} classes: {problem}")
     floats = {key: t.float() if t.is_floating_point() else t for key, t in state.items()}
     broken = [key for key, tensor in floats.items() if not torch.isfinite(tensor).all()]
     if broken:
@@ -122,8 +120,7 @@ def write_model(
     target = Path(path)
     build(spec, state, str(target))
     tensors = {
-        key: (t.to(dtype) if _is_weight(key, t) else t).detach().cpu().contiguous().clone()
-        for key, t in state.items()
+        key: (t.to(dtype) if _is_weight(key, t) else t).detach().cpu().contiguous().clone() for key, t in state.items()
     }
     overflow = [key for key, t in tensors.items() if not torch.isfinite(t).all()]
     if overflow:

@@ -45,4 +45,5 @@ class SemanticFusion(nn.Module):
         mean, maximum = channel_mean_max(context)
         context = context * torch.sigmoid(self.spatial_attention(torch.cat((maximum, mean), dim=1)))
         refined: torch.Tensor = self.refine(context)
-        return fused + self.residual_scale * refined
+        output: torch.Tensor = fused + self.residual_scale * refined
+        return output

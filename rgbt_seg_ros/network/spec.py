@@ -162,9 +162,7 @@ class ModelSpec:
         good = len(self.input_size) == 2 and all(
             type(side) is int and MIN_SIDE <= side <= MAX_SIDE for side in self.input_size
         )
-        _expect(
-            good, "input_size", list(self.input_size), f"[height, width], each {MIN_SIDE}..{MAX_SIDE} pixels"
-        )
+        _expect(good, "input_size", list(self.input_size), f"[height, width], each {MIN_SIDE}..{MAX_SIDE} pixels")
         _expect(len(self.rgb.mean) == 3, "rgb.mean", list(self.rgb.mean), "three numbers")
         _expect(len(self.thermal.mean) == 1, "thermal.mean", list(self.thermal.mean), "one number")
         good = _is_number(self.temperature) and self.temperature > 0

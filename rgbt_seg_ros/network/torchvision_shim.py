@@ -44,10 +44,11 @@ def prepare_torchvision() -> None:
     except RuntimeError as error:
         if _declared is not None or "operator torchvision::" not in str(error):
             raise
-    # The failed import leaves submodules behind that are not bound to the new parent package: start afresh.
+    # The failed import leaves some submodules loaded. Repeating it over them works too (seen with Python 3.11 and
+    # torchvision 0.28), but a whole import depends on no order in which a version loads its parts.
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]
-    _declared = torch.library.Library("torchvision", "DEF")
+    _declared = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for schema in _SCHEMAS:
-        _declared.define(schema)
+        _declared.define(schema)  # type: ignore[no-untyped-call]
     importlib.import_module("torchvision")

@@ -220,7 +220,8 @@ def _table(received: Received, stamps: Sequence[int], before: FrameReport, rate:
         for reason, count in zip(last.drop_reason, last.drop_count, strict=True)
         if count > earlier.get(reason, 0)
     }
-    network = [dict(zip(r.stage, r.stage_duration, strict=True))["network"] for r in reports]
+    stages = [dict(zip(r.stage, r.stage_duration, strict=True)) for r in reports]
+    medians = {name: statistics.median(s[name] for s in stages) * 1e3 for name in (stages[0] if stages else ())}
     rows = [
         ("sequence", what),
         ("model", last.model),
@@ -228,14 +229,16 @@ def _table(received: Received, stamps: Sequence[int], before: FrameReport, rate:
         ("masks out", str(sum(stamp in received.masks for stamp in stamps))),
         ("drops by reason", ", ".join(f"{reason} {count}" for reason, count in drops.items()) or "none"),
         ("latency, median / p99", _milliseconds([report.latency for report in reports])),
-        ("of it the network", _milliseconds(network)),
+        ("of it the network", _milliseconds([stage["network"] for stage in stages])),
         ("node overhead, median / p99", _milliseconds([report.overhead for report in reports])),
+        ("stages, median ms", ", ".join(f"{name} {value:.2f}" for name, value in medians.items())),
     ]
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
 
 
 def _write(frames: Sequence[Frame], stamps: Sequence[int], received: Received, output: Path, table: str) -> None:
     whole = [index for index, stamp in enumerate(stamps) if stamp in received.overlay and stamp in received.confidence]
+    caption = "overlay, UNTRAINED weights" if "UNTRAINED" in table else "overlay"
     rows = []
     for index in whole[:: max(1, len(whole) // 4)][:4]:
         rgb, thermal = frames[index]
@@ -244,7 +247,7 @@ def _write(frames: Sequence[Frame], stamps: Sequence[int], received: Received, o
         tiles = [
             (f"RGB {index}", rgb),
             ("thermal", grey),
-            ("overlay", to_rgb(received.overlay[stamps[index]], "overlay")),
+            (caption, to_rgb(received.overlay[stamps[index]], "overlay")),
             ("confidence", heat(confidence)),
         ]
         rows.append(strip(tiles))

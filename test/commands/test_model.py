@@ -73,9 +73,7 @@ def test_info_says_what_the_model_is(model, capsys):
         capsys.readouterr()
         assert main(["model", "info", name]) == 0
         text = capsys.readouterr().out
-        assert all(
-            word in text for word in ("atto", "UNTRAINED", "480x640", "guardrail", "(64, 64, 128)", "0.3616")
-        )
+        assert all(word in text for word in ("atto", "UNTRAINED", "480x640", "guardrail", "(64, 64, 128)", "0.3616"))
         assert main(["model", "info", name, "--json"]) == 0
         data = json.loads(capsys.readouterr().out)
         expected = sum(p.numel() for p in FusionNetwork("atto", 9).parameters())
@@ -120,9 +118,7 @@ def test_a_bad_file_is_one_line_and_exit_code_2(model, tmp_path, capsys):
     assert [file.name for file in tmp_path.iterdir()] == [model.name]
 
 
-@pytest.mark.parametrize(
-    "text", ["a: [", "5", "- {id: 0}", "- {id: 1, name: a, color: [0, 0, 0]}", "\x00", ""]
-)
+@pytest.mark.parametrize("text", ["a: [", "5", "- {id: 0}", "- {id: 1, name: a, color: [0, 0, 0]}", "\x00", ""])
 def test_a_wrong_class_table_is_one_line(tmp_path, capsys, text):
     table = tmp_path / "classes.yaml"
     table.write_text(text)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
-import yaml
 
 from rgbt_seg_ros.network import read_model
 from rgbt_seg_ros.network.builtin import demo_spec, new_network
-from rgbt_seg_ros.network.conventions import CONVENTIONS
 
 
 def test_the_seed_decides_and_torchs_generator_is_left_alone():

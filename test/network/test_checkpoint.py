@@ -173,9 +173,7 @@ def test_what_differs_is_named_as_the_file_names_it(atto, saved, change, expecte
 
 
 def test_an_average_of_unknown_tensors_is_refused(atto, saved):
-    assert "stranger" in refusal(
-        saved({"model_state_dict": atto, "ema_state_dict": {"stranger": torch.ones(1)}})
-    )
+    assert "stranger" in refusal(saved({"model_state_dict": atto, "ema_state_dict": {"stranger": torch.ones(1)}}))
 
 
 class RunsCode:

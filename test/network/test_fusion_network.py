@@ -95,7 +95,5 @@ def test_float16_on_cuda_gives_nearly_the_same_logits(pair, logits):
 
 def test_importing_the_network_imports_no_ros():
     code = "import sys, rgbt_seg_ros.network; print([m for m in sys.modules if m.split('.')[0] in ('rclpy', 'sensor_msgs')])"
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
-    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert result.stdout.strip() == "[]"

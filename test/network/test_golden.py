@@ -56,9 +56,7 @@ def test_official_layout_is_ours_after_renaming():
     layout = json.loads((GOLDEN / "checkpoint_layout_nano_9.json").read_text())
     with torch.device("meta"):
         state = FusionNetwork("nano", 9).state_dict()
-    assert {rename(key): shape for key, shape in layout.items()} == {
-        k: list(v.shape) for k, v in state.items()
-    }
+    assert {rename(key): shape for key, shape in layout.items()} == {k: list(v.shape) for k, v in state.items()}
 
 
 @pytest.mark.parametrize(("variant", "millions"), [("nano", 35.52), ("tiny", 63.71), ("base", 189.54)])
@@ -82,9 +80,7 @@ def test_parameter_count_as_the_paper_counts():
     assert round(counted / 1e6, 2) == 35.43
 
 
-@pytest.mark.parametrize(
-    ("variant", "giga", "digits"), [("nano", 51.39, 2), ("tiny", 85.4, 1), ("base", 242.8, 1)]
-)
+@pytest.mark.parametrize(("variant", "giga", "digits"), [("nano", 51.39, 2), ("tiny", 85.4, 1), ("base", 242.8, 1)])
 def test_multiply_accumulates_at_480_by_640_are_the_papers(variant, giga, digits):
     # The figures hold for the training graph with its deep heads, without the auxiliary head on N3.
     with torch.device("meta"):

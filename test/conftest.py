@@ -1,0 +1,54 @@
+"""What every test runs under: a ROS domain of its own, sized transports, and no more threads than its share.
+
+The environment is set on import, which is before any test imports rclpy or torch, and is inherited by the nodes that tests
+start as processes of their own.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import tempfile
+import zlib
+
+import pytest
+
+from rgbt_seg_ros import resources
+
+_LOG_DIR = tempfile.mkdtemp(prefix="rgbt_seg_ros-log-")
+
+
+def _domain_id() -> int:
+    """Return a domain in 1..101: apart among the workers of a run, and most likely apart from other runs.
+
+    Above 101 the ports of a domain can fall into those the system gives out by itself.
+    """
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return 1 + (zlib.crc32(run.encode()) + worker) % 101
+
+
+os.environ.update(
+    ROS_PYTHON_CHECK_FIELDS="1",
+    ROS_DOMAIN_ID=str(_domain_id()),
+    ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST",
+    ROS_LOG_DIR=_LOG_DIR,
+    FASTDDS_DEFAULT_PROFILES_FILE=str(resources.fastdds_profile()),
+)
+# Read by torch when it is first imported, which costs seconds that most tests need not pay.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+resources.prepare_ros_environment()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is marked `ros` where there is none."""
+    if importlib.util.find_spec("rclpy") is None:
+        for item in items:
+            if item.get_closest_marker("ros"):
+                item.add_marker(pytest.mark.skip(reason="rclpy is not installed"))
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(_LOG_DIR, ignore_errors=True)
