@@ -1,72 +1,126 @@
-"""Start the segmentation node: `ros2 launch rgbt_seg_ros segmentation.launch.py model:=FILE namespace:=front`."""
+"""Start the segmentation node, and RViz on request. ``ros2 launch rgbt_seg_ros segmentation.launch.py --show-args`` lists the arguments."""
 
-import os
+from __future__ import annotations
 
-from launch import LaunchDescription
+from pathlib import Path
+from typing import Any
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.substitutions import FindPackageShare
+from launch_ros.parameter_descriptions import ParameterValue
 
-# name, default, meaning. An argument left empty leaves its parameter to the params file.
-ARGUMENTS = (
-    ("namespace", "", "namespace of the node; a second camera pair gets a second one"),
-    ("rgb_topic", "rgb/image_raw", "topic of the colour images"),
-    ("thermal_topic", "thermal/image_raw", "topic of the thermal images"),
-    ("model", "", "model file (.safetensors), or demo; empty: the params file's"),
-    ("device", "", "auto, cpu, cuda or cuda:N; empty: the params file's"),
-    ("calibration", "", "calibration file; empty: the params file's"),
-    ("params_file", "", "parameter file; empty: config/params.yaml of this package"),
-    ("use_sim_time", "false", "take the time from /clock"),
-    ("autostart", "true", "configure and activate at start; false leaves it to a lifecycle manager"),
-    ("log_level", "info", "debug, info, warn, error or fatal"),
-    ("rviz", "false", "start RViz with the masks"),
-)
+# Beside this file both in the sources and where they are installed.
+CONFIG = Path(__file__).absolute().parents[1] / "config"
+PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE"
+# The second is the name of before Fast DDS 3, which it still reads.
+PROFILE_VARIABLES = (PROFILE, "FASTRTPS_DEFAULT_PROFILES_FILE")
+SWITCH = ("", "true", "false", "True", "False")
+LEVELS = ("debug", "info", "warn", "error", "fatal")
 
-PARAMETERS = {"model": "model.file", "device": "runtime.device", "calibration": "alignment.calibration"}
+# Argument → the parameter that it sets, and its type. One that is left empty sets nothing: the parameter file decides.
+OVERRIDES: dict[str, tuple[str, type]] = {
+    "model": ("model.file", str),
+    "device": ("runtime.device", str),
+    "calibration": ("alignment.calibration", str),
+    "use_sim_time": ("use_sim_time", bool),
+    "autostart": ("autostart", bool),
+}
 
 
-def nodes(context):
-    """Return the actions for the values the arguments have."""
-    value = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
-    share = FindPackageShare("rgbt_seg_ros").perform(context)
-    params_file = value["params_file"] or os.path.join(share, "config", "params.yaml")
-    if not os.path.isfile(params_file):
-        raise FileNotFoundError(f"params_file: {params_file} is not there; expected a ROS 2 parameter file")
-    chosen = {parameter: value[name] for name, parameter in PARAMETERS.items() if value[name]}
-    flags = {name: value[name].lower() in ("true", "1", "yes") for name in ("use_sim_time", "autostart")}
-    remappings = []
-    for ours, theirs in (("rgb/image_raw", value["rgb_topic"]), ("thermal/image_raw", value["thermal_topic"])):
-        if theirs != ours:
-            remappings += [(ours, theirs), (f"{ours}/compressed", f"{theirs}/compressed")]
-    profile = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE") or os.path.join(share, "config", "fastdds.xml")
-    return [
+def parameter_file(text: str) -> Path:
+    """Return the parameter file. Raises RuntimeError where there is none."""
+    path = Path(text).expanduser().absolute() if text else CONFIG / "params.yaml"
+    if not path.is_file():
+        raise RuntimeError(f"params_file: {path} is not there; expected a YAML file of ROS parameters")
+    return path
+
+
+def overrides(given: dict[str, str]) -> dict[str, Any]:
+    """Return the parameters that arguments set, given the text of every argument."""
+    values: dict[str, Any] = {}
+    for argument, (parameter, kind) in OVERRIDES.items():
+        text = given[argument]
+        if text:
+            # As a typed value: launch_ros would read a model named 1e3 as a number.
+            values[parameter] = text.lower() == "true" if kind is bool else ParameterValue(text, value_type=str)
+    return values
+
+
+def topics(rgb: str, thermal: str) -> list[tuple[str, str]]:
+    """Return the remappings; what a transport appends to a topic is a name of its own to ROS."""
+    pairs = (("rgb/image_raw", rgb), ("thermal/image_raw", thermal))
+    return [(ours + end, theirs + end) for ours, theirs in pairs if theirs for end in ("", "/compressed")]
+
+
+def launch_setup(context: LaunchContext) -> list[Action]:
+    """Return the node and RViz, now that the arguments have values."""
+
+    def value(name: str) -> str:
+        return str(LaunchConfiguration(name).perform(context)).strip()
+
+    environment = {}
+    if not any(context.environment.get(name) for name in PROFILE_VARIABLES):
+        environment[PROFILE] = str(CONFIG / "fastdds.xml")
+    parameters: list[Any] = [str(parameter_file(value("params_file")))]
+    changed = overrides({argument: value(argument) for argument in OVERRIDES})
+    if changed:
+        parameters.append(changed)
+    actions: list[Action] = [
         Node(
             package="rgbt_seg_ros",
             executable="segmentation_node",
             name="rgbt_segmentation",
-            namespace=value["namespace"],
-            parameters=[params_file, {**chosen, **flags}],
-            remappings=remappings,
-            arguments=["--ros-args", "--log-level", value["log_level"]],
-            additional_env={"FASTDDS_DEFAULT_PROFILES_FILE": profile},
+            namespace=value("namespace"),
+            parameters=parameters,
+            remappings=topics(value("rgb_topic"), value("thermal_topic")),
+            ros_arguments=["--log-level", value("log_level")],
+            additional_env=environment,
             output="screen",
             emulate_tty=True,
-        ),
-        Node(
-            package="rviz2",
-            executable="rviz2",
-            namespace=value["namespace"],
-            arguments=["-d", os.path.join(share, "config", "rviz", "segmentation.rviz")],
-            parameters=[{"use_sim_time": flags["use_sim_time"]}],
-            additional_env={"FASTDDS_DEFAULT_PROFILES_FILE": profile},
-            condition=IfCondition(LaunchConfiguration("rviz")),
-        ),
+            respawn=False,
+        )
     ]
+    if value("rviz").lower() == "true":
+        actions.append(
+            Node(
+                package="rviz2",
+                executable="rviz2",
+                name="rviz2",
+                # The topics in the file are relative: they are those of this namespace.
+                namespace=value("namespace"),
+                arguments=["-d", str(CONFIG / "rviz" / "segmentation.rviz")],
+                parameters=[{"use_sim_time": changed.get("use_sim_time", False)}],
+                additional_env=environment,
+                output="log",
+            )
+        )
+    return actions
 
 
-def generate_launch_description():
+def generate_launch_description() -> LaunchDescription:
     """Return the launch description."""
-    declared = [DeclareLaunchArgument(name, default_value=text, description=about) for name, text, about in ARGUMENTS]
-    return LaunchDescription([*declared, OpaqueFunction(function=nodes)])
+
+    def argument(name: str, default: str, text: str, choices: tuple[str, ...] = ()) -> DeclareLaunchArgument:
+        limits = {"choices": list(choices)} if choices else {}
+        return DeclareLaunchArgument(name, default_value=default, description=text, **limits)
+
+    from_file = "; empty: what params_file says"
+    return LaunchDescription(
+        [
+            argument("namespace", "", "namespace of the node and of every relative topic"),
+            argument("rgb_topic", "rgb/image_raw", "the RGB camera's raw topic; /compressed is appended where needed"),
+            argument("thermal_topic", "thermal/image_raw", "the thermal camera's raw topic, likewise"),
+            argument("model", "", f"model file (.safetensors), or demo{from_file}"),
+            argument("device", "", f"auto, cpu, cuda or cuda:N{from_file}"),
+            argument("calibration", "", f"calibration file for alignment.mode{from_file}"),
+            argument("params_file", "", "parameters (YAML); empty: config/params.yaml of this package"),
+            argument("use_sim_time", "", f"true: the time of /clock{from_file}", SWITCH),
+            argument("autostart", "", f"false: wait for a lifecycle manager{from_file}", SWITCH),
+            argument("log_level", "info", "least severity that is logged", LEVELS),
+            argument("rviz", "false", "true: also start RViz with overlay, mask and confidence", SWITCH[1:]),
+            OpaqueFunction(function=launch_setup),
+        ]
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,14 +11,8 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from rgbt_seg_ros.resources import fastdds_profile, prepare_ros_environment
+from rgbt_seg_ros.resources import prepare_ros_environment
 
-# Before the first import of rclpy: a domain of this worker's own, this machine only, every field of every message checked.
-_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-os.environ["ROS_DOMAIN_ID"] = str(1 + (os.getpid() * 7 + _worker) % 100)
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
-os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(fastdds_profile())
 prepare_ros_environment()
 
 try:

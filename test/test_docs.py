@@ -1,0 +1,43 @@
+"""Documents and configuration name what the code has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+
+
+def flat(tree, prefix=""):
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def test_params_yaml_holds_every_parameter_with_its_default():
+    pytest.importorskip("rclpy", reason="rclpy is not installed")
+    from rgbt_seg_ros.nodes.parameters import PARAMETERS
+
+    content = yaml.safe_load((ROOT / "config" / "params.yaml").read_text())
+    assert dict(flat(content["/**"]["ros__parameters"])) == {p.name: p.default for p in PARAMETERS}
+
+
+def test_interface_names_every_parameter_and_topic():
+    pytest.importorskip("rclpy", reason="rclpy is not installed")
+    from rgbt_seg_ros.nodes.parameters import PARAMETERS
+
+    text = (ROOT / "docs" / "interface.md").read_text()
+    topics = re.findall(r'"(segmentation/\w+)"', (ROOT / "rgbt_seg_ros/nodes/outputs.py").read_text())
+    assert len(topics) == 6
+    assert [name for name in [*(p.name for p in PARAMETERS), *topics] if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name)
+def test_links_lead_to_files(page):
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+    assert [link for link in links if not (page.parent / link).is_file()] == []
