@@ -1,4 +1,4 @@
-"""Start the segmentation node, and RViz on request. ``ros2 launch rgbt_seg_ros segmentation.launch.py --show-args`` lists the arguments."""
+"""Start the segmentation node, and RViz on request; ``ros2 launch`` with ``--show-args`` lists the arguments."""
 
 from __future__ import annotations
 
