@@ -69,7 +69,7 @@ lint: venv
 
 # A file's tests stay together, because they share the node they start. Nothing is fetched from a model hub.
 test: lint
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 clean:
 	rm -rf $(VENV) build dist install log demo_output *.egg-info rgbt_seg_ros/msg rgbt_seg_ros/*.so

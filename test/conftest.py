@@ -1,7 +1,7 @@
 """What every test runs under: a ROS domain of its own, sized transports, and no more threads than its share.
 
-The environment is set on import, which is before any test imports rclpy or torch, and is inherited by the nodes that tests
-start as processes of their own.
+The environment is set on import, which is before any test imports rclpy or torch, and is inherited by the nodes that
+tests start as processes of their own.
 """
 
 from __future__ import annotations

@@ -191,8 +191,8 @@ def _probe(player: Player, frame: Frame) -> FrameReport:
 
 
 def _sustainable(reports: Iterable[FrameReport]) -> float:
-    """Return pairs per second: what the slowest stage sum of the probes allows, with a third to spare, at most 30."""
-    return float(min(30.0, 0.66 / min(sum(report.stage_duration) for report in reports)))
+    """Return pairs per second: what the slowest of the probes allows, with a third to spare, at most 30."""
+    return float(min(30.0, 0.66 / max(sum(report.stage_duration) for report in reports)))
 
 
 def _send(player: Player, frames: Sequence[Frame], rate: float) -> list[int]:

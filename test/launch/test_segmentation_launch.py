@@ -1,0 +1,255 @@
+"""The launch file with the real launch and launch_ros: the node it starts, and what its arguments do."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rgbt_seg_ros.resources import share_dir
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+pytest.importorskip("launch_ros.actions", reason="launch_ros is not installed")
+
+LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "segmentation.launch.py"
+# Noninteractive: nobody but launch itself passes the signal on to the node.
+START = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+file, *arguments = sys.argv[1:]
+included = IncludeLaunchDescription(
+    PythonLaunchDescriptionSource(file), launch_arguments=[argument.split(":=", 1) for argument in arguments]
+)
+service = LaunchService(noninteractive=True)
+service.include_launch_description(LaunchDescription([included]))
+sys.exit(service.run())
+"""
+PARAMETERS = """
+/**:
+  ros__parameters:
+    model: {input_size: "32x64"}
+    sync: {slop: 0.02}
+    runtime: {threads: 1, precision: "fp32"}
+"""
+
+
+@pytest.fixture
+def params_file(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(PARAMETERS)
+    return path
+
+
+@pytest.fixture
+def run_launch(tmp_path):
+    """Start the launch file with arguments; what is left of its process group is killed after the test."""
+    started = []
+
+    def run(**arguments):
+        # The installed node starts with `env python3`.
+        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        log = tmp_path / f"launch{len(started)}.log"
+        command = [sys.executable, "-c", START, str(LAUNCH_FILE)]
+        command += [f"{name}:={value}" for name, value in arguments.items()]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=tmp_path, start_new_session=True
+            )
+        started.append(process)
+        return process, log
+
+    yield run
+    for process in started:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+
+
+@pytest.fixture
+def client():
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("launch_client", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    node.spin_until = lambda done, process, log, step=lambda: None: spin_until(executor, done, process, log, step)
+    yield node
+    node.destroy_node()
+    context.try_shutdown()
+
+
+def spin_until(executor, done, process, log, step):
+    end = time.monotonic() + 90
+    while not done():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < end, log.read_text()
+        step()
+        executor.spin_once(timeout_sec=0.1)
+
+
+def call(client, kind, name, request, process, log):
+    caller = client.create_client(kind, name)
+    client.spin_until(caller.service_is_ready, process, log)
+    future = caller.call_async(request)
+    client.spin_until(future.done, process, log)
+    return future.result()
+
+
+def parameters(client, node, names, process, log):
+    from rcl_interfaces.srv import GetParameters
+    from rclpy.parameter import parameter_value_to_python
+
+    answer = call(client, GetParameters, f"{node}/get_parameters", GetParameters.Request(names=names), process, log)
+    return [parameter_value_to_python(value) for value in answer.values]
+
+
+def load():
+    spec = importlib.util.spec_from_file_location("segmentation_launch", LAUNCH_FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def actions(environment=(), **arguments):
+    """Return what the launch file starts, and the context it was asked in."""
+    from launch import LaunchContext
+    from launch.actions import DeclareLaunchArgument
+
+    module = load()
+    context = LaunchContext()
+    context.environment.pop("FASTDDS_DEFAULT_PROFILES_FILE", None)
+    context.environment.update(environment)
+    context.launch_configurations.update(arguments)
+    try:
+        for entity in module.generate_launch_description().entities:
+            if isinstance(entity, DeclareLaunchArgument):
+                entity.execute(context)
+        return module.launch_setup(context), context
+    finally:
+        # A context's environment is that of the process.
+        os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(share_dir() / "config" / "fastdds.xml")
+
+
+def added_environment(action, context):
+    from launch.utilities import perform_substitutions
+
+    return {
+        perform_substitutions(context, name): perform_substitutions(context, value)
+        for name, value in action.additional_env or ()
+    }
+
+
+def test_masks_come_out_of_the_topics_it_was_given_and_sigint_ends_it(run_launch, client, params_file):
+    from rclpy.qos import qos_profile_sensor_data
+    from sensor_msgs.msg import Image
+    from std_msgs.msg import Header
+
+    from rgbt_seg_ros.nodes.conversions import image_message
+
+    process, log = run_launch(
+        namespace="front", rgb_topic="/camera/color", thermal_topic="lwir", params_file=params_file, device="cpu"
+    )
+    publishers = [
+        client.create_publisher(Image, topic, qos_profile_sensor_data) for topic in ("/camera/color", "/front/lwir")
+    ]
+    masks = []
+    client.create_subscription(Image, "/front/segmentation/mask", masks.append, 10)
+
+    def publish():
+        header = Header(frame_id="optical", stamp=client.get_clock().now().to_msg())
+        for publisher, shape in zip(publishers, ((48, 64, 3), (48, 64)), strict=True):
+            publisher.publish(image_message(header, np.zeros(shape, np.uint8)))
+
+    client.spin_until(lambda: masks, process, log, publish)
+    assert (masks[0].header.frame_id, masks[0].width, masks[0].height) == ("optical", 64, 48)
+
+    # What an argument names comes from it, the rest from the file, and from the node where neither says anything.
+    names = ["runtime.device", "model.input_size", "sync.slop", "model.file", "autostart", "use_sim_time"]
+    values = parameters(client, "/front/rgbt_segmentation", names, process, log)
+    assert values == ["cpu", "32x64", 0.02, "demo", True, False]
+
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0, log.read_text()
+    assert "process has finished cleanly" in log.read_text()
+    assert "escalating" not in log.read_text()
+
+
+def test_without_autostart_a_lifecycle_manager_configures_it(run_launch, client, params_file):
+    from lifecycle_msgs.msg import State, Transition
+    from lifecycle_msgs.srv import ChangeState, GetState
+
+    process, log = run_launch(autostart="false", use_sim_time="true", params_file=params_file)
+    node = "/rgbt_segmentation"
+    state = call(client, GetState, f"{node}/get_state", GetState.Request(), process, log).current_state
+    assert state.id == State.PRIMARY_STATE_UNCONFIGURED
+    assert parameters(client, node, ["autostart", "use_sim_time"], process, log) == [False, True]
+
+    request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
+    assert call(client, ChangeState, f"{node}/change_state", request, process, log).success
+    state = call(client, GetState, f"{node}/get_state", GetState.Request(), process, log).current_state
+    assert state.id == State.PRIMARY_STATE_INACTIVE
+
+
+def test_a_params_file_that_is_not_there_is_named(run_launch, tmp_path):
+    process, log = run_launch(params_file=tmp_path / "missing.yaml")
+
+    assert process.wait(60) == 1
+    assert f"params_file: {tmp_path / 'missing.yaml'} is not there" in log.read_text()
+
+
+def test_a_wrong_log_level_is_refused_with_the_legal_ones(run_launch):
+    process, log = run_launch(log_level="loud")
+
+    assert process.wait(60) == 1
+    assert "'debug', 'info', 'warn', 'error', 'fatal'" in log.read_text()
+
+
+def test_empty_arguments_set_no_parameter():
+    module = load()
+
+    assert module.overrides(dict.fromkeys(module.OVERRIDES, "")) == {}
+
+
+def test_both_transports_of_a_topic_are_remapped():
+    remapped = dict(load().topics("/camera/color", ""))
+
+    assert remapped == {
+        "rgb/image_raw": "/camera/color",
+        "rgb/image_raw/compressed": "/camera/color/compressed",
+    }
+
+
+def test_the_transport_profile_of_the_package_is_set():
+    (node,), context = actions()
+
+    profile = Path(added_environment(node, context)["FASTDDS_DEFAULT_PROFILES_FILE"])
+    assert profile.name == "fastdds.xml"
+    assert profile.is_file()
+
+
+@pytest.mark.parametrize("variable", ["FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"])
+def test_a_transport_profile_of_the_user_is_kept(variable, monkeypatch):
+    monkeypatch.delenv("FASTRTPS_DEFAULT_PROFILES_FILE", raising=False)
+    (node,), context = actions({variable: "/mine.xml"})
+
+    assert added_environment(node, context) == {}
+
+
+def test_rviz_starts_only_on_request():
+    assert len(actions()[0]) == 1
+    assert len(actions(rviz="true")[0]) == 2
