@@ -30,7 +30,7 @@ class SegmentationNode(LifecycleNode):
     def __init__(self, **arguments: Any) -> None:
         """Declare parameters and start diagnostics; ``start`` brings the node up."""
         super().__init__("rgbt_segmentation", **arguments)
-        parameters.declare(self)
+        self._refused = parameters.declare(self)
         self._settings: parameters.NodeSettings | None = None
         self._segmenter: Segmenter | None = None
         self._outputs: Outputs | None = None
@@ -55,6 +55,8 @@ class SegmentationNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters, load the model and warm it up; refuse with one sentence where something is wrong."""
         try:
+            for reason in self._refused.values():
+                raise parameters.ParameterError(reason)
             self._settings = parameters.read(self)
             self._make_pairer()
             if self._settings.threads:
@@ -62,6 +64,7 @@ class SegmentationNode(LifecycleNode):
             self._segmenter = Segmenter.open(self._settings.model, self._settings.segmenter)
             self._segmenter.warm_up(runs=self._settings.warm_up)
         except UserError as error:
+            self._release()
             self._problem = f"configure refused: {error}"
             self.get_logger().error(self._problem)
             return TransitionCallbackReturn.FAILURE
@@ -119,6 +122,8 @@ class SegmentationNode(LifecycleNode):
                 successful=False,
                 reason=f"{fixed[0]}: takes effect at configure; deactivate and cleanup the node first",
             )
+        for name in fixed:
+            self._refused.pop(name, None)
         return SetParametersResult(successful=True)
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:

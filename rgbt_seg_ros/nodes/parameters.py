@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import ParameterException
 
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.pipeline.alignment import MODES, AlignmentSettings
@@ -33,6 +34,16 @@ class Parameter:
     choices: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
+
+    def legal(self) -> str:
+        """Return in words what values are legal."""
+        kind = {bool: "true or false", int: "a whole number", float: "a number with a decimal point", str: "a text"}
+        words = kind[type(self.default)]
+        if self.choices:
+            words += " out of " + ", ".join(self.choices)
+        if self.low is not None and self.high is not None:
+            words += f" from {self.low:g} to {self.high:g}"
+        return words
 
     def descriptor(self) -> ParameterDescriptor:
         """Return the descriptor ``ros2 param describe`` shows."""
@@ -98,10 +109,21 @@ class NodeSettings:
     warm_up: int
 
 
-def declare(node: Any) -> None:
-    """Declare every parameter; values from the command line and files are taken as they are and judged at configure."""
+def declare(node: Any) -> dict[str, str]:
+    """Declare every parameter; return why a given value was refused, by name: the default stands in for it.
+
+    A value of another type or out of its range would otherwise end the process; this way it refuses configure.
+    """
+    refused = {}
     for parameter in PARAMETERS:
-        node.declare_parameter(parameter.name, parameter.default, parameter.descriptor())
+        try:
+            node.declare_parameter(parameter.name, parameter.default, parameter.descriptor())
+        except ParameterException as error:
+            if node.has_parameter(parameter.name):
+                node.undeclare_parameter(parameter.name)
+            node.declare_parameter(parameter.name, parameter.default, parameter.descriptor(), ignore_override=True)
+            refused[parameter.name] = f"{parameter.name}: {error}; expected {parameter.legal()}"
+    return refused
 
 
 def read(node: Any) -> NodeSettings:

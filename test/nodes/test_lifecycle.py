@@ -77,6 +77,8 @@ def test_every_transition_and_what_it_means(client, start):
     [
         ({"model.file": "/nowhere/m.safetensors"}, "/nowhere/m.safetensors: no such model file"),
         ({"sync.policy": "closest"}, "sync.policy: 'closest' is not one of nearest, approximate, exact"),
+        ({"sync.slop": 99.0}, "expected a number with a decimal point from 0 to 10"),
+        ({"sync.queue_size": "many"}, "expected a whole number from 1 to 1000"),
         ({"alignment.mode": "plane"}, "alignment.mode: 'plane' is not one of none"),
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),
@@ -92,6 +94,8 @@ def test_a_wrong_parameter_refuses_configure_and_says_what_is_legal(client, star
     assert state(client) == "unconfigured"
     assert words in process.log
     assert "Traceback" not in process.log
+    # It can still be put right.
+    assert set_parameter(client, "runtime.threads", 1).successful
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
