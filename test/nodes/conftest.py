@@ -103,8 +103,15 @@ class Client:
     def call(self, kind, name, request):
         client = self.node.create_client(kind, name)
         self.wait(client.service_is_ready, 60)
-        future = client.call_async(request)
-        self.wait(future.done, 60)
+        # The answer is lost where the server has not discovered this client yet: asking again is what a person would do.
+        for _ in range(6):
+            future = client.call_async(request)
+            end = time.monotonic() + 10
+            while not future.done() and time.monotonic() < end:
+                self.executor.spin_once(timeout_sec=0.02)
+            if future.done():
+                break
+        assert future.done(), f"{name} did not answer"
         self.node.destroy_client(client)
         return future.result()
 
