@@ -13,9 +13,6 @@ from rgbt_seg_ros.pipeline.backends.base import BackendError, Inference
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 
-# A block of rows whose intermediate results stay in a CPU core's cache: half the time of the whole image at once.
-_ROWS = 32
-
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -67,25 +64,19 @@ def decide(logits: torch.Tensor, temperature: float) -> tuple[torch.Tensor, torc
     Returns:
         (H, W) uint8 class ids (the lowest of equals) and (H, W) uint8 round(255·p) of the winner.
     """
-    classes, height, width = logits.shape[1:]
-    device = logits.device
-    label = torch.empty((height, width), dtype=torch.uint8, device=device)
-    confidence = torch.empty_like(label)
+    scores = logits[0].float()
+    if temperature != 1.0:
+        scores = scores / temperature
+    classes = scores.shape[0]
+    probability = torch.softmax(scores, 0)
+    best = probability.amax(0)
     # torch's max with indices walks the class axis pixel by pixel; comparing with the maximum and taking the largest
     # marker is several vectorised passes instead. Markers count down, so that the lowest id wins a tie.
-    markers = torch.arange(classes, 0, -1, dtype=torch.uint8, device=device).view(-1, 1, 1)
-    rows = height if device.type == "cuda" else _ROWS
-    for top in range(0, height, rows):
-        scores = logits[0, :, top : top + rows].float()
-        if temperature != 1.0:
-            scores = scores / temperature
-        probability = torch.softmax(scores, 0)
-        best = probability.amax(0)
-        winner = (probability == best).view(torch.uint8).mul_(markers).amax(0)
-        # A pixel of NaNs equals nothing: its marker is 0. It is labelled 0 with no confidence rather than class "K".
-        label[top : top + rows] = (classes - winner) % classes
-        confidence[top : top + rows] = torch.nan_to_num(best, nan=0.0).mul_(255.0).round_()
-    return label, confidence
+    markers = torch.arange(classes, 0, -1, dtype=torch.uint8, device=scores.device).view(-1, 1, 1)
+    winner = (probability == best).view(torch.uint8).mul_(markers).amax(0)
+    # A pixel of NaNs equals nothing: its marker is 0. It is labelled 0 with no confidence rather than class "K".
+    label = (classes - winner) % classes
+    return label, torch.nan_to_num(best, nan=0.0).mul_(255.0).round_().to(torch.uint8)
 
 
 class TorchBackend:
