@@ -1,4 +1,4 @@
-"""The lifecycle of the node: what each transition makes and destroys (REP-free; managed nodes, design.ros2.org)."""
+"""The lifecycle of the node: what each transition makes and destroys (managed nodes, design.ros2.org)."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class SegmentationNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters, load the model and warm it up; refuse with one sentence where something is wrong."""
         try:
-            for reason in self._refused.values():
-                raise parameters.ParameterError(reason)
+            if self._refused:
+                raise parameters.ParameterError(next(iter(self._refused.values())))
             self._settings = parameters.read(self)
             self._make_pairer()
             if self._settings.threads:

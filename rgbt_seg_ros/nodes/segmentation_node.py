@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from rgbt_seg_ros.resources import prepare_ros_environment
 
@@ -23,14 +23,6 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     raise _Stop
 
 
-def create_node(**arguments: Any) -> Any:
-    """Return the node; ROS is imported here, so that a signal during these seconds ends the process cleanly."""
-    prepare_ros_environment()
-    from rgbt_seg_ros.nodes.lifecycle import SegmentationNode
-
-    return SegmentationNode(**arguments)
-
-
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the node until SIGINT or SIGTERM, then end the process with code 0."""
     signal.signal(signal.SIGINT, _on_signal)
@@ -38,16 +30,19 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     node = None
     finished = True
     try:
+        # ROS is imported here, so that a signal during these seconds ends the process cleanly too.
         prepare_ros_environment()
         import rclpy
         from rclpy.executors import SingleThreadedExecutor
         from rclpy.signals import SignalHandlerOptions
 
+        from rgbt_seg_ros.nodes.lifecycle import SegmentationNode
+
         rclpy.init(
             args=list(arguments) if arguments is not None else None,
             signal_handler_options=SignalHandlerOptions.NO,
         )
-        node = create_node()
+        node = SegmentationNode()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         node.start()
