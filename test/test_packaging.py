@@ -18,7 +18,9 @@ MESSAGES = sorted((ROOT / "msg").glob("*.msg"))
 
 # What an import is called by pip and by rosdep. A ROS package is called by its own name, and only in package.xml.
 LIBRARIES = {
+    "PIL": ("Pillow", "python3-pil"),
     "cv2": ("opencv-python", "python3-opencv"),
+    "jinja2": ("jinja2", "python3-jinja2"),
     "numpy": ("numpy", "python3-numpy"),
     "safetensors": ("safetensors", "python3-timm-pip"),  # no key of its own: timm brings it
     "timm": ("timm", "python3-timm-pip"),

@@ -1,4 +1,4 @@
-"""``rgbt-seg model import|info|new``: make model files and read what they say."""
+"""``rgbt-seg model import|info|new|temperature``: make model files and read what they say."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rgbt_seg_ros.errors import UserError
 
 if TYPE_CHECKING:
-    from rgbt_seg_ros.network import ClassInfo, ModelSpec
+    from rgbt_seg_ros.network import ModelSpec
 
 
 def register(subparsers: Any) -> None:
@@ -32,10 +32,21 @@ def register(subparsers: Any) -> None:
     new.add_argument("--seed", type=int, default=0)
     new.set_defaults(run=run_new)
     for making in (importing, new):
-        making.add_argument("-o", "--output", required=True, help="the .safetensors file to write")
         making.add_argument("--input-size", type=input_size, metavar="HxW", help="size the network sees, in pixels")
         making.add_argument("--half", action="store_true", help="store float16: half the size")
-        making.add_argument("--force", action="store_true", help="replace the output if it exists")
+
+    temperature = actions.add_parser("temperature", help="make the confidence a probability (temperature scaling)")
+    temperature.add_argument("model", help="a .safetensors file, or demo")
+    temperature.add_argument("--data", required=True, help="SPEC of data with label masks, not trained on")
+    temperature.add_argument("--limit", type=positive, default=200, metavar="N", help="at most N frames (default 200)")
+    temperature.add_argument(
+        "--stride", type=positive, default=8, metavar="N", help="every N-th pixel of every N-th row"
+    )
+    temperature.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    temperature.set_defaults(run=run_temperature)
+    for writing in (importing, new, temperature):
+        writing.add_argument("-o", "--output", required=True, help="the .safetensors file to write")
+        writing.add_argument("--force", action="store_true", help="replace the output if it exists")
 
     info = actions.add_parser("info", help="print what a model file says of its model")
     info.add_argument("model", help="a .safetensors file, or demo")
@@ -51,21 +62,16 @@ def input_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def read_classes(path: str) -> tuple[ClassInfo, ...]:
-    """Read a class table: a YAML list of {id, name, color: [r, g, b]}, as in config/classes.
+def positive(text: str) -> int:
+    """Parse a whole number from 1."""
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1")
+    return int(text)
 
-    Raises:
-        UserError: The file is not there, not YAML, or no such list.
-    """
-    import yaml
 
-    from rgbt_seg_ros.network.spec import classes_from
-
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: not a readable class table ({str(error).splitlines()[0]})") from error
-    return classes_from(content, f"{path}: classes")
+def _check_output(args: argparse.Namespace) -> None:
+    if Path(args.output).exists() and not args.force:
+        raise UserError(f"{args.output}: exists already; --force replaces it")
 
 
 def _write(args: argparse.Namespace, spec: ModelSpec, network: Any) -> int:
@@ -73,8 +79,7 @@ def _write(args: argparse.Namespace, spec: ModelSpec, network: Any) -> int:
 
     from rgbt_seg_ros.network import write_model
 
-    if Path(args.output).exists() and not args.force:
-        raise UserError(f"{args.output}: exists already; --force replaces it")
+    _check_output(args)
     write_model(args.output, spec, network.state_dict(), torch.float16 if args.half else torch.float32)
     print(f"{args.output}: {spec.title}")
     return 0
@@ -82,6 +87,7 @@ def _write(args: argparse.Namespace, spec: ModelSpec, network: Any) -> int:
 
 def run_import(args: argparse.Namespace) -> int:
     """Make a model file from an official checkpoint."""
+    from rgbt_seg_ros.data.class_table import read_classes
     from rgbt_seg_ros.network.checkpoint import import_checkpoint
 
     classes = read_classes(args.classes) if args.classes else None
@@ -93,6 +99,7 @@ def run_new(args: argparse.Namespace) -> int:
     """Make an untrained model file."""
     from dataclasses import replace
 
+    from rgbt_seg_ros.data.class_table import read_classes
     from rgbt_seg_ros.network import VARIANTS
     from rgbt_seg_ros.network.builtin import new_network, untrained_spec
     from rgbt_seg_ros.network.conventions import CONVENTIONS, MFNET
@@ -104,6 +111,29 @@ def run_new(args: argparse.Namespace) -> int:
         convention = replace(MFNET, classes=read_classes(args.classes))
     spec = untrained_spec(args.variant, convention, args.seed, args.input_size)
     return _write(args, spec, new_network(spec, args.seed))
+
+
+def run_temperature(args: argparse.Namespace) -> int:
+    """Fit the confidence temperature to data and store it in a model file."""
+    from tqdm import tqdm
+
+    from rgbt_seg_ros.data.specs import open_dataset
+    from rgbt_seg_ros.evaluation.temperature import fit_temperature, stored_dtype, with_temperature
+    from rgbt_seg_ros.network import read_model, write_model
+
+    _check_output(args)
+    dataset = open_dataset(args.data)
+    spec, network = read_model(args.model)
+    fit = fit_temperature(
+        network, spec, dataset, args.limit, args.stride, args.device, lambda seq: tqdm(seq, unit="frame", disable=None)
+    )
+    # The network is as it was read, so weights that were stored as float16 are stored the same again.
+    write_model(args.output, with_temperature(spec, fit, args.data), network.state_dict(), stored_dtype(args.model))
+    print(
+        f"{args.output}: temperature {spec.temperature:g} -> {fit.temperature:.4g}, {fit.pixels} pixels of {args.data}"
+    )
+    print(f"NLL {fit.nll_before:.4f} -> {fit.nll_after:.4f}, ECE {fit.ece_before:.4f} -> {fit.ece_after:.4f}")
+    return 0
 
 
 def run_info(args: argparse.Namespace) -> int:

@@ -1,11 +1,13 @@
-"""Models that need no file: untrained ones that only have a seed."""
+"""Models that need no file of the user's: the demo model of the package, and untrained ones that only have a seed."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import torch
 from torch import nn
 
-from rgbt_seg_ros.network.conventions import MFNET, Convention
+from rgbt_seg_ros.network.conventions import Convention
 from rgbt_seg_ros.network.fusion_network import FusionNetwork
 from rgbt_seg_ros.network.spec import ModelSpec, Provenance
 
@@ -24,9 +26,8 @@ def untrained_spec(
     )
 
 
-def demo_spec() -> ModelSpec:
-    """Return the metadata of the model named ``demo``."""
-    return untrained_spec("atto", MFNET, seed=0)
+DEMO = Path(__file__).with_name("demo.safetensors")
+"""The demo model: trained on synthetic scenes and adapted to a few real pairs, a demonstration and not a product."""
 
 
 def new_network(spec: ModelSpec, seed: int) -> FusionNetwork:

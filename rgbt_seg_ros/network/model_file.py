@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.network.builtin import DEMO
 from rgbt_seg_ros.network.encoders import VARIANTS
 from rgbt_seg_ros.network.fusion_network import FusionNetwork
 from rgbt_seg_ros.network.spec import ModelSpec, SpecError
@@ -181,33 +182,30 @@ def _open(path: Path) -> safe_open:
         ) from error
 
 
+def _resolve(path: str | Path) -> Path:
+    return DEMO if str(path) == "demo" else Path(path)
+
+
 def read_spec(path: str | Path) -> ModelSpec:
-    """Read the metadata of a model file, or of the model named ``demo``, without its weights.
+    """Read the metadata of a model file, or of the package's model named ``demo``, without its weights.
 
     Raises:
         ModelFileError: Not a file, truncated, somebody else's, or of a newer format.
     """
-    if str(path) == "demo":
-        from rgbt_seg_ros.network.builtin import demo_spec
-
-        return demo_spec()
-    with _open(Path(path)) as file:
-        return _parse(Path(path), file.metadata())
+    path = _resolve(path)
+    with _open(path) as file:
+        return _parse(path, file.metadata())
 
 
 def read_model(path: str | Path) -> tuple[ModelSpec, FusionNetwork]:
-    """Read a model file, or make the model named ``demo``; the network is in eval mode on the CPU, float32.
+    """Read a model file, or the package's model named ``demo``; the network is in eval mode on the CPU, float32.
 
     Raises:
         ModelFileError: As ``read_spec``, or its tensors are not those of its variant and classes.
     """
-    if str(path) == "demo":
-        from rgbt_seg_ros.network.builtin import demo_spec, new_network
-
-        spec = demo_spec()
-        return spec, new_network(spec, seed=0)
-    with _open(Path(path)) as file:
-        spec = _parse(Path(path), file.metadata())
+    path = _resolve(path)
+    with _open(path) as file:
+        spec = _parse(path, file.metadata())
         # Copied, since what safetensors returns is the mapped file itself: a model file that is overwritten in place
         # would change the weights of a running node, and one that is truncated would kill it (SIGBUS).
         state = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118  (not a dict)

@@ -60,6 +60,11 @@ class Normalisation:
         good = all(_is_number(s) and s > 0 for s in self.std) and len(self.std) == len(self.mean)
         _expect(good, "normalisation.std", list(self.std), "as many positive numbers as there are means")
 
+    @property
+    def neutral(self) -> tuple[int, ...]:
+        """Grey level 0..255 per channel that normalises to about zero: what stands in for an image that is not there."""
+        return tuple(min(255, max(0, round(255 * mean))) for mean in self.mean)
+
 
 @dataclass(frozen=True)
 class ThermalPreprocessing:

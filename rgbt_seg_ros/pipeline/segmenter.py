@@ -18,6 +18,8 @@ from rgbt_seg_ros.pipeline.backends import Backend, TorchBackend
 from rgbt_seg_ros.pipeline.masks import apply_threshold
 from rgbt_seg_ros.pipeline.thermal import ThermalSettings
 
+MODALITIES = ("rgbt", "rgb", "thermal")
+
 
 class SegmenterError(UserError):
     """A setting of the segmenter, or an image it cannot take."""
@@ -34,6 +36,8 @@ class SegmenterSettings:
         temperature: Softmax temperature; 0 takes the model's own.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
+        modality: What the network is given: ``rgbt`` (both), ``rgb`` or ``thermal`` alone. An image that is left out is
+            replaced by its neutral grey (``Normalisation.neutral``), as in training with modality dropout.
         thermal: How raw thermal values become 8 bits.
         alignment: How the thermal image comes into the RGB image's pixels.
     """
@@ -43,6 +47,7 @@ class SegmenterSettings:
     temperature: float = 0.0
     device: str = "auto"
     precision: str = "auto"
+    modality: str = "rgbt"
     thermal: ThermalSettings = field(default_factory=ThermalSettings)
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
 
@@ -51,6 +56,8 @@ class SegmenterSettings:
         parse_input_size(self.input_size, (1, 1), (1, 1))
         if not 0.0 <= self.threshold <= 1.0:
             raise SegmenterError(f"output.threshold: {self.threshold:g} is not a probability between 0 and 1")
+        if self.modality not in MODALITIES:
+            raise SegmenterError(f"model.modality: '{self.modality}' is not one of {', '.join(MODALITIES)}")
         if not 0.0 <= self.temperature < float("inf"):
             raise SegmenterError(f"model.temperature: {self.temperature:g} is not positive, nor 0 for the model's own")
 
@@ -84,6 +91,41 @@ def parse_input_size(text: str, model: tuple[int, int], image: tuple[int, int]) 
     if len(parts) == 2 and all(part.isdigit() and int(part) > 0 for part in parts):
         return int(parts[0]), int(parts[1])
     raise SegmenterError(f"model.input_size: '{text}' is not model, image or HxW in pixels, such as 480x640")
+
+
+def prepare(
+    spec: ModelSpec, settings: SegmenterSettings, rgb: npt.NDArray[np.uint8], thermal: npt.NDArray[Any]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], dict[str, float]]:
+    """Bring one pair to what the network takes, still in 8 bits.
+
+    Args:
+        spec: The model's metadata.
+        settings: Input size, modality, thermal scaling and alignment.
+        rgb: (H, W, 3) uint8 RGB.
+        thermal: (h, w) uint8, uint16 or float32 of the same field of view.
+
+    Returns:
+        (h', w', 3) uint8 RGB and (h', w') uint8 thermal of the network's size, and seconds of the stages ``thermal`` and
+        ``alignment``. Views of the arguments where nothing had to change.
+
+    Raises:
+        UserError: An image has another shape or dtype.
+    """
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
+        raise SegmenterError(f"RGB image: expected (H, W, 3) of uint8, not {rgb.shape} of {rgb.dtype}")
+    if thermal.size == 0:
+        raise SegmenterError(f"thermal image: expected (H, W) with pixels, not {thermal.shape}")
+    start = time.perf_counter()
+    resolved = thermal_stage.resolve(settings.thermal, spec.thermal_preprocessing, thermal.dtype)
+    stretched = thermal_stage.normalise(thermal, resolved)
+    scaled = time.perf_counter()
+    size = parse_input_size(settings.input_size, spec.input_size, (rgb.shape[0], rgb.shape[1]))
+    rgb_input, aligned = resize(rgb, size), align(stretched, size)
+    if settings.modality == "rgb":
+        aligned = np.full(size, spec.thermal.neutral[0], np.uint8)
+    elif settings.modality == "thermal":
+        rgb_input = np.full((*size, 3), spec.rgb.neutral, np.uint8)
+    return rgb_input, aligned, {"thermal": scaled - start, "alignment": time.perf_counter() - scaled}
 
 
 class Segmenter:
@@ -137,22 +179,11 @@ class Segmenter:
         Raises:
             UserError: An image has another shape or dtype.
         """
-        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
-            raise SegmenterError(f"RGB image: expected (H, W, 3) of uint8, not {rgb.shape} of {rgb.dtype}")
-        if thermal.size == 0:
-            raise SegmenterError(f"thermal image: expected (H, W) with pixels, not {thermal.shape}")
-        start = time.perf_counter()
-        resolved = thermal_stage.resolve(self.settings.thermal, self.spec.thermal_preprocessing, thermal.dtype)
-        stretched = thermal_stage.normalise(thermal, resolved)
-        scaled = time.perf_counter()
         image_size = (rgb.shape[0], rgb.shape[1])
-        network_size = parse_input_size(self.settings.input_size, self.spec.input_size, image_size)
-        aligned = align(stretched, network_size)
-        rgb_input = resize(rgb, network_size)
-        resampled = time.perf_counter()
+        rgb_input, aligned, durations = prepare(self.spec, self.settings, rgb, thermal)
         inference = self._backend.infer(rgb_input, aligned, image_size)
         finishing = time.perf_counter()
         apply_threshold(inference.label, inference.confidence, self.settings.threshold)
-        durations = {"thermal": scaled - start, "alignment": resampled - scaled, **inference.durations}
+        durations |= inference.durations
         durations["masks"] += time.perf_counter() - finishing
         return Segmentation(inference.label, inference.confidence, durations)

@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from rgbt_seg_ros.cli import main
-from rgbt_seg_ros.commands.model import read_classes
+from rgbt_seg_ros.data.class_table import read_classes
 from rgbt_seg_ros.network import FusionNetwork, read_model, read_spec
-from rgbt_seg_ros.network.builtin import demo_spec, new_network
+from rgbt_seg_ros.network.builtin import new_network, untrained_spec
 from rgbt_seg_ros.network.checkpoint import official_name
-from rgbt_seg_ros.network.conventions import CONVENTIONS
+from rgbt_seg_ros.network.conventions import CONVENTIONS, MFNET
+
+UNTRAINED = untrained_spec("atto", MFNET, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -69,20 +71,25 @@ def test_the_shipped_tables_can_be_given():
 
 
 def test_info_says_what_the_model_is(model, capsys):
-    for name in (str(model), "demo"):
-        capsys.readouterr()
-        assert main(["model", "info", name]) == 0
-        text = capsys.readouterr().out
-        assert all(word in text for word in ("atto", "UNTRAINED", "480x640", "guardrail", "(64, 64, 128)", "0.3616"))
-        assert main(["model", "info", name, "--json"]) == 0
-        data = json.loads(capsys.readouterr().out)
-        expected = sum(p.numel() for p in FusionNetwork("atto", 9).parameters())
-        assert data["parameters"] == expected
-        assert data["provenance"]["trained"] is False
+    capsys.readouterr()
+    assert main(["model", "info", str(model)]) == 0
+    text = capsys.readouterr().out
+    assert all(word in text for word in ("atto", "UNTRAINED", "480x640", "guardrail", "(64, 64, 128)", "0.3616"))
+    assert main(["model", "info", str(model), "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["parameters"] == sum(p.numel() for p in FusionNetwork("atto", 9).parameters())
+    assert data["provenance"]["trained"] is False
+
+
+def test_info_of_the_demo_model_says_that_it_is_a_demonstration(capsys):
+    assert main(["model", "info", "demo"]) == 0
+    text = capsys.readouterr().out
+    assert "UNTRAINED" not in text
+    assert "demonstration" in text
 
 
 def test_import_makes_a_model_of_an_official_checkpoint(tmp_path, capsys):
-    network = new_network(demo_spec(), seed=4)
+    network = new_network(UNTRAINED, seed=4)
     checkpoint, path = tmp_path / "best.pth", tmp_path / "out.safetensors"
     state = {official_name(key): tensor for key, tensor in network.state_dict().items()}
     torch.save({"model_state_dict": state, "epoch": 3}, checkpoint)

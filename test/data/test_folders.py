@@ -7,29 +7,24 @@ import pytest
 
 from rgbt_seg_ros.cli import main
 from rgbt_seg_ros.data.folders import ImageFileError, find_pairs, read_rgb, read_thermal, write_image
-from rgbt_seg_ros.data.sequence import generated_sequence
+from rgbt_seg_ros.data.synthetic import render_scene
 
 
 @pytest.fixture
 def tree(tmp_path):
-    for index, (rgb, thermal) in enumerate(generated_sequence(2, (48, 64))):
-        write_image(tmp_path / "rgb" / f"{index}.png", rgb)
-        write_image(tmp_path / "thermal" / f"{index}.png", thermal)
+    for index in range(2):
+        sample = render_scene(5, index, (48, 64))
+        write_image(tmp_path / "rgb" / f"{index}.png", sample.rgb)
+        write_image(tmp_path / "thermal" / f"{index}.png", sample.thermal)
     return tmp_path
 
 
 def test_pairs_are_found_by_name_and_read_back(tree):
     pairs = find_pairs(tree / "rgb", tree / "thermal")
     assert [pair.name for pair in pairs] == ["0", "1"]
-    rgb, thermal = next(generated_sequence(2, (48, 64)))
-    np.testing.assert_array_equal(read_rgb(pairs[0].rgb), rgb)
-    np.testing.assert_array_equal(read_thermal(pairs[0].thermal), thermal)
-
-
-def test_the_generated_sequence_moves_and_repeats_for_its_seed():
-    first, second = (list(generated_sequence(3, (48, 64), seed=1)) for _ in range(2))
-    np.testing.assert_array_equal(first[2][1], second[2][1])
-    assert np.abs(first[0][1].astype(int) - first[2][1]).max() > 50
+    sample = render_scene(5, 0, (48, 64))
+    np.testing.assert_array_equal(read_rgb(pairs[0].rgb), sample.rgb)
+    np.testing.assert_array_equal(read_thermal(pairs[0].thermal), sample.thermal)
 
 
 def test_what_is_missing_is_named(tree):
@@ -61,6 +56,14 @@ def test_predict_writes_mask_confidence_and_overlay(tree, capsys):
     mask = read_thermal(tree / "out" / "0_mask.png")
     assert mask.shape == (48, 64)
     assert mask.max() < 9
+    assert "UNTRAINED" not in capsys.readouterr().out
+
+
+def test_predict_with_an_untrained_model_says_so(tree, capsys):
+    model = str(tree / "new.safetensors")
+    assert main(["model", "new", "--variant", "atto", "--input-size", "32x64", "-o", model]) == 0
+    capsys.readouterr()
+    assert main(["predict", str(tree / "rgb"), str(tree / "thermal"), "--model", model, "-o", str(tree / "out")]) == 0
     assert "UNTRAINED" in capsys.readouterr().out
 
 

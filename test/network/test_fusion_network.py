@@ -10,12 +10,15 @@ import torch
 
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import FusionNetwork
-from rgbt_seg_ros.network.builtin import demo_spec, new_network
+from rgbt_seg_ros.network.builtin import new_network, untrained_spec
+from rgbt_seg_ros.network.conventions import MFNET
+
+UNTRAINED = untrained_spec("atto", MFNET, seed=0)
 
 
 @pytest.fixture(scope="module")
 def network():
-    return new_network(demo_spec(), seed=0)
+    return new_network(UNTRAINED, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +63,7 @@ def test_inputs_are_left_as_they_were(network, pair):
 
 
 def test_channels_last_gives_the_same_logits(pair, logits):
-    other = new_network(demo_spec(), seed=0).to(memory_format=torch.channels_last)
+    other = new_network(UNTRAINED, seed=0).to(memory_format=torch.channels_last)
     with torch.inference_mode():
         result = other(*(tensor.to(memory_format=torch.channels_last) for tensor in pair))
     torch.testing.assert_close(result, logits, rtol=0, atol=1e-4)
@@ -87,7 +90,7 @@ def test_the_graph_can_be_exported(network, pair, logits):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_float16_on_cuda_gives_nearly_the_same_logits(pair, logits):
-    network = new_network(demo_spec(), seed=0).to("cuda", torch.float16)
+    network = new_network(UNTRAINED, seed=0).to("cuda", torch.float16)
     with torch.inference_mode():
         result = network(*(tensor.to("cuda", torch.float16) for tensor in pair)).float().cpu()
     assert (result - logits).abs().mean() < 0.05 * logits.std()

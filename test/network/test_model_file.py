@@ -11,21 +11,24 @@ from safetensors.torch import load_file, save_file
 
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import ModelFileError, load_model, read_model, read_spec, write_model
-from rgbt_seg_ros.network.builtin import demo_spec, new_network
+from rgbt_seg_ros.network.builtin import new_network, untrained_spec
+from rgbt_seg_ros.network.conventions import MFNET
 from rgbt_seg_ros.network.model_file import METADATA_KEY
+
+UNTRAINED = untrained_spec("atto", MFNET, seed=0)
 
 HEAD = "decoder.head.4.weight"
 
 
 @pytest.fixture(scope="module")
 def network():
-    return new_network(demo_spec(), seed=3)
+    return new_network(UNTRAINED, seed=3)
 
 
 @pytest.fixture(scope="module")
 def content(network, tmp_path_factory):
     file = tmp_path_factory.mktemp("model") / "model.safetensors"
-    write_model(file, demo_spec(), network.state_dict())
+    write_model(file, UNTRAINED, network.state_dict())
     return file.read_bytes()
 
 
@@ -66,20 +69,20 @@ def refusal(path) -> str:
 
 def test_reads_back_the_same_network_and_spec(path, network, pair):
     spec, restored = read_model(path)
-    assert spec == demo_spec() == read_spec(path)
+    assert spec == UNTRAINED == read_spec(path)
     assert not restored.training
     with torch.inference_mode():
         assert torch.equal(restored(*pair), network(*pair))
 
 
 def test_nothing_is_left_beside_a_written_file(tmp_path, network):
-    write_model(tmp_path / "m.safetensors", demo_spec(), network.state_dict())
+    write_model(tmp_path / "m.safetensors", UNTRAINED, network.state_dict())
     assert [file.name for file in tmp_path.iterdir()] == ["m.safetensors"]
 
 
 def test_float16_halves_the_file_and_reads_back_as_float32(path, network, pair, tmp_path):
     half = tmp_path / "half.safetensors"
-    write_model(half, demo_spec(), network.state_dict(), torch.float16)
+    write_model(half, UNTRAINED, network.state_dict(), torch.float16)
     restored = load_model(half)
     assert half.stat().st_size < 0.55 * path.stat().st_size
     assert {t.dtype for t in restored.state_dict().values()} == {torch.float32, torch.int64}
@@ -194,7 +197,7 @@ def test_what_could_not_be_read_back_is_not_written(tmp_path, network, change, d
     state = dict(network.state_dict())
     change(state)
     with pytest.raises(ModelFileError, match=HEAD):
-        write_model(tmp_path / "m.safetensors", demo_spec(), state, dtype)
+        write_model(tmp_path / "m.safetensors", UNTRAINED, state, dtype)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -203,5 +206,5 @@ def test_a_place_that_cannot_be_written_leaves_nothing_behind(tmp_path, network)
     folder.mkdir()
     for place in (folder, tmp_path / "none" / "m.safetensors"):
         with pytest.raises(ModelFileError, match="cannot be written"):
-            write_model(place, demo_spec(), network.state_dict())
+            write_model(place, UNTRAINED, network.state_dict())
     assert list(tmp_path.iterdir()) == [folder]

@@ -172,3 +172,24 @@ def test_invalid_pixels_become_unlabeled_without_a_threshold():
     apply_threshold(label, confidence, 0.0, np.array([[True, False], [True, True]]))
     assert label.tolist() == [[1, UNLABELED], [1, 1]]
     assert confidence.tolist() == [[9, 0], [9, 9]]
+
+
+@pytest.mark.parametrize(("modality", "ignored", "used"), [("rgb", "thermal", "rgb"), ("thermal", "rgb", "thermal")])
+def test_one_modality_alone_does_not_depend_on_the_other_image(demo, modality, ignored, used):
+    alone = segmenter(demo, modality=modality)
+    images = {"rgb": RGB, "thermal": THERMAL}
+    masks = alone(**images)
+    for changed, same in ((ignored, True), (used, False)):
+        other = alone(**{**images, changed: np.ascontiguousarray(images[changed][::-1])})
+        assert np.array_equal(other.confidence, masks.confidence) is same
+
+
+def test_the_absent_image_normalises_to_about_zero(demo):
+    for norm in (demo[0].rgb, demo[0].thermal):
+        for grey, mean, std in zip(norm.neutral, norm.mean, norm.std, strict=True):
+            assert abs(grey / 255 - mean) / std <= 0.5 / 255 / std
+
+
+def test_an_unknown_modality_is_refused():
+    with pytest.raises(UserError, match=r"model\.modality: 'infrared' is not one of rgbt, rgb, thermal"):
+        SegmenterSettings(modality="infrared")

@@ -1,0 +1,96 @@
+"""Label masks in image files: a class id in every pixel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from rgbt_seg_ros.data.problems import DataProblems
+from rgbt_seg_ros.data.samples import IGNORED, DataError
+from rgbt_seg_ros.network.spec import ClassInfo
+
+# Pillow, because OpenCV replaces the indices of a palette PNG by their colours.
+_INDEX_MODES = ("L", "P", "1")
+_WRONG_MODES = {
+    "RGB": "a three-channel colour picture",
+    "RGBA": "a four-channel colour picture",
+    "LA": "a picture with an alpha channel",
+    "PA": "a picture with an alpha channel",
+    "F": "a picture of floating-point numbers",
+}
+_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+
+def read_label(path: Path, num_classes: int, shape: tuple[int, ...] | None = None) -> npt.NDArray[np.uint8]:
+    """Read a label mask as (H, W) uint8 class ids 0..num_classes-1, or ``IGNORED``; of a palette picture its indices.
+
+    Args:
+        path: The file.
+        num_classes: Number of classes.
+        shape: (H, W) of the RGB image; None: not known.
+
+    Raises:
+        DataError: The file cannot be read, is no single channel of 8 bits, has another size or a value that is no class.
+    """
+    try:
+        with Image.open(path) as image:
+            mode = image.mode
+            label = np.array(image, dtype=np.uint8) if mode in _INDEX_MODES else None
+    except _UNREADABLE as error:
+        raise DataError(f"{path}: not a readable label mask ({error})") from error
+    if label is None:
+        wrong = _WRONG_MODES.get(mode, f"a picture of more than 8 bits or several channels (mode {mode})")
+        raise DataError(f"{path}: {wrong}; a label mask is one channel of 8 bits with a class id in every pixel")
+    problems = label_problems(label, num_classes, shape)
+    if problems:
+        raise DataProblems(*(f"{path}: {problem}" for problem in problems))
+    return label
+
+
+def label_problems(label: npt.NDArray[Any], num_classes: int, shape: tuple[int, ...] | None) -> list[str]:
+    """Return what is wrong with the size and the values of a label mask, a sentence each."""
+    problems = []
+    if shape is not None and label.shape != shape:
+        problems.append(f"{_size(label.shape)} pixels; its RGB image has {_size(shape)} (height x width)")
+    if label.size == 0 or (label.dtype == np.uint8 and int(label.max()) < num_classes):
+        return problems
+    values, counts = np.unique(label, return_counts=True)
+    wrong = (values >= num_classes) & (values != IGNORED)
+    if wrong.any():
+        listed = ", ".join(map(str, values[wrong][:5])) + (", …" if wrong.sum() > 5 else "")
+        problems.append(
+            f"{counts[wrong].sum()} pixels are {listed}; expected classes 0..{num_classes - 1}, "
+            f"or {IGNORED} where not annotated"
+        )
+    return problems
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def write_label(path: Path, label: npt.NDArray[np.uint8], classes: Sequence[ClassInfo]) -> None:
+    """Write class ids (H, W) as a palette PNG that shows the classes' colours; beside its place and then renamed.
+
+    Raises:
+        DataError: The place cannot be written.
+    """
+    palette = np.full((256, 3), 255, np.uint8)
+    for entry in classes:
+        palette[entry.id] = entry.color
+    image = Image.fromarray(label)
+    image.putpalette(palette.tobytes())
+    beside = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(beside)
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise DataError(f"{path}: cannot be written ({error})") from error

@@ -1,0 +1,1 @@
+"""The parts the generated road scenes are made of: camera, conditions, things, and the two cameras' radiometry."""

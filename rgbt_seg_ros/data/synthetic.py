@@ -1,0 +1,131 @@
+"""Generated road scenes with the nine MFNet classes: aligned RGB and thermal images with true labels, from a seed.
+
+A world is drawn in metres (``scenes.builder``), painted under a pinhole camera from far to near (``scenes.world``),
+and seen by an RGB and a thermal camera (``scenes.radiometry_rgb``, ``scenes.radiometry_thermal``). Everything follows
+from the seed and the index, whatever the process and however many scenes are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from rgbt_seg_ros.data.samples import DataError, Sample
+from rgbt_seg_ros.data.scenes.builder import draw_world
+from rgbt_seg_ros.data.scenes.pixel_fields import pixel_fields
+from rgbt_seg_ros.data.scenes.radiometry_rgb import expose
+from rgbt_seg_ros.data.scenes.radiometry_thermal import ThermalCamera, draw_thermal_camera, sense
+from rgbt_seg_ros.data.scenes.world import World, paint
+from rgbt_seg_ros.network.conventions import MFNET, Convention
+
+SIZE = (480, 640)
+SMALLEST = 32
+
+Size = tuple[int, int]
+
+
+def _check(size: Size) -> None:
+    height, width = size
+    if height < SMALLEST or width < SMALLEST:
+        raise DataError(f"synthetic scenes of {height}x{width} pixels: expected at least {SMALLEST}x{SMALLEST}")
+
+
+def _streams(*key: int) -> tuple[np.random.Generator, np.random.Generator]:
+    """Return the random streams of what a scene is, and of the sensors' noise."""
+    if min(key) < 0:
+        raise DataError(f"synthetic scene {key}: expected a seed and an index of at least 0")
+    world, noise = np.random.SeedSequence(key).spawn(2)
+    return np.random.default_rng(world), np.random.default_rng(noise)
+
+
+def _see(
+    world: World,
+    thermal: ThermalCamera,
+    time: float,
+    size: Size,
+    noise: np.random.Generator,
+    name: str,
+    gain: float | None,
+) -> tuple[Sample, float]:
+    """Paint a world at a time and look at it with both cameras."""
+    canvas = paint(world, time, size)
+    fields = pixel_fields(canvas)
+    conditions = world.conditions
+    rgb, used = expose(canvas, fields, conditions, world.lights(time, canvas.camera), noise, gain)
+    heat = sense(canvas, fields, conditions, thermal, noise)
+    return Sample(name, conditions.group, rgb, heat, canvas.label), used
+
+
+def render_scene(seed: int, index: int, size: Size = SIZE) -> Sample:
+    """Return scene ``index`` of a seed: (H, W, 3) RGB, (H, W) uint8 thermal, (H, W) labels 0 to 8.
+
+    The same seed and index give the same sample in every process; another size gives the same scene, sharper or
+    coarser. Raises DataError for a size below 32x32, or a negative seed or index.
+    """
+    _check(size)
+    rng, noise = _streams(seed, index)
+    world = draw_world(rng)
+    thermal = draw_thermal_camera(rng, world.conditions)
+    return _see(world, thermal, 0.0, size, noise, f"{seed}-{index:06d}", None)[0]
+
+
+def render_sequence(seed: int, frames: int, size: Size = SIZE, rate_hz: float = 30.0) -> Iterator[Sample]:
+    """Yield ``frames`` consecutive samples of one moving world, named ``000000`` and on.
+
+    The camera drives and sways, people walk, vehicles drive; appearance stays, the sensors' noise is new in each
+    frame. Raises DataError for a size below 32x32, or for a number of frames or a rate that is not positive.
+    """
+    _check(size)
+    if frames <= 0 or not rate_hz > 0:
+        raise DataError(f"synthetic sequence of {frames} frames at {rate_hz} Hz: expected both to be positive")
+    rng, noise = _streams(seed, 0, 1)
+    world = draw_world(rng)
+    thermal = draw_thermal_camera(rng, world.conditions)
+
+    def samples() -> Iterator[Sample]:
+        gain: float | None = None
+        for index in range(frames):
+            sample, gain = _see(world, thermal, index / rate_hz, size, noise, f"{index:06d}", gain)
+            yield sample
+
+    return samples()
+
+
+@dataclass(frozen=True)
+class SyntheticScenes:
+    """``count`` generated scenes of a seed, at a size (H, W); groups ``day``, ``dusk`` and ``night``.
+
+    Raises DataError for a count that is not positive, a negative seed, or a size below 32x32.
+    """
+
+    count: int
+    seed: int
+    size: Size = SIZE
+
+    def __post_init__(self) -> None:
+        if self.count <= 0:
+            raise DataError(f"synthetic:{self.count}@{self.seed}: expected at least one scene")
+        if self.seed < 0:
+            raise DataError(f"synthetic:{self.count}@{self.seed}: expected a seed of at least 0")
+        _check(self.size)
+
+    @property
+    def spec(self) -> str:
+        """The words that name this data."""
+        return f"synthetic:{self.count}@{self.seed}"
+
+    @property
+    def convention(self) -> Convention:
+        """MFNet's classes and image size."""
+        return MFNET
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        """Render scene ``index``; raises IndexError past the end."""
+        if not 0 <= index < self.count:
+            raise IndexError(f"{self.spec} has no scene {index}")
+        return render_scene(self.seed, index, self.size)
