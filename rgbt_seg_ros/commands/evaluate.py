@@ -1,0 +1,118 @@
+"""``rgbt-seg evaluate --model M --data SPEC``: how good the masks are, in figures and pictures."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rgbt_seg_ros.errors import UserError
+
+if TYPE_CHECKING:
+    from rgbt_seg_ros.evaluation.figures import Run
+    from rgbt_seg_ros.pipeline import Segmenter
+
+MODALITIES = ("rgbt", "rgb", "thermal")
+
+
+def register(subparsers: Any) -> None:
+    """Add the command to the root parser."""
+    parser = subparsers.add_parser("evaluate", help="score a model on data with label masks or boxes")
+    parser.add_argument("--model", required=True, help="a .safetensors model file, or demo")
+    parser.add_argument("--data", required=True, help="SPEC such as synthetic:500@9, mfnet:DIR:test or boxes:DIR")
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument("--modality", default="rgbt", choices=MODALITIES, help="what the network is given")
+    given.add_argument("--ablation", action="store_true", help="all three modalities; the figures are those of rgbt")
+    parser.add_argument("--json", metavar="OUT", help="file for the figures")
+    parser.add_argument("--report", metavar="DIR", help="folder for report.md, report.html and report.json")
+    parser.add_argument(
+        "--no-pictures", action="store_true", help="no frames in the report: the data must not be copied"
+    )
+    parser.add_argument("--limit", type=positive, metavar="N", help="at most N frames, evenly spread over the data")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16")
+    parser.set_defaults(run=run)
+
+
+def positive(text: str) -> int:
+    """Parse a whole number from 1."""
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1")
+    return int(text)
+
+
+def canonical_command(args: argparse.Namespace) -> str:
+    """Return the command that gives these figures, less where it writes them."""
+    words = ["rgbt-seg", "evaluate", "--model", args.model, "--data", args.data]
+    words += ["--ablation"] if args.ablation else ["--modality", args.modality]
+    for option in ("limit", "device", "precision"):
+        value = getattr(args, option)
+        if value not in (None, "auto"):
+            words += [f"--{option}", str(value)]
+    return shlex.join(words)
+
+
+def _places(args: argparse.Namespace) -> list[Path]:
+    report = [Path(args.report, f"report.{suffix}") for suffix in ("json", "md", "html")] if args.report else []
+    return [*([Path(args.json)] if args.json else []), *report]
+
+
+def _run_of(args: argparse.Namespace, segmenter: Segmenter) -> Run:
+    from rgbt_seg_ros import __version__
+    from rgbt_seg_ros.evaluation.figures import Run
+
+    spec = segmenter.spec
+    return Run(
+        model=args.model,
+        title=spec.title,
+        temperature=spec.temperature,
+        provenance=spec.to_dict()["provenance"],
+        data=args.data,
+        engine=segmenter.name,
+        command=canonical_command(args),
+        version=__version__,
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, print the figures, and write what was asked for."""
+    import time
+
+    from tqdm import tqdm
+
+    from rgbt_seg_ros.data.specs import open_dataset
+    from rgbt_seg_ros.evaluation.evaluator import evaluate, open_segmenters
+    from rgbt_seg_ros.evaluation.examples import describe, find_examples
+    from rgbt_seg_ros.evaluation.figures import all_figures, to_json
+    from rgbt_seg_ros.evaluation.files import check_place, write_texts
+    from rgbt_seg_ros.evaluation.report import to_html, to_markdown, to_summary
+
+    if args.no_pictures and not args.report:
+        raise UserError("--no-pictures: only a --report has pictures")
+    for place in _places(args):
+        check_place(place)
+    dataset = open_dataset(args.data)
+    spec, segmenters = open_segmenters(
+        args.model, MODALITIES if args.ablation else (args.modality,), args.device, args.precision
+    )
+    start = time.perf_counter()
+    evaluations = evaluate(segmenters, dataset, args.limit, lambda indices: tqdm(indices, unit="frame", disable=None))
+    seconds = time.perf_counter() - start
+    name, segmenter = next(iter(segmenters.items()))
+    pictures = bool(args.report) and not args.no_pictures
+    examples = find_examples(evaluations[name].quality, dataset, segmenter, pictures)
+    figures = all_figures(_run_of(args, segmenter), evaluations, spec.classes, describe(examples))
+    files = {}
+    if args.json:
+        files[Path(args.json)] = to_json(figures)
+    if args.report:
+        texts = {"json": to_json(figures), "md": to_markdown(figures), "html": to_html(figures, spec.classes, examples)}
+        files |= {Path(args.report, f"report.{suffix}"): text for suffix, text in texts.items()}
+    write_texts(files)
+    print(to_summary(figures))
+    for place in files:
+        print(place)
+    frames = figures["frames"]
+    print(f"{frames} frames in {seconds:.1f} s ({frames / seconds:.1f} a second), {spec.title}, {segmenter.name}")
+    return 0

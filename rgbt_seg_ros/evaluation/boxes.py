@@ -1,0 +1,123 @@
+"""Scores for data that has boxes only: is the object found, and how much of a class lies where nothing was annotated.
+
+A pixel belongs to a box if its centre, half a pixel from its corner, lies in the box or on its edge.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rgbt_seg_ros.data.samples import Box
+
+HIT_PERCENT = 30
+"""Percent of a box's pixels that have to carry its class for a hit."""
+
+GROWTH = 0.1
+"""Share of its side by which a box is grown on each side before what lies outside counts as stray."""
+
+_ROUNDING = 1e-6
+"""Pixels by which an edge may be off: box files state fractions of the image side in decimals."""
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class BoxCounts:
+    """What boxes and masks have in common, per class; counts of several images add up.
+
+    Attributes:
+        boxes: (K,) int64 boxes with at least one pixel.
+        hits: (K,) int64 boxes that were hit.
+        pixels: (K,) int64 pixels predicted as the class.
+        stray: (K,) int64 of these, outside every grown box of the class.
+        empty: Boxes without a pixel (thinner than one, or outside the image), which nothing can hit: left out of ``boxes``.
+    """
+
+    boxes: Counts
+    hits: Counts
+    pixels: Counts
+    stray: Counts
+    empty: int = 0
+
+    @staticmethod
+    def none(num_classes: int) -> BoxCounts:
+        """Return the counts of no image."""
+        zero = np.zeros(num_classes, np.int64)
+        return BoxCounts(zero.copy(), zero.copy(), zero.copy(), zero.copy())
+
+    def __add__(self, other: BoxCounts) -> BoxCounts:
+        return BoxCounts(
+            self.boxes + other.boxes,
+            self.hits + other.hits,
+            self.pixels + other.pixels,
+            self.stray + other.stray,
+            self.empty + other.empty,
+        )
+
+    @property
+    def hit_rate(self) -> npt.NDArray[np.float64]:
+        """Return (K,) hits / boxes; nan for a class without boxes."""
+        return _ratio(self.hits, self.boxes)
+
+    @property
+    def stray_share(self) -> npt.NDArray[np.float64]:
+        """Return (K,) stray pixels / pixels of the class; nan for a class without pixels."""
+        return _ratio(self.stray, self.pixels)
+
+
+def _ratio(part: Counts, whole: Counts) -> npt.NDArray[np.float64]:
+    ratio = np.full(len(part), np.nan)
+    np.divide(part, whole, out=ratio, where=whole > 0)
+    return ratio
+
+
+def pixels_between(low: float, high: float, size: int) -> slice:
+    """Return the rows or columns of 0..size-1 whose centres lie in [low, high] (pixels, edges included)."""
+    first = max(0, math.ceil(low - 0.5 - _ROUNDING))
+    return slice(first, max(first, min(size, math.floor(high - 0.5 + _ROUNDING) + 1)))
+
+
+def _region(box: Box, shape: tuple[int, int], growth: float = 0.0) -> tuple[slice, slice]:
+    across, down = growth * (box.right - box.left), growth * (box.bottom - box.top)
+    return (
+        pixels_between(box.top - down, box.bottom + down, shape[0]),
+        pixels_between(box.left - across, box.right + across, shape[1]),
+    )
+
+
+def box_counts(prediction: npt.NDArray[np.uint8], boxes: Sequence[Box], num_classes: int) -> BoxCounts:
+    """Score one label mask against every box of the image.
+
+    Args:
+        prediction: (H, W) uint8 class ids; 255 (unlabeled) is no class.
+        boxes: All annotated boxes of the image, in its pixels; what reaches beyond the image is cut off.
+        num_classes: K; every box's class id is below it.
+
+    Returns:
+        The counts; a box is hit if at least ``HIT_PERCENT`` of its pixels carry its class, whoever else's they may be.
+    """
+    shape = (prediction.shape[0], prediction.shape[1])
+    counts = BoxCounts.none(num_classes)
+    counts.pixels[:] = np.bincount(prediction.ravel(), minlength=256)[:num_classes]
+    counts.stray[:] = counts.pixels
+    empty = 0
+    for box in boxes:
+        inside = prediction[_region(box, shape)]
+        if not inside.size:
+            empty += 1
+            continue
+        counts.boxes[box.class_id] += 1
+        # In whole numbers, so that exactly 30 % is a hit.
+        counts.hits[box.class_id] += 100 * np.count_nonzero(inside == box.class_id) >= HIT_PERCENT * inside.size
+    for class_id in {box.class_id for box in boxes}:
+        outside = prediction == class_id
+        for box in boxes:
+            if box.class_id == class_id:
+                outside[_region(box, shape, GROWTH)] = False
+        counts.stray[class_id] = np.count_nonzero(outside)
+    return BoxCounts(counts.boxes, counts.hits, counts.pixels, counts.stray, empty)

@@ -1,0 +1,76 @@
+"""The Markdown and the HTML report of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+
+from rgbt_seg_ros.evaluation.examples import Example
+from rgbt_seg_ros.evaluation.html_template import TEMPLATE
+from rgbt_seg_ros.evaluation.reliability_plot import reliability_svg
+from rgbt_seg_ros.evaluation.tables import Table, show, tables
+from rgbt_seg_ros.network import ClassInfo
+
+
+def title_of(figures: Mapping[str, Any]) -> str:
+    """Return what was evaluated on what, in one line."""
+    return f"{figures['model']} on {figures['data']}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+
+
+def markdown_table(table: Table) -> str:
+    """Return a table in Markdown, numbers to the right."""
+    lines = [table.header, ("---", *("---:" for _ in table.header[1:])), *table.rows]
+    if table.kind in ("text", "frames"):
+        lines[1] = tuple("---" for _ in table.header)
+    rules = "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+    return f"## {table.title}\n\n{rules}\n" + (f"\n{table.note}\n" if table.note else "")
+
+
+def to_markdown(figures: Mapping[str, Any]) -> str:
+    """Return the report in Markdown, without pictures."""
+    warning = "" if figures["provenance"]["trained"] else "\n**UNTRAINED weights: these figures mean nothing.**\n"
+    return f"# {title_of(figures)}\n{warning}\n" + "\n".join(markdown_table(table) for table in tables(figures))
+
+
+def to_summary(figures: Mapping[str, Any]) -> str:
+    """Return the tables of the report that fit a terminal, in Markdown."""
+    chosen = [table for table in tables(figures) if table.kind == "numbers" and not table.shades]
+    return "\n".join(markdown_table(table) for table in chosen)
+
+
+def _headline(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if figures["per_class"] is not None:
+        names = (("miou", "mIoU"), ("macc", "mAcc"), ("boundary_iou", "boundary IoU"), ("ece", "ECE"))
+        return [(name, show(figures[key])) for key, name in names]
+    return [
+        (f"{name}: {words}", show(figures[key][name]))
+        for name in figures.get("hit_rate", {})
+        for key, words in (("hit_rate", "hit rate"), ("stray", "stray"))
+    ]
+
+
+def to_html(figures: Mapping[str, Any], classes: Sequence[ClassInfo], examples: Sequence[Example] = ()) -> str:
+    """Return the report as one HTML page that fetches nothing and runs no script.
+
+    Args:
+        figures: As ``figures.all_figures`` gives them.
+        classes: The model's, for the key of the colours.
+        examples: The frames to show; those without pictures are left to the table.
+    """
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(TEMPLATE).render(
+        title=title_of(figures),
+        trained=figures["provenance"]["trained"],
+        headline=_headline(figures),
+        tables=tables(figures),
+        plot=reliability_svg(figures["reliability"]) if "reliability" in figures else "",
+        classes=classes,
+        examples=[example for example in examples if example.pictures],
+        show=show,
+    )

@@ -1,0 +1,207 @@
+"""The tables of a report, as text cells, for every format alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+EVERYTHING = "all"
+
+_COLUMNS = {
+    "miou": "mIoU",
+    "miou_nan_as_zero": "mIoU, nan as 0",
+    "macc": "mAcc",
+    "pixel_accuracy": "pixel accuracy",
+    "boundary_iou": "boundary IoU",
+    "ece": "ECE",
+    "brier": "Brier",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text: the first cell of a row names it.
+
+    Attributes:
+        title: What it shows.
+        header: One cell a column.
+        rows: As many cells each.
+        note: One sentence below it; may be empty.
+        kind: ``numbers``, ``text``, or ``reliability`` and ``frames``, which stand beside a plot and pictures.
+        shades: For each row, how dark (0..1) each cell after the first is; empty: no cell is.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+    kind: str = "numbers"
+    shades: tuple[tuple[float, ...], ...] = ()
+
+
+def show(value: float | int | None, digits: int = 4) -> str:
+    """Return a number as text: whole numbers as such, fractions with ``digits`` decimals, nan as ``nan``, None as ``–``."""
+    if value is None:
+        return "–"
+    if isinstance(value, int):
+        return str(value)
+    return "nan" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _parts(figures: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {EVERYTHING: figures, **figures["groups"]}
+
+
+def _modalities(figures: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    return figures.get("modalities") or {figures["modality"]: figures}
+
+
+def _headline(figures: Mapping[str, Any]) -> Table:
+    rows = tuple(
+        (name, *(show(part[key]) for key in _COLUMNS), show(part["frames"])) for name, part in _parts(figures).items()
+    )
+    return Table(
+        "Figures",
+        ("frames of", *_COLUMNS.values(), "frames"),
+        rows,
+        f"Over all pixels with a label, class 0 included; {figures['modality']} given to the network.",
+    )
+
+
+def _classes(figures: Mapping[str, Any]) -> Table:
+    rows = tuple(
+        (name, show(entry["iou"]), show(entry["accuracy"]), show(entry["boundary_iou"]), show(entry["pixels"]))
+        for name, entry in figures["per_class"].items()
+    )
+    return Table("Classes", ("class", "IoU", "accuracy", "boundary IoU", "true pixels"), rows, "nan: no such pixel.")
+
+
+def _class_groups(figures: Mapping[str, Any]) -> Table:
+    parts = _parts(figures)
+    rows = tuple(
+        (name, *(show(part["per_class"][name]["iou"] if part["per_class"] else None) for part in parts.values()))
+        for name in figures["classes"]
+    )
+    return Table("IoU by group", ("class", *parts), rows)
+
+
+def _ablation(figures: Mapping[str, Any], key: str, title: str) -> Table:
+    modalities = _modalities(figures)
+    rows = tuple(
+        (name, *(show(part[key]) for part in _parts(modality).values())) for name, modality in modalities.items()
+    )
+    return Table(title, ("given to the network", *_parts(figures)), rows)
+
+
+def _boxes(figures: Mapping[str, Any]) -> Table:
+    modalities = _modalities(figures)
+    rows = tuple(
+        (
+            f"{name}, {group}, {modality}",
+            show(part["boxes"][name]),
+            show(part["hit_rate"][name]),
+            show(part["stray"][name]),
+        )
+        for name in figures["hit_rate"]
+        for modality, results in modalities.items()
+        for group, part in _parts(results).items()
+        if "hit_rate" in part
+    )
+    return Table(
+        "Boxes",
+        ("class, frames of, modality", "boxes", "hit rate", "stray"),
+        rows,
+        "Hit: at least 30 % of a box's pixels carry its class. Stray: share of the class's pixels outside all its boxes grown "
+        f"by 10 % on each side. Boxes without a pixel, left out: {figures['empty_boxes']}.",
+    )
+
+
+def _confusion(figures: Mapping[str, Any]) -> Table:
+    names: Sequence[str] = figures["classes"]
+    rows, shades = [], []
+    for name, counts in zip(names, figures["confusion_matrix"], strict=True):
+        total = sum(counts)
+        shares = [count / total if total else math.nan for count in counts]
+        rows.append((name, *(show(share, 3) for share in shares)))
+        shades.append(tuple(0.0 if math.isnan(share) else share for share in shares))
+    return Table(
+        "Confusion matrix",
+        ("truth \\ prediction", *names),
+        tuple(rows),
+        "Shares of the true class's pixels: each row sums to 1.",
+        shades=tuple(shades),
+    )
+
+
+def _reliability(figures: Mapping[str, Any]) -> Table:
+    rows = tuple(
+        (
+            f"{entry['low']:.3f} to {entry['high']:.3f}",
+            show(entry["pixels"]),
+            show(entry["confidence"]),
+            show(entry["accuracy"]),
+        )
+        for entry in figures["reliability"]
+    )
+    return Table(
+        "Reliability",
+        ("confidence", "pixels", "mean confidence", "share right"),
+        rows,
+        "Blue: share right. Red: its gap to the mean confidence. ECE is the mean gap, weighted by pixels.",
+        "reliability",
+    )
+
+
+def _frames(figures: Mapping[str, Any]) -> Table:
+    rows = tuple(
+        (kind, frame["name"], frame["group"] or "–", show(frame["score"]))
+        for kind, frames in figures["frame_examples"].items()
+        for frame in frames
+    )
+    return Table(
+        "Best, median and worst frames", ("", "frame", "group", "score"), rows, _score_words(figures), "frames"
+    )
+
+
+def _score_words(figures: Mapping[str, Any]) -> str:
+    if figures["per_class"] is not None:
+        return "Score: mIoU of the frame over the classes present in it."
+    return "Score: share of the frame's boxes that were hit."
+
+
+def _facts(figures: Mapping[str, Any]) -> Table:
+    rows = [
+        ("model", f"{figures['model']} ({figures['title']})"),
+        ("temperature", f"{figures['temperature']:g}"),
+        ("data", f"{figures['data']}, {figures['frames']} frames"),
+        ("engine", figures["engine"]),
+        ("rgbt_seg_ros", figures["version"]),
+        ("command", figures["command"]),
+    ]
+    for key, value in figures["provenance"].items():
+        if value not in ("", {}):
+            text = ", ".join(f"{name} {number:g}" for name, number in value.items()) if key == "metrics" else str(value)
+            rows.append((f"provenance: {key}", text))
+    return Table("Where this comes from", ("", ""), tuple(rows), kind="text")
+
+
+def tables(figures: Mapping[str, Any]) -> list[Table]:
+    """Return every table that the figures (``figures.all_figures``) have something to fill with, in reading order."""
+    labelled, boxed = figures["per_class"] is not None, "hit_rate" in figures
+    result = []
+    if labelled:
+        result.append(_headline(figures))
+        if "modalities" in figures:
+            result += [_ablation(figures, "miou", "mIoU by modality"), _ablation(figures, "ece", "ECE by modality")]
+        result.append(_classes(figures))
+        if figures["groups"]:
+            result.append(_class_groups(figures))
+    if boxed:
+        result.append(_boxes(figures))
+    if labelled:
+        result += [_reliability(figures), _confusion(figures)]
+    if any(figures["frame_examples"].values()):
+        result.append(_frames(figures))
+    return [*result, _facts(figures)]
