@@ -1,0 +1,50 @@
+"""Class weights of the cross entropy from pixel counts (recipe of arXiv 2605.26273)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rgbt_seg_ros.network.spec import ClassInfo
+from rgbt_seg_ros.training.optimisation_config import ClassWeightConfig
+from rgbt_seg_ros.training.schema import ConfigError
+
+
+def boosts_by_id(settings: ClassWeightConfig, classes: Sequence[ClassInfo]) -> npt.NDArray[np.float64]:
+    """Return (K,) factors, 1 where none is set.
+
+    Raises:
+        ConfigError: A boost names no class.
+    """
+    factors = np.ones(len(classes))
+    by_name = {entry.name: entry.id for entry in classes}
+    for name, factor in settings.boosts.items():
+        if name not in by_name:
+            raise ConfigError(f"loss.class_weights.boosts.{name}: not a class (known: {', '.join(by_name)})")
+        factors[by_name[name]] = factor
+    return factors
+
+
+def class_weights(
+    pixels: npt.NDArray[np.int64], settings: ClassWeightConfig, classes: Sequence[ClassInfo]
+) -> tuple[float, ...]:
+    """Return one weight a class.
+
+    Inverse frequencies, scaled so that the rarest class that occurs has ``scale``; times the boosts; clamped to
+    ``low``..``high``. A class that never occurs gets 1: nothing asks for its weight.
+
+    Args:
+        pixels: (K,) labelled pixels by class.
+        settings: Scale, limits and boosts.
+        classes: The class table.
+    """
+    factors = boosts_by_id(settings, classes)
+    seen = pixels > 0
+    if not seen.any():
+        return (1.0,) * len(classes)
+    weights = np.ones(len(classes))
+    weights[seen] = settings.scale * pixels[seen].min() / pixels[seen] * factors[seen]
+    weights[seen] = np.clip(weights[seen], settings.low, settings.high)
+    return tuple(float(weight) for weight in weights)

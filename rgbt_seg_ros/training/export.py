@@ -1,0 +1,114 @@
+"""Model files of a run, with where they come from."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from rgbt_seg_ros.data.samples import DataError, Dataset
+from rgbt_seg_ros.evaluation.confusion import Scores
+from rgbt_seg_ros.evaluation.temperature import fit_temperature, with_temperature
+from rgbt_seg_ros.network import FusionNetwork, ModelSpec, read_model, write_model
+from rgbt_seg_ros.network.conventions import Convention
+from rgbt_seg_ros.network.model_file import has_deep_supervision
+from rgbt_seg_ros.network.spec import Normalisation, Provenance, ThermalPreprocessing
+from rgbt_seg_ros.training.config import RunConfig, ThermalConfig, TrainingConfig
+
+
+def commit(folder: Path | None = None) -> str:
+    """Return the commit of the checkout the package runs from, with ``+changes`` where files differ from it; else nothing."""
+    root = folder or Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return ""
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(root), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def preprocessing_of(settings: ThermalConfig) -> ThermalPreprocessing:
+    """Return the thermal preprocessing as a model file states it."""
+    return ThermalPreprocessing(settings.method, settings.low, settings.high)
+
+
+def spec_of(config: TrainingConfig, convention: Convention, start: str, command: list[str]) -> ModelSpec:
+    """Return the metadata of the model a run makes.
+
+    Args:
+        config: Resolved: its thermal normalisation is a pair of numbers, or that of the convention.
+        convention: Classes and normalisations.
+        start: In words, what the weights started from.
+        command: The command line that runs.
+    """
+    thermal = convention.thermal
+    if isinstance(config.thermal.normalisation, tuple):
+        mean, std = config.thermal.normalisation
+        thermal = Normalisation((mean,), (std,))
+    source = config.run.source or f"trained by rgbt-seg train for {config.run.epochs} epochs"
+    return ModelSpec(
+        variant=config.variant,
+        classes=convention.classes,
+        input_size=config.data.input_size or config.data.size,
+        rgb=convention.rgb,
+        thermal=thermal,
+        thermal_preprocessing=preprocessing_of(config.thermal),
+        provenance=Provenance(
+            trained=True,
+            source=f"{source}, from {start}",
+            data=", ".join(source.spec for source in config.data.train),
+            command=shlex.join(command),
+            commit=commit(),
+        ),
+    )
+
+
+def with_scores(spec: ModelSpec, scores: dict[str, Scores], epoch: int) -> ModelSpec:
+    """Return the metadata with the validation scores of an epoch among the metrics."""
+    metrics: dict[str, float] = {"epoch": float(epoch)}
+    for modality, values in scores.items():
+        suffix = "" if modality == "rgbt" else f"_{modality}"
+        metrics |= {f"miou{suffix}": values.miou}
+        if not suffix:
+            metrics |= {"miou_nan_as_zero": values.miou_nan_as_zero, "macc": values.macc}
+    finite = {name: value for name, value in metrics.items() if value == value}
+    return replace(spec, provenance=replace(spec.provenance, metrics=finite))
+
+
+def write_network(path: Path, spec: ModelSpec, network: FusionNetwork, settings: RunConfig) -> None:
+    """Write a model file of a network in half or single precision, with or without the heads that only training uses.
+
+    Raises:
+        ModelFileError: It cannot be written.
+    """
+    state = network.state_dict()
+    if settings.strip:
+        state = {key: tensor for key, tensor in state.items() if not has_deep_supervision({key: tensor})}
+    write_model(path, spec, state, torch.float16 if settings.half else torch.float32)
+
+
+def calibrate(path: Path, datasets: list[Dataset], settings: RunConfig, device: str) -> str:
+    """Fit a softmax temperature to the first data that has label masks, write it into a model file; return a sentence."""
+    spec, network = read_model(path)
+    for dataset in datasets:
+        if dataset[0].label is None:
+            continue
+        try:
+            fit = fit_temperature(network, spec, dataset, device=device)
+        except DataError as error:
+            return f"no temperature fitted: {error}"
+        write_network(path, with_temperature(spec, fit, dataset.spec), network, settings)
+        return (
+            f"temperature {fit.temperature:.3f} fitted on {dataset.spec}: "
+            f"expected calibration error {fit.ece_before:.4f} before, {fit.ece_after:.4f} after"
+        )
+    return "no temperature fitted: no validation data has label masks"

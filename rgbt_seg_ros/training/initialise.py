@@ -1,0 +1,95 @@
+"""The weights a run starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.network import FusionNetwork, ModelSpec, read_model
+from rgbt_seg_ros.network.builtin import new_network
+
+HUB_TAGS = {
+    "atto": "fcmae_ft_in1k",
+    "femto": "fcmae_ft_in1k",
+    "pico": "fcmae_ft_in1k",
+    "nano": "fcmae_ft_in22k_in1k_384",
+    "tiny": "fcmae_ft_in22k_in1k_384",
+    "base": "fcmae_ft_in22k_in1k_384",
+    "large": "fcmae_ft_in22k_in1k",
+}
+"""ImageNet weights of each variant on the hub; the smallest three have none from ImageNet-22k."""
+
+
+def initial_network(
+    initialisation: str, spec: ModelSpec, seed: int, deep_supervision: bool
+) -> tuple[FusionNetwork, str]:
+    """Return a network to train, and in words what it starts from.
+
+    Args:
+        initialisation: ``auto``, ``imagenet``, ``random`` or the path of a model file.
+        spec: Variant and classes.
+        seed: Of what is random.
+        deep_supervision: Whether the heads that only training uses are wanted.
+
+    Raises:
+        UserError: ``imagenet`` and no weights can be had, or a file that is no model of this variant and these classes.
+    """
+    network = _random(spec, seed, deep_supervision)
+    if initialisation == "random":
+        return network, f"random weights, seed {seed}"
+    if initialisation not in ("auto", "imagenet"):
+        return network, _from_file(network, initialisation, spec)
+    try:
+        for encoder, channels in ((network.rgb_encoder, 3), (network.thermal_encoder, 1)):
+            encoder.load_state_dict(_pretrained(spec.variant, channels).state_dict())
+    except Exception as error:  # the hub's client raises a dozen kinds of errors, none of them of one family
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        if initialisation == "imagenet":
+            raise UserError(
+                f"initialisation: 'imagenet', but the weights of convnextv2_{spec.variant} cannot be had ({reason}); "
+                "'auto' goes on without them"
+            ) from error
+        print(f"no ImageNet weights for convnextv2_{spec.variant} ({reason}); starting from random weights", flush=True)
+        return _random(spec, seed, deep_supervision), f"random weights, seed {seed}"
+    return network, f"ImageNet weights convnextv2_{spec.variant}.{HUB_TAGS[spec.variant]} (timm) in both encoders"
+
+
+def _random(spec: ModelSpec, seed: int, deep_supervision: bool) -> FusionNetwork:
+    network = new_network(spec, seed)
+    if deep_supervision:
+        return network
+    bare = FusionNetwork(spec.variant, spec.num_classes, deep_supervision=False)
+    bare.load_state_dict({key: tensor for key, tensor in network.state_dict().items() if key in bare.state_dict()})
+    return bare.eval()
+
+
+def _pretrained(variant: str, channels: int) -> nn.Module:
+    """Return an encoder with ImageNet weights; timm sums the first layer over its inputs for one channel."""
+    import timm  # here, after rgbt_seg_ros.network has made sure that it can be imported
+
+    module: nn.Module = timm.create_model(
+        f"convnextv2_{variant}.{HUB_TAGS[variant]}", features_only=True, pretrained=True, in_chans=channels
+    )
+    return module
+
+
+def _from_file(network: FusionNetwork, path: str, spec: ModelSpec) -> str:
+    theirs, source = read_model(path)
+    if (theirs.variant, theirs.classes) != (spec.variant, spec.classes):
+        raise UserError(
+            f"initialisation: {path}: a {theirs.variant} model of {', '.join(c.name for c in theirs.classes)}; expected "
+            f"{spec.variant} and {', '.join(c.name for c in spec.classes)}"
+        )
+    state = {**network.state_dict(), **{k: v for k, v in source.state_dict().items() if k in network.state_dict()}}
+    network.load_state_dict(state)
+    return f"the model file {Path(path).name} ({theirs.provenance.source or 'of unknown origin'})"
+
+
+def prepare_for_training(network: FusionNetwork, device: torch.device) -> FusionNetwork:
+    """Return the network on its device, channels last, in training mode."""
+    # torch's stubs know memory_format only together with a tensor.
+    moved: FusionNetwork = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return moved.train()

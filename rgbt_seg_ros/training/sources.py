@@ -1,0 +1,105 @@
+"""The data of a run: every source opened, in the model's classes, with a label mask, its thermal image in 8 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rgbt_seg_ros.data.checks import check_dataset
+from rgbt_seg_ros.data.samples import DataError, Dataset, Sample
+from rgbt_seg_ros.data.specs import open_dataset
+from rgbt_seg_ros.data.synthetic import SyntheticScenes
+from rgbt_seg_ros.data.weak_masks import weak_label
+from rgbt_seg_ros.evaluation.classes import ClassMap
+from rgbt_seg_ros.network.conventions import CONVENTIONS, Convention
+from rgbt_seg_ros.network.spec import ClassInfo, ThermalPreprocessing
+from rgbt_seg_ros.pipeline.thermal import ThermalSettings, normalise, resolve
+from rgbt_seg_ros.training.config import DataConfig
+from rgbt_seg_ros.training.schema import ConfigError
+
+
+def open_source(spec: str, render_size: tuple[int, int] | None) -> Dataset:
+    """Open data by its words; generated scenes are drawn at ``render_size`` (H, W) where one is given."""
+    dataset = open_dataset(spec)
+    if render_size is not None and isinstance(dataset, SyntheticScenes):
+        return replace(dataset, size=render_size)
+    return dataset
+
+
+def open_all(settings: DataConfig) -> tuple[list[Dataset], list[Dataset]]:
+    """Open all training and validation data.
+
+    Raises:
+        ConfigError: No source, or an empty one.
+        DataError: Data that is not there.
+    """
+    if not settings.train:
+        raise ConfigError("data.train: no source; name one there or with --data")
+    if not settings.val:
+        raise ConfigError("data.val: no data to choose the best model by; name some there or with --val")
+    train = [open_source(source.spec, settings.render_size) for source in settings.train]
+    val = [open_source(spec, settings.render_size) for spec in settings.val]
+    for dataset in (*train, *val):
+        if not len(dataset):
+            raise ConfigError(f"data: {dataset.spec}: no samples")
+    return train, val
+
+
+def check_all(datasets: Sequence[Dataset], show: int = 5) -> None:
+    """Read every file of every data set that has files.
+
+    Raises:
+        DataError: The first ``show`` problems and how many there are.
+    """
+    problems: list[str] = []
+    for dataset in {dataset.spec: dataset for dataset in datasets}.values():
+        if not isinstance(dataset, SyntheticScenes):
+            problems += check_dataset(dataset).problems
+    if problems:
+        more = f"; and {len(problems) - show} more" if len(problems) > show else ""
+        raise DataError(f"{len(problems)} problems in the data: {'; '.join(problems[:show])}{more}")
+
+
+def convention_of(settings: DataConfig, first: Dataset) -> Convention:
+    """Return classes and normalisations of the model to train."""
+    return first.convention if settings.classes == "data" else CONVENTIONS[settings.classes]
+
+
+class LabelledSource:
+    """One data set as training and validation see it; samples whose mask was grown from boxes are remembered, compressed."""
+
+    def __init__(self, dataset: Dataset, classes: Sequence[ClassInfo], preprocessing: ThermalPreprocessing) -> None:
+        """Wrap a data set for a model of the given classes and thermal preprocessing."""
+        self.dataset = dataset
+        self._classes = ClassMap(dataset.convention.classes, classes, dataset.spec)
+        self._preprocessing = preprocessing
+        self._grown: dict[int, bytes] = {}
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read a sample: label mask in the model's class ids (grown from boxes where there is none), thermal uint8.
+
+        Raises:
+            DataError: It cannot be used, or has neither mask nor boxes.
+        """
+        sample = self._classes.apply(self.dataset[index])
+        if sample.label is None:
+            if sample.boxes is None:
+                raise DataError(f"{self.dataset.spec}: {sample.name}: neither a label mask nor boxes to train on")
+            sample = sample.with_label(self._grow(sample, index))
+        settings = resolve(ThermalSettings(), self._preprocessing, sample.thermal.dtype)
+        return replace(sample, thermal=normalise(sample.thermal, settings))
+
+    def _grow(self, sample: Sample, index: int) -> npt.NDArray[np.uint8]:
+        if index not in self._grown:
+            # GrabCut takes tens of milliseconds; a mask as PNG takes a few kilobytes.
+            self._grown[index] = cv2.imencode(".png", weak_label(sample))[1].tobytes()
+        packed = np.frombuffer(self._grown[index], np.uint8)
+        return np.asarray(cv2.imdecode(packed, cv2.IMREAD_UNCHANGED), dtype=np.uint8)

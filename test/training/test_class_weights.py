@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rgbt_seg_ros.network.conventions import MFNET
+from rgbt_seg_ros.training.class_weights import class_weights
+from rgbt_seg_ros.training.optimisation_config import ClassWeightConfig
+from rgbt_seg_ros.training.schema import ConfigError
+
+CLASSES = MFNET.classes[:4]
+
+
+def test_the_rarest_class_weighs_the_scale_and_the_others_by_inverse_frequency() -> None:
+    weights = class_weights(np.array([400, 200, 100, 40]), ClassWeightConfig(), CLASSES)
+    assert weights == pytest.approx((1.0, 2.0, 4.0, 10.0))
+
+
+def test_weights_are_clamped_at_both_ends() -> None:
+    weights = class_weights(
+        np.array([10**6, 10, 11, 10]), ClassWeightConfig(boosts={"person": 1.9, "car": 1.4}), CLASSES
+    )
+    assert weights == pytest.approx((0.5, 14.0, 15.0, 10.0))
+
+
+def test_a_boost_multiplies() -> None:
+    settings = ClassWeightConfig(boosts={"bike": 1.3})
+    assert class_weights(np.array([40, 40, 40, 80]), settings, CLASSES) == pytest.approx((10.0, 10.0, 10.0, 6.5))
+
+
+def test_a_class_that_never_occurs_neither_sets_the_scale_nor_gets_an_infinite_weight() -> None:
+    assert class_weights(np.array([20, 10, 0, 10]), ClassWeightConfig(), CLASSES) == pytest.approx(
+        (5.0, 10.0, 1.0, 10.0)
+    )
+    assert class_weights(np.zeros(4, int), ClassWeightConfig(), CLASSES) == (1.0,) * 4
+
+
+def test_a_boost_of_no_class_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"loss\.class_weights\.boosts\.tree: not a class \(known: unlabeled, car"):
+        class_weights(np.ones(4, int), ClassWeightConfig(boosts={"tree": 2.0}), CLASSES)
