@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rgbt_seg_ros.data.samples import Sample
+
+SEQUENCE_SEED = 2026
+"""Seed of the embedded sequence; none of the demo model's training scenes has it."""
+
+SEQUENCE_FRAMES = 20
 
 
 def register(subparsers: Any) -> None:
@@ -19,9 +28,8 @@ def register(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Play the sequence through the node; 1 where a pair came out without a mask."""
-    from rgbt_seg_ros.data.folders import find_pairs, read_rgb, read_thermal
-    from rgbt_seg_ros.data.sequence import generated_sequence
     from rgbt_seg_ros.errors import UserError
+    from rgbt_seg_ros.network import read_spec
 
     try:
         from rgbt_seg_ros.nodes.demo import play
@@ -31,9 +39,24 @@ def run(args: argparse.Namespace) -> int:
         ) from error
     if args.rate < 0:
         raise UserError(f"--rate: {args.rate:g} is not positive, nor 0 for what the machine can hold")
-    if args.data:
-        pairs = find_pairs(Path(args.data, "rgb"), Path(args.data, "thermal"))
-        frames = [(read_rgb(pair.rgb), read_thermal(pair.thermal)) for pair in pairs]
-    else:
-        frames = list(generated_sequence(20))
+    spec = read_spec(args.model)
+    frames = _recorded(args.data) if args.data else _generated([entry.name for entry in spec.classes])
     return play(frames, args.data or "a generated sequence", args.model, Path(args.output), args.rate)
+
+
+def _recorded(folder: str) -> list[Sample]:
+    from rgbt_seg_ros.data.folders import find_pairs, read_rgb, read_thermal
+    from rgbt_seg_ros.data.samples import Sample
+
+    pairs = find_pairs(Path(folder, "rgb"), Path(folder, "thermal"))
+    return [Sample(pair.name, "", read_rgb(pair.rgb), read_thermal(pair.thermal)) for pair in pairs]
+
+
+def _generated(classes: list[str]) -> list[Sample]:
+    """Return the embedded sequence; with its true labels where the model has the classes they are of."""
+    from rgbt_seg_ros.data.synthetic import render_sequence
+    from rgbt_seg_ros.network.conventions import MFNET
+
+    frames = list(render_sequence(SEQUENCE_SEED, SEQUENCE_FRAMES))
+    comparable = classes == [entry.name for entry in MFNET.classes]
+    return frames if comparable else [replace(frame, label=None) for frame in frames]

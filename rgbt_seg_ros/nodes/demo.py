@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.data.samples import Sample
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.resources import fastdds_profile, prepare_ros_environment
 
@@ -31,28 +30,14 @@ from rclpy.qos import qos_profile_sensor_data  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
-from rgbt_seg_ros.data.folders import write_image  # noqa: E402
 from rgbt_seg_ros.msg import FrameReport  # noqa: E402
-from rgbt_seg_ros.nodes.conversions import image_message, stamp_ns, to_rgb, view  # noqa: E402
-from rgbt_seg_ros.pipeline.rendering import heat, strip  # noqa: E402
-from rgbt_seg_ros.pipeline.thermal import ThermalSettings, normalise  # noqa: E402
-
-Frame = tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]
+from rgbt_seg_ros.nodes.conversions import image_message, stamp_ns  # noqa: E402
+from rgbt_seg_ros.nodes.demo_report import Received, Run, table, write  # noqa: E402
 
 NAMESPACE = "/rgbt_demo"
 _START_TIMEOUT = 90.0
 _PROBES = 3
 _ENCODINGS = {"uint8": "mono8", "uint16": "mono16", "float32": "32FC1"}
-
-
-@dataclass
-class Received:
-    """Messages of the node by the stamp of their pair, in ns."""
-
-    masks: dict[int, Image] = field(default_factory=dict)
-    confidence: dict[int, Image] = field(default_factory=dict)
-    overlay: dict[int, Image] = field(default_factory=dict)
-    reports: dict[int, FrameReport] = field(default_factory=dict)
 
 
 def thermal_message(header: Header, thermal: npt.NDArray[Any]) -> Image:
@@ -100,12 +85,12 @@ class Player:
         listening = all(publisher.get_subscription_count() for publisher in self._publishers)
         return listening and bool(self.node.count_publishers(f"{NAMESPACE}/segmentation/report"))
 
-    def publish(self, frame: Frame) -> int:
+    def publish(self, frame: Sample) -> int:
         """Publish a pair stamped now; return its stamp in ns."""
         header = Header(frame_id="rgb_camera", stamp=self.node.get_clock().now().to_msg())
         for publisher, message in zip(
             self._publishers,
-            (image_message(header, frame[0]), thermal_message(header, frame[1])),
+            (image_message(header, frame.rgb), thermal_message(header, frame.thermal)),
             strict=True,
         ):
             publisher.publish(message)
@@ -135,7 +120,7 @@ def stop_node(process: subprocess.Popen[bytes]) -> int:
         return process.wait()
 
 
-def play(frames: Sequence[Frame], what: str, model: str, output: Path, rate: float) -> int:
+def play(frames: Sequence[Sample], what: str, model: str, output: Path, rate: float) -> int:
     """Run the node on a sequence, write ``strip.png`` and ``table.md`` into ``output`` and print the table.
 
     Returns:
@@ -164,9 +149,9 @@ def play(frames: Sequence[Frame], what: str, model: str, output: Path, rate: flo
         finally:
             code = stop_node(process)
             rclpy.try_shutdown()
-        table = _table(player.received, stamps, before, rate, what)
-        _write(frames, stamps, player.received, output, table)
-        print(table)
+        run = Run(frames, stamps, player.received, before, rate, what, model)
+        write(run, output)
+        print(table(run))
         print(f"picture strip: {output / 'strip.png'}")
         if code:
             print(f"the node ended with exit code {code}: {_last_line(log)}", file=sys.stderr)
@@ -178,7 +163,7 @@ def _last_line(log: Path) -> str:
     return lines[-1] if lines else "it said nothing"
 
 
-def _probe(player: Player, frame: Frame) -> FrameReport:
+def _probe(player: Player, frame: Sample) -> FrameReport:
     """Send single pairs until the node is warm; return the last report, whose counters the sequence starts from."""
     report = None
     for _ in range(_PROBES):
@@ -195,7 +180,7 @@ def _sustainable(reports: Iterable[FrameReport]) -> float:
     return float(min(30.0, 0.66 / max(sum(report.stage_duration) for report in reports)))
 
 
-def _send(player: Player, frames: Sequence[Frame], rate: float) -> list[int]:
+def _send(player: Player, frames: Sequence[Sample], rate: float) -> list[int]:
     stamps = []
     start = time.monotonic()
     for index, frame in enumerate(frames):
@@ -203,58 +188,3 @@ def _send(player: Player, frames: Sequence[Frame], rate: float) -> list[int]:
         player.spin_until(lambda: time.monotonic() >= due, 1.0 / rate + 1.0)  # noqa: B023  (used at once)
         stamps.append(player.publish(frame))
     return stamps
-
-
-def _milliseconds(values: Sequence[float]) -> str:
-    if not values:
-        return "none"
-    return f"{statistics.median(values) * 1e3:.1f} / {float(np.percentile(values, 99)) * 1e3:.1f} ms"
-
-
-def _table(received: Received, stamps: Sequence[int], before: FrameReport, rate: float, what: str) -> str:
-    reports = [received.reports[stamp] for stamp in stamps if stamp in received.reports]
-    last = max(received.reports.values(), key=lambda report: report.processed)
-    earlier = dict(zip(before.drop_reason, before.drop_count, strict=True))
-    drops = {
-        reason: count - earlier.get(reason, 0)
-        for reason, count in zip(last.drop_reason, last.drop_count, strict=True)
-        if count > earlier.get(reason, 0)
-    }
-    stages = [dict(zip(r.stage, r.stage_duration, strict=True)) for r in reports]
-    medians = {name: statistics.median(s[name] for s in stages) * 1e3 for name in (stages[0] if stages else ())}
-    rows = [
-        ("sequence", what),
-        ("model", last.model),
-        ("pairs in", f"{len(stamps)} at {rate:.1f} per second"),
-        ("masks out", str(sum(stamp in received.masks for stamp in stamps))),
-        ("drops by reason", ", ".join(f"{reason} {count}" for reason, count in drops.items()) or "none"),
-        ("latency, median / p99", _milliseconds([report.latency for report in reports])),
-        ("of it the network", _milliseconds([stage["network"] for stage in stages])),
-        ("node overhead, median / p99", _milliseconds([report.overhead for report in reports])),
-        ("stages, median ms", ", ".join(f"{name} {value:.2f}" for name, value in medians.items())),
-    ]
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
-
-
-def _write(frames: Sequence[Frame], stamps: Sequence[int], received: Received, output: Path, table: str) -> None:
-    whole = [index for index, stamp in enumerate(stamps) if stamp in received.overlay and stamp in received.confidence]
-    caption = "overlay, UNTRAINED weights" if "UNTRAINED" in table else "overlay"
-    rows = []
-    for index in whole[:: max(1, len(whole) // 4)][:4]:
-        rgb, thermal = frames[index]
-        grey = normalise(thermal, ThermalSettings("none" if thermal.dtype == np.uint8 else "percentile"))
-        confidence = np.asarray(view(received.confidence[stamps[index]], "confidence", 1, np.uint8), dtype=np.uint8)
-        tiles = [
-            (f"RGB {index}", rgb),
-            ("thermal", grey),
-            (caption, to_rgb(received.overlay[stamps[index]], "overlay")),
-            ("confidence", heat(confidence)),
-        ]
-        rows.append(strip(tiles))
-    output.mkdir(parents=True, exist_ok=True)
-    if rows:
-        width = min(row.shape[1] for row in rows)
-        write_image(output / "strip.png", np.concatenate([row[:, :width] for row in rows]))
-    beside = output / ".table.md.part"
-    beside.write_text(table + "\n", encoding="utf-8")
-    os.replace(beside, output / "table.md")

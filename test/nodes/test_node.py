@@ -8,6 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+from rgbt_seg_ros.network import read_spec
+
 MILLISECOND = 1_000_000
 
 
@@ -59,7 +61,7 @@ def test_a_pair_gives_masks_and_report_with_the_rgb_header_and_size(running):
     assert list(stages) == expected
     assert all(duration >= 0 for duration in stages.values())
     assert report.overhead == pytest.approx(sum(stages.values()) - stages["network"], abs=0.005)
-    assert "UNTRAINED" in report.model
+    assert report.model == read_spec("demo").title
 
 
 def test_result_holds_both_masks_the_class_table_and_both_stamps(running):
@@ -229,7 +231,7 @@ def test_diagnostics_tell_what_goes_on(running):
 
     running.wait(lambda: level(DiagnosticStatus.WARN, "no images on /front/rgb/image_raw"))
     values = {v.key: v.value for v in statuses[-1].status[0].values}
-    assert "UNTRAINED" in values["model"]
+    assert values["model"] == read_spec("demo").title
     assert int(values["processed"]) > 0
     assert values["rgb qos"] == "reliable"
 
