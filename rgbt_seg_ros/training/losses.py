@@ -79,7 +79,8 @@ def _descending(errors: torch.Tensor) -> torch.Tensor:
     """
     if errors.device.type != "cpu" or errors.numel() < _RADIX_FROM:
         return torch.argsort(errors, descending=True, stable=True)
-    keys = 65535 - (errors.numpy() * 65535.0).astype(np.uint16)
+    # A network that has overflowed gives nan: in any order, and the loss says so.
+    keys = 65535 - (torch.nan_to_num(errors).numpy() * 65535.0).astype(np.uint16)
     return torch.from_numpy(np.argsort(keys, kind="stable"))
 
 

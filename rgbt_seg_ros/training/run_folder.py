@@ -172,9 +172,11 @@ def resumed_config(asked: TrainingConfig | None, checkpoint: Checkpoint) -> Trai
     if asked is not None:
         now = encode(asked)
         # The folder's own config.yaml is the resolved one.
-        changed = differences(checkpoint.asked, now) and differences(checkpoint.resolved, now)
-        forbidden = [key for key in changed if key not in MAY_CHANGE]
-        if forbidden:
+        forbidden, also = (
+            [key for key in differences(before, now) if key not in MAY_CHANGE]
+            for before in (checkpoint.asked, checkpoint.resolved)
+        )
+        if forbidden and also:
             raise ConfigError(
                 f"--resume: {', '.join(forbidden)} differ from what the run was started with; "
                 f"only {' and '.join(MAY_CHANGE)} may change"
