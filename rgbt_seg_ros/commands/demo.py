@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(
             f"demo: ROS 2 and this package's messages are needed ({error}); `make demo` installs both"
         ) from error
-    if args.rate < 0:
+    if not 0 <= args.rate < float("inf"):
         raise UserError(f"--rate: {args.rate:g} is not positive, nor 0 for what the machine can hold")
     spec = read_spec(args.model)
     frames = _recorded(args.data) if args.data else _generated([entry.name for entry in spec.classes])

@@ -11,7 +11,7 @@ from typing import Any
 def register(subparsers: Any) -> None:
     """Add the command to the root parser."""
     parser = subparsers.add_parser("train", help="train a model, or go on with a training run")
-    parser.add_argument("--config", help="a YAML configuration, or the name of one of the package: paper")
+    parser.add_argument("--config", help="a YAML configuration, or the name of one of the package: paper or demo")
     parser.add_argument("-o", "--output", required=True, metavar="RUN_DIR", help="folder of the run")
     parser.add_argument(
         "--resume", action="store_true", help="go on with the run in RUN_DIR after its last whole epoch"
@@ -49,7 +49,7 @@ def overrides(args: argparse.Namespace) -> list[str]:
         "data.val": args.val,
     }
     # JSON is YAML, and quotes whatever a path may hold.
-    options = [f"{key}={json.dumps(value)}" for key, value in keys.items() if value is not None]
+    options = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in keys.items() if value is not None]
     return [*options, *args.set]
 
 

@@ -36,7 +36,7 @@ class DataConfig:
         size: (H, W) in pixels that the network is trained at.
         input_size: (H, W) the model is evaluated and used at; None: ``size``. Larger than ``size`` where training sees crops
             (``augmentation.geometry.scale`` above 1).
-        render_size: (H, W) of generated scenes; None: the generator's own.
+        render_size: (H, W) of generated scenes to train on; None: the generator's own, as in validation.
         samples_per_epoch: 0: as many as all sources hold.
         batch: Pairs per optimisation step, over all processes of a distributed run together.
         workers: Processes that load data, per training process; 0: the training process itself.

@@ -42,7 +42,8 @@ def open_all(settings: DataConfig) -> tuple[list[Dataset], list[Dataset]]:
     if not settings.val:
         raise ConfigError("data.val: no data to choose the best model by; name some there or with --val")
     train = [open_source(source.spec, settings.render_size) for source in settings.train]
-    val = [open_source(spec, settings.render_size) for spec in settings.val]
+    # As `rgbt-seg evaluate` draws them: the scores and the temperature in the model file are of data that its words name.
+    val = [open_source(spec, None) for spec in settings.val]
     for dataset in (*train, *val):
         if not len(dataset):
             raise ConfigError(f"data: {dataset.spec}: no samples")

@@ -1,0 +1,108 @@
+"""The demo: what its table says, and the whole of it as a person runs it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rgbt_seg_ros.data.samples import Sample
+from rgbt_seg_ros.data.synthetic import render_scene
+
+pytestmark = pytest.mark.ros
+pytest.importorskip("rclpy", reason="needs ROS 2")
+
+MILLISECOND = 1_000_000
+
+
+def frame(index: int, labelled: bool = True) -> Sample:
+    sample = render_scene(3, index, (48, 64))
+    return sample if labelled else replace(sample, label=None)
+
+
+def run_of(frames, predictions, model="demo"):
+    """A run in which the node answered each frame with a prediction; None: it gave no mask."""
+    from std_msgs.msg import Header
+
+    from rgbt_seg_ros.msg import FrameReport
+    from rgbt_seg_ros.nodes.conversions import image_message
+    from rgbt_seg_ros.nodes.demo_report import Received, Run
+
+    received = Received()
+    stamps = [1_000_000_000 + index * 33 * MILLISECOND for index in range(len(frames))]
+    for number, (stamp, mask, sample) in enumerate(zip(stamps, predictions, frames, strict=True), start=1):
+        if mask is None:
+            continue
+        header = Header()
+        received.masks[stamp] = image_message(header, mask)
+        received.confidence[stamp] = image_message(header, np.full_like(mask, 200))
+        received.overlay[stamp] = image_message(header, sample.rgb)
+        received.reports[stamp] = FrameReport(
+            processed=number, model="a model", stage=["network"], stage_duration=[0.1], latency=0.12, overhead=0.02
+        )
+    return Run(frames, stamps, received, FrameReport(), 2.0, "a sequence", model)
+
+
+def row(text: str, name: str) -> str:
+    (found,) = [line for line in text.splitlines() if name in line]
+    return found.split("|")[2].strip()
+
+
+def test_masks_that_are_the_truth_score_one_and_others_what_the_confusion_says():
+    from rgbt_seg_ros.nodes.demo_report import table, truth_scores
+
+    frames = [frame(0), frame(1)]
+    right = [sample.label for sample in frames]
+    assert row(table(run_of(frames, right)), "mIoU of 2 masks").startswith("1.000 (unlabeled 1.00")
+    scores, count = truth_scores(run_of(frames, [right[0], np.zeros_like(right[1])]))
+    truth, guess = np.concatenate(right), np.concatenate([right[0], np.zeros_like(right[1])])
+    expected = [
+        ((truth == k) & (guess == k)).sum() / ((truth == k) | (guess == k)).sum() for k in np.unique(truth)
+    ]
+    assert count == 2
+    assert scores.miou == pytest.approx(np.mean(expected))
+
+
+def test_a_frame_without_a_mask_is_not_scored_and_a_sequence_without_truth_has_no_row():
+    from rgbt_seg_ros.nodes.demo_report import table
+
+    frames = [frame(0), frame(1)]
+    text = table(run_of(frames, [frames[0].label, None]))
+    assert "mIoU of 1 masks" in text
+    assert row(text, "masks out") == "1"
+    unknown = [frame(0, labelled=False)]
+    assert "mIoU" not in table(run_of(unknown, [frames[0].label]))
+
+
+def test_the_strip_shows_the_truth_beside_the_masks(tmp_path):
+    from rgbt_seg_ros.data.folders import read_rgb
+    from rgbt_seg_ros.nodes.demo_report import write
+
+    for labelled, tiles in ((True, 5), (False, 4)):
+        sample = frame(0, labelled)
+        write(run_of([sample], [frame(0).label]), tmp_path)
+        assert read_rgb(tmp_path / "strip.png").shape == (240, 320 * tiles, 3)
+    assert {path.name for path in tmp_path.iterdir()} == {"strip.png", "table.md"}
+
+
+def test_the_demo_scores_the_masks_of_the_real_node_against_the_true_labels(tmp_path):
+    command = [sys.executable, "-m", "rgbt_seg_ros.cli", "demo", "-o", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "table.md").read_text()
+    assert row(text, "masks out") == "20"
+    assert "UNTRAINED" not in text
+    assert float(re.match(r"[\d.]+", row(text, "mIoU of 20 masks"))[0]) > 0.4
+    assert (tmp_path / "strip.png").is_file()
+
+
+@pytest.mark.parametrize("rate", ["-1", "nan", "inf"])
+def test_a_rate_nobody_can_send_at_is_refused(rate, capsys):
+    from rgbt_seg_ros.cli import main
+
+    assert main(["demo", "--rate", rate]) == 2
+    assert "--rate" in capsys.readouterr().err
