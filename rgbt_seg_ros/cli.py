@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import io
 import os
 import pkgutil
 import signal
@@ -41,6 +42,9 @@ def version_line() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line ``arguments`` (default: those of the process) and return the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file name may hold bytes that are no text in the terminal's encoding; stderr does the same by itself.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         parsed = build_parser().parse_args(arguments)
         code = int(parsed.run(parsed))

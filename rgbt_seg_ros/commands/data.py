@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ def run_check(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.data.layouts import guess_specs
     from rgbt_seg_ros.errors import UserError
 
-    guessed = Path(args.data).is_dir()
+    guessed = os.path.isdir(args.data)
     specs = guess_specs(args.data) if guessed else (args.data,)
     reports = []
     for spec in specs:

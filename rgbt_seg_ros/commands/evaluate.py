@@ -85,13 +85,14 @@ def run(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.evaluation.evaluator import evaluate, open_segmenters
     from rgbt_seg_ros.evaluation.examples import describe, find_examples
     from rgbt_seg_ros.evaluation.figures import all_figures, to_json
-    from rgbt_seg_ros.evaluation.files import check_place, write_texts
+    from rgbt_seg_ros.evaluation.files import ReportError, write_texts
     from rgbt_seg_ros.evaluation.report import to_html, to_markdown, to_summary
+    from rgbt_seg_ros.files import check_place
 
     if args.no_pictures and not args.report:
         raise UserError("--no-pictures: only a --report has pictures")
     for place in _places(args):
-        check_place(place)
+        check_place(place, ReportError)
     dataset = open_dataset(args.data)
     spec, segmenters = open_segmenters(
         args.model, MODALITIES if args.ablation else (args.modality,), args.device, args.precision

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shlex
 import sys
@@ -70,7 +71,10 @@ def positive(text: str) -> int:
 
 
 def _check_output(args: argparse.Namespace) -> None:
-    if Path(args.output).exists() and not args.force:
+    from rgbt_seg_ros.files import check_place
+
+    check_place(Path(args.output), parents=False)
+    if os.path.exists(args.output) and not args.force:
         raise UserError(f"{args.output}: exists already; --force replaces it")
 
 

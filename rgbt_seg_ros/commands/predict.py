@@ -20,6 +20,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16")
     parser.add_argument("--threshold", type=float, default=0.0, help="less confident pixels become 255 (0..1)")
     parser.add_argument("--input-size", default="model", help="model, image or HxW")
+    parser.add_argument("--modality", default="rgbt", help="what the network is given: rgbt, rgb or thermal")
     parser.add_argument("--thermal-normalisation", default="auto", help="auto, none, percentile, minmax or fixed")
     parser.set_defaults(run=run)
 
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
         threshold=args.threshold,
         device=args.device,
         precision=args.precision,
+        modality=args.modality,
         thermal=ThermalSettings(args.thermal_normalisation),
     )
     segmenter = Segmenter.open(args.model, settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from rgbt_seg_ros.data.problems import DataProblems, Problems
+from rgbt_seg_ros.data.problems import DataProblems, Problems, gathered
 from rgbt_seg_ros.data.samples import Box, DataError, Sample
 from rgbt_seg_ros.data.triplets import find_triplets, read_boxed
 from rgbt_seg_ros.network.conventions import MFNET, Convention
@@ -25,17 +25,19 @@ class BoxFolder:
     Args:
         directory: The directory.
         name_list: A text file with one name a line, relative to the working directory or to ``directory``; empty: all.
-        problems: Where given, files that are missing are noted in it and their samples left out, instead of raised.
+        problems: Where given, what is missing is noted in it instead of raised; reading such a sample raises it again.
 
     Raises:
         DataError: Something is missing.
     """
 
     convention: Convention = MFNET
+    box_classes = YOLO_NAMES
 
     def __init__(self, directory: str, name_list: str = "", problems: Problems | None = None) -> None:
         self.spec = f"boxes:{directory}:{name_list}" if name_list else f"boxes:{directory}"
-        self._table = find_triplets(Path(directory), "boxes", (".txt",), name_list, problems)
+        with gathered(problems) as noted:
+            self._table = find_triplets(Path(directory), "boxes", (".txt",), name_list, noted)
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -64,7 +66,7 @@ def read_boxes(path: Path, shape: tuple[int, ...]) -> tuple[Box, ...]:
 
 
 def parse_boxes(text: str, shape: tuple[int, ...], where: str) -> tuple[Box, ...]:
-    """Read lines of ``number cx cy w h``: class, centre, width and height, relative to the image; cut to the image.
+    """Read lines of ``number cx cy w h``: class, centre, width and height, relative to the image, and not cut to it.
 
     Args:
         text: The lines; blank ones are skipped. The number is an index of ``YOLO_NAMES``.
@@ -103,12 +105,13 @@ def _parse(words: list[str], shape: tuple[int, ...]) -> Box:
     if w <= 0 or h <= 0:
         raise ValueError(f"the box is {w:g} wide and {h:g} high; expected more than 0")
     height, width = shape
-
-    def cut(value: float, side: int) -> float:
-        return min(1.0, max(0.0, value)) * side
-
-    left, right = cut(cx - w / 2, width), cut(cx + w / 2, width)
-    return Box(_CLASS_IDS[int(words[0])], left, cut(cy - h / 2, height), right, cut(cy + h / 2, height))
+    return Box(
+        _CLASS_IDS[int(words[0])],
+        (cx - w / 2) * width,
+        (cy - h / 2) * height,
+        (cx + w / 2) * width,
+        (cy + h / 2) * height,
+    )
 
 
 def format_boxes(boxes: Iterable[Box], shape: tuple[int, ...]) -> str:

@@ -13,11 +13,10 @@ import numpy.typing as npt
 
 from rgbt_seg_ros.data.label_files import label_problems
 from rgbt_seg_ros.data.problems import DataProblems, Problems, problems_of
-from rgbt_seg_ros.data.samples import IGNORED, DataError, Dataset, Sample
+from rgbt_seg_ros.data.samples import IGNORED, DataError, Dataset, Sample, field_of_view_problem
 from rgbt_seg_ros.data.specs import open_dataset
 from rgbt_seg_ros.errors import UserError
 
-_ASPECT_TOLERANCE = 0.02
 _THREADS = 2
 
 
@@ -38,7 +37,7 @@ class CheckReport:
 
     Attributes:
         spec: The words that name it.
-        samples: Number of samples that could be opened.
+        samples: Number of samples; those that miss a file are not counted.
         problems: What keeps it from being used, a sentence each.
         warnings: What is odd, a sentence each.
         classes: Each class of the data set.
@@ -83,10 +82,10 @@ class _Finding:
 
 
 def check_spec(spec: str) -> CheckReport:
-    """Open and check the data that ``spec`` names; files that are missing are problems of the report.
+    """Open and check the data that ``spec`` names; what is missing is a problem of the report, and the rest is checked.
 
     Raises:
-        UserError: The words name nothing, or not even the folders or the list are there.
+        UserError: The words name nothing, or a directory that is not there.
     """
     missing = Problems()
     try:
@@ -103,7 +102,8 @@ def check_dataset(dataset: Dataset, missing: Iterable[str] = ()) -> CheckReport:
 
     Args:
         dataset: What to read.
-        missing: Problems found already when it was opened; they come first in the report.
+        missing: Problems found already when it was opened; they come first in the report, and a sample that has one of them
+            is not counted.
     """
     from tqdm import tqdm
 
@@ -120,12 +120,15 @@ def check_dataset(dataset: Dataset, missing: Iterable[str] = ()) -> CheckReport:
 def _report(dataset: Dataset, missing: Iterable[str], findings: Iterable[_Finding]) -> CheckReport:
     pixels, images, boxes = _nothing(), _nothing(), _nothing()
     # As keys, because mirrored samples of MFNet share their files.
-    problems = dict.fromkeys(missing)
+    known = dict.fromkeys(missing)
+    problems = dict(known)
+    absent = 0
     warnings: dict[str, None] = {}
     groups: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     for finding in findings:
         problems |= dict.fromkeys(finding.problems)
+        absent += any(problem in known for problem in finding.problems)
         warnings |= dict.fromkeys(finding.warnings)
         pixels += finding.pixels
         boxes += finding.boxes
@@ -139,7 +142,7 @@ def _report(dataset: Dataset, missing: Iterable[str], findings: Iterable[_Findin
     )
     return CheckReport(
         dataset.spec,
-        len(dataset),
+        len(dataset) - absent,
         tuple(problems),
         tuple(warnings),
         tuple(classes),
@@ -154,14 +157,15 @@ def _check_index(dataset: Dataset, index: int) -> _Finding:
         sample = dataset[index]
     except DataError as error:
         return _Finding(problems_of(error))
-    return _check_sample(sample, len(dataset.convention.classes))
+    # Without a class table, any value may be a class.
+    return _check_sample(sample, len(dataset.convention.classes) or IGNORED)
 
 
 def _check_sample(sample: Sample, num_classes: int) -> _Finding:
     height, width = sample.rgb.shape[:2]
     thermal = sample.thermal
     problems: list[str] = []
-    warnings: list[str] = []
+    warnings = list(sample.notes)
     pixels = boxes = _nothing()
     if sample.label is not None:
         # Readers of files have refused these already; other sources have not.
@@ -171,11 +175,9 @@ def _check_sample(sample: Sample, num_classes: int) -> _Finding:
         pixels = np.bincount(sample.label.ravel(), minlength=256)
     if sample.boxes is not None:
         boxes = np.bincount(np.array([box.class_id for box in sample.boxes], np.int64), minlength=256)
-    if abs(width / height * thermal.shape[0] / thermal.shape[1] - 1) > _ASPECT_TOLERANCE:
-        warnings.append(
-            f"{sample.name}: thermal {thermal.shape[0]}x{thermal.shape[1]} has not the shape of RGB {height}x{width} "
-            "(height x width); the same field of view was expected"
-        )
+    problem = field_of_view_problem(sample.rgb.shape, thermal.shape)
+    if problem:
+        problems.append(f"{sample.name}: {problem}")
     if (thermal == thermal.flat[0]).all():
         warnings.append(f"{sample.name}: every thermal pixel is {thermal.flat[0]}")
     size = f"rgb {height}x{width}, thermal {thermal.shape[0]}x{thermal.shape[1]} {thermal.dtype}"

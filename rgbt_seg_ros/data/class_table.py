@@ -5,30 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from rgbt_seg_ros.errors import UserError
-from rgbt_seg_ros.network.spec import ClassInfo, classes_from
+from rgbt_seg_ros.data.samples import DataError
+from rgbt_seg_ros.network.spec import ClassInfo, SpecError, classes_from
 
 
 def read_classes(path: str | Path) -> tuple[ClassInfo, ...]:
     """Read a class table: a YAML list of {id, name, color: [r, g, b]} with the ids 0, 1, 2, … in order.
 
     Raises:
-        UserError: The file is not there, not YAML, or no such list.
+        DataError: The file is not there, not YAML, or no such list; the sentence names it.
     """
     import yaml
 
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise UserError(f"{path}: not a readable class table ({reason})") from error
-    classes = classes_from(content, f"{path}: classes")
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        # ValueError: a byte that is no UTF-8, or what YAML takes for a date that no calendar has.
+        reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path}: not a readable class table ({reason})") from error
+    try:
+        classes = classes_from(content, "classes")
+    except SpecError as error:
+        raise DataError(f"{path}: {error}") from error
     ids = [entry.id for entry in classes]
     if ids != list(range(len(ids))):
-        raise UserError(f"{path}: the ids {ids} are not 0, 1, 2, … in order")
+        raise DataError(f"{path}: the ids {ids} are not 0, 1, 2, … in order")
     names = [entry.name for entry in classes]
     if len(set(names)) != len(names):
-        raise UserError(f"{path}: two classes have one name ({', '.join(names)})")
+        raise DataError(f"{path}: two classes have one name ({', '.join(names)})")
     return classes
 
 

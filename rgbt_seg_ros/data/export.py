@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 from rgbt_seg_ros.data.box_folder import format_boxes
 from rgbt_seg_ros.data.class_table import format_classes
+from rgbt_seg_ros.data.file_table import group_of
 from rgbt_seg_ros.data.folders import write_image, write_text
 from rgbt_seg_ros.data.label_files import write_label
 from rgbt_seg_ros.data.labelled_folder import CLASSES
@@ -18,18 +20,29 @@ from rgbt_seg_ros.network.spec import ClassInfo
 def export(dataset: Dataset, directory: Path) -> None:
     """Write ``rgb/``, ``thermal/``, ``labels/`` (palette PNGs in the classes' colours), ``boxes/`` and ``classes.yaml``.
 
-    Thermal images of floating-point numbers become TIFF, all others PNG. Shows a progress bar where somebody watches.
+    Thermal images of floating-point numbers become TIFF, all others PNG. A group that the names of its samples do not tell
+    becomes a list, such as ``night.txt``. Shows a progress bar where somebody watches.
 
     Raises:
         UserError: The directory is there already and not empty, a sample cannot be read (DataError), or a file not written.
     """
     from tqdm import tqdm
 
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+    try:
+        used = os.path.lexists(directory) and bool(os.listdir(directory))
+    except OSError:
+        used = True
+    if used:
         raise DataError(f"{directory}: exists already; expected a new or an empty directory")
+    groups: dict[str, list[str]] = {}
     classes = dataset.convention.classes
     for sample in tqdm(iterate(dataset), total=len(dataset), desc="export", unit="pair", disable=None, leave=False):
         _write(sample, classes, directory)
+        if sample.group != group_of(sample.name):
+            groups.setdefault(sample.group, []).append(sample.name)
+    for group, names in groups.items():
+        if group:
+            write_text(directory / f"{group}.txt", "".join(f"{name}\n" for name in names))
     write_text(directory / CLASSES, format_classes(classes))
 
 

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rgbt_seg_ros.data.folders import files_in
 from rgbt_seg_ros.data.problems import Problems
 from rgbt_seg_ros.data.samples import DataError
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One folder of a data set.
+
+    Attributes:
+        path: Where it is.
+        suffixes: What its files may end with.
+        files: The file that belongs to each name.
+        absent: A sentence on why it cannot be listed; empty: it can.
+    """
+
+    path: Path
+    suffixes: Collection[str]
+    files: dict[str, str]
+    absent: str = ""
 
 
 @dataclass(frozen=True)
@@ -19,16 +37,20 @@ class FileTable:
     Attributes:
         names: Name of each sample.
         folders: The folders.
-        files: For each folder the file name of each sample.
+        files: For each folder the file name of each sample; empty where it is missing.
+        missing: A sentence for each file that is, by sample and folder.
     """
 
     names: tuple[str, ...]
     folders: tuple[Path, ...]
     files: tuple[tuple[str, ...], ...]
+    missing: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
-    def paths(self, index: int) -> list[Path]:
-        """Return the file of sample ``index`` in each folder; raises IndexError past the end."""
-        return [folder / files[index] for folder, files in zip(self.folders, self.files, strict=True)]
+    def path(self, index: int, folder: int) -> Path:
+        """Return the file of a sample in a folder; raises DataError where it is missing, IndexError past the end."""
+        if (index, folder) in self.missing:
+            raise DataError(self.missing[index, folder])
+        return self.folders[folder] / self.files[folder][index]
 
 
 def group_of(name: str) -> str:
@@ -71,63 +93,69 @@ def find_list(text: str, *candidates: Path) -> Path:
         DataError: None is; the sentence names them.
     """
     for candidate in candidates:
-        if candidate.is_file():
+        if os.path.isfile(candidate):
             return candidate
     raise DataError(f"no list of names '{text}'; looked for {', '.join(map(str, candidates))}")
 
 
-def scan(directory: Path, folders: Mapping[str, Collection[str]]) -> list[dict[str, str]]:
-    """Return, for each of some folders of a directory, the file name that belongs to each name.
+def wanted_names(text: str, problems: Problems, *candidates: Path) -> tuple[Path, dict[str, int]]:
+    """Return a list file and its names, as ``find_list`` and ``read_names``; where there are none, that is noted."""
+    path = problems.attempt(lambda: find_list(text, *candidates))
+    if path is None:
+        return candidates[0], {}
+    return path, problems.attempt(lambda: read_names(path, problems)) or {}
+
+
+def scan(directory: Path, folders: Mapping[str, Collection[str]], problems: Problems) -> list[Folder]:
+    """Look for the files in some folders of a directory.
 
     Args:
         directory: Where the folders are.
         folders: Name of each folder and the suffixes its files may have.
+        problems: Gets a sentence for each folder that is not there, and for each two files of one name.
 
     Raises:
-        DataError: A folder is not there, or has two files of one name.
+        DataError: The directory is not there.
     """
     expected = ", ".join(f"{folder}/" for folder in folders)
-    if not directory.is_dir():
+    if not os.path.isdir(directory):
         raise DataError(f"{directory}: no such folder; expected one with {expected}")
-    for folder in folders:
-        if not (directory / folder).is_dir():
-            raise DataError(f"{directory}: no folder {folder}/ in it; expected {expected}")
-    return [files_in(directory / folder, suffixes) for folder, suffixes in folders.items()]
+
+    def look(name: str, suffixes: Collection[str]) -> Folder:
+        path = directory / name
+        try:
+            if not os.path.isdir(path):
+                raise DataError(f"{directory}: no folder {name}/ in it; expected {expected}")
+            return Folder(path, suffixes, files_in(path, suffixes, problems))
+        except DataError as error:
+            problems.found.append(str(error))
+            return Folder(path, suffixes, {}, str(error))
+
+    return [look(name, suffixes) for name, suffixes in folders.items()]
 
 
 def tabulate(
-    directory: Path,
-    folders: Mapping[str, Collection[str]],
-    found: list[dict[str, str]],
-    names: Mapping[str, int] | None,
-    list_path: Path | None,
-    problems: Problems,
+    folders: list[Folder], names: Mapping[str, int] | None, list_path: Path | None, problems: Problems
 ) -> FileTable:
-    """Keep the samples that have a file in every folder.
+    """Return the samples with what they have in every folder.
 
     Args:
-        directory: Where the folders are.
-        folders: Name of each folder and the suffixes its files may have.
-        found: What ``scan`` gave.
+        folders: What ``scan`` gave.
         names: The names wanted, with their lines in ``list_path``; None: all there are, sorted.
         list_path: Where the names come from.
-        problems: Gets a sentence for each missing file; its sample is left out.
-
-    Raises:
-        DataError: There is not one file.
+        problems: Gets a sentence for each file that is missing, and where there is not one file.
     """
-    wanted = sorted(set().union(*found)) if names is None else list(names)
-    if not wanted:
-        suffixes = sorted(next(iter(folders.values())))
-        raise DataError(f"{directory}: no images in {next(iter(folders))}/ ({', '.join(suffixes)})")
-    complete = []
-    for name in wanted:
+    wanted = sorted(set().union(*(folder.files for folder in folders))) if names is None else list(names)
+    if names is None and not wanted and not any(folder.absent for folder in folders):
+        problems.found.append(f"{folders[0].path}: no images in it ({', '.join(sorted(folders[0].suffixes))})")
+    missing = {}
+    for index, name in enumerate(wanted):
         place = "" if names is None else f"{list_path}:{names[name]}: "
-        absent = [folder for folder, files in zip(folders, found, strict=True) if name not in files]
-        for folder in absent:
-            suffix = next(iter(folders[folder])) if len(folders[folder]) == 1 else ".*"
-            problems.found.append(f"{place}{directory / folder / name}{suffix} is missing")
-        if not absent:
-            complete.append(name)
-    files = tuple(tuple(files[name] for name in complete) for files in found)
-    return FileTable(tuple(complete), tuple(directory / folder for folder in folders), files)
+        for number, folder in enumerate(folders):
+            if name not in folder.files:
+                suffix = next(iter(folder.suffixes)) if len(folder.suffixes) == 1 else ".*"
+                missing[index, number] = folder.absent or f"{place}{folder.path / name}{suffix} is missing"
+                if not folder.absent:
+                    problems.found.append(missing[index, number])
+    files = tuple(tuple(folder.files.get(name, "") for name in wanted) for folder in folders)
+    return FileTable(tuple(wanted), tuple(folder.path for folder in folders), files, missing)

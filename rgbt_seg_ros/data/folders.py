@@ -14,9 +14,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from rgbt_seg_ros.data.problems import Problems
 from rgbt_seg_ros.data.samples import DataError
+from rgbt_seg_ros.files import replacing
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".webp"})
+
+
+_GREY_LEVELS = {np.dtype(np.uint8): 8.0, np.dtype(np.uint16): 8.0 * 257}
+"""By how much the channels of a grey picture may differ: JPEG rounds."""
 
 
 class ImageFileError(DataError):
@@ -32,12 +38,18 @@ class PairPaths:
     thermal: Path
 
 
-def files_in(folder: Path, suffixes: Collection[str] = SUFFIXES) -> dict[str, str]:
+def files_in(folder: Path, suffixes: Collection[str] = SUFFIXES, problems: Problems | None = None) -> dict[str, str]:
     """Return the files of a folder by name (without suffix), sorted; hidden ones and other suffixes are left out.
+
+    Args:
+        folder: The folder.
+        suffixes: What files end with, in lower case.
+        problems: Where given, two files of one name are noted in it and the first is taken, instead of raised.
 
     Raises:
         ImageFileError: Two files have one name, or the folder cannot be read.
     """
+    noted = Problems() if problems is None else problems
     found: dict[str, str] = {}
     try:
         names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
@@ -47,8 +59,11 @@ def files_in(folder: Path, suffixes: Collection[str] = SUFFIXES) -> dict[str, st
         stem, suffix = os.path.splitext(name)
         if suffix.lower() in suffixes:
             if stem in found:
-                raise ImageFileError(f"{folder / name}: there is {found[stem]} too; one file a name was expected")
-            found[stem] = name
+                noted.found.append(f"{folder / name}: there is {found[stem]} too; one file a name was expected")
+            else:
+                found[stem] = name
+    if problems is None and noted.found:
+        raise ImageFileError(noted.found[0])
     return found
 
 
@@ -60,11 +75,11 @@ def find_pairs(rgb: str | Path, thermal: str | Path) -> list[PairPaths]:
     """
     rgb, thermal = Path(rgb), Path(thermal)
     for path in (rgb, thermal):
-        if not path.exists():
+        if not os.path.exists(path):
             raise ImageFileError(f"{path}: no such file or folder")
-    if rgb.is_dir() != thermal.is_dir():
+    if os.path.isdir(rgb) != os.path.isdir(thermal):
         raise ImageFileError(f"{rgb} and {thermal}: two files or two folders were expected, not one of each")
-    if not rgb.is_dir():
+    if not os.path.isdir(rgb):
         return [PairPaths(rgb.stem, rgb, thermal)]
     colour, heat = files_in(rgb), files_in(thermal)
     if not colour:
@@ -77,7 +92,7 @@ def find_pairs(rgb: str | Path, thermal: str | Path) -> list[PairPaths]:
 
 
 def read_image(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> npt.NDArray[Any]:
-    """Read an image as OpenCV gives it: (H, W) or (H, W, channels), blue first.
+    """Read an image as OpenCV gives it: (H, W) or (H, W, channels), blue first; as stored, whatever way up Exif says it is.
 
     Raises:
         ImageFileError: The file is missing, cut off or no image.
@@ -109,8 +124,9 @@ def _is_cut_off(data: bytes) -> bool:
 
 
 def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
-    """Read a colour or grey image as (H, W, 3) uint8 RGB; raises ImageFileError."""
-    bgr = read_image(path, cv2.IMREAD_COLOR)
+    """Read a colour or grey image as (H, W, 3) uint8 RGB, as stored; raises ImageFileError."""
+    # Thermal images and label masks are never turned, so RGB must not be either.
+    bgr = read_image(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
@@ -120,46 +136,53 @@ def read_thermal(path: Path) -> npt.NDArray[Any]:
     Raises:
         ImageFileError: The file cannot be read, or has pixels of another kind.
     """
+    return read_thermal_noted(path)[0]
+
+
+def read_thermal_noted(path: Path) -> tuple[npt.NDArray[Any], str]:
+    """Read a thermal image as ``read_thermal``, and say in a sentence what is odd about the file; nothing: nothing.
+
+    Raises:
+        ImageFileError: The file cannot be read, or has pixels of another kind.
+    """
     image = read_image(path)
     if image.dtype == np.float64:
         image = image.astype(np.float32)
     if image.dtype not in (np.uint8, np.uint16, np.float32):
         raise ImageFileError(f"{path}: pixels are {image.dtype}; expected uint8, uint16 or float32")
-    if image.ndim == 3:
-        code = cv2.COLOR_BGRA2GRAY if image.shape[2] == 4 else cv2.COLOR_BGR2GRAY
-        image = np.asarray(cv2.cvtColor(image, code))
-    return image
+    if image.ndim == 2:
+        return image, ""
+    note = ""
+    if _is_coloured(image):
+        note = f"{path}: a thermal image in false colours, turned to grey, which need not grow with temperature"
+    code = cv2.COLOR_BGRA2GRAY if image.shape[2] == 4 else cv2.COLOR_BGR2GRAY
+    return np.asarray(cv2.cvtColor(image, code)), note
+
+
+def _is_coloured(image: npt.NDArray[Any]) -> bool:
+    """Tell whether the three colour channels of (H, W, 3 or 4) differ by more than compression makes them."""
+    blue, green, red = cv2.split(image)[:3]
+    allowed = _GREY_LEVELS.get(image.dtype, 0.0)
+    return any(float(cv2.absdiff(first, second).max()) > allowed for first, second in ((blue, green), (green, red)))
 
 
 def write_image(path: Path, image: npt.NDArray[Any]) -> None:
     """Write (H, W) or (H, W, 3) RGB, of a depth the format can hold, as the suffix says, beside its place and then renamed.
 
     Raises:
-        ImageFileError: The place cannot be written.
+        ImageFileError: The place cannot be written, or the suffix is that of no format.
     """
     pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    beside = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not cv2.imwrite(str(beside), pixels):
-            raise OSError("the disk may be full, or the folder read-only")
-        os.replace(beside, path)
-    except (OSError, cv2.error) as error:
-        beside.unlink(missing_ok=True)
-        raise ImageFileError(f"{path}: cannot be written ({error})") from error
+    # Not imwrite: it takes no path that is not UTF-8.
+    with replacing(path, failure=ImageFileError, causes=(cv2.error,)) as (part,):
+        part.write_bytes(cv2.imencode(path.suffix, pixels)[1].tobytes())
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, beside its place and then renamed.
+    """Write a text file in UTF-8, beside its place and then renamed; file names in it stay the bytes they are.
 
     Raises:
         ImageFileError: The place cannot be written.
     """
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ImageFileError(f"{path}: cannot be written ({error})") from error
+    with replacing(path, failure=ImageFileError) as (part,):
+        part.write_bytes(text.encode("utf-8", "surrogateescape"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from PIL import Image
 
 from rgbt_seg_ros.data.problems import DataProblems
 from rgbt_seg_ros.data.samples import IGNORED, DataError
+from rgbt_seg_ros.files import replacing
 from rgbt_seg_ros.network.spec import ClassInfo
 
 # Pillow, because OpenCV replaces the indices of a palette PNG by their colours.
@@ -24,6 +24,7 @@ _WRONG_MODES = {
     "PA": "a picture with an alpha channel",
     "F": "a picture of floating-point numbers",
 }
+_LOSSY = {"JPEG": "a JPEG", "MPO": "a JPEG", "JPEG2000": "a JPEG 2000", "WEBP": "a WebP", "AVIF": "an AVIF"}
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
@@ -36,11 +37,19 @@ def read_label(path: Path, num_classes: int, shape: tuple[int, ...] | None = Non
         shape: (H, W) of the RGB image; None: not known.
 
     Raises:
-        DataError: The file cannot be read, is no single channel of 8 bits, has another size or a value that is no class.
+        DataError: The file cannot be read, is of a format that changes values (JPEG), is no single channel of 8 bits, has
+            another size or a value that is no class.
     """
     try:
         with Image.open(path) as image:
             mode = image.mode
+            lossy = _LOSSY.get(image.format or "")
+            if lossy is None and "jpeg" in str(image.info.get("compression", "")):
+                lossy = "a TIFF with JPEG compression"
+            if lossy:
+                raise DataError(
+                    f"{path}: {lossy} picture, whose values are not those that were written; expected a PNG"
+                )
             label = np.array(image, dtype=np.uint8) if mode in _INDEX_MODES else None
     except _UNREADABLE as error:
         raise DataError(f"{path}: not a readable label mask ({error})") from error
@@ -86,11 +95,5 @@ def write_label(path: Path, label: npt.NDArray[np.uint8], classes: Sequence[Clas
         palette[entry.id] = entry.color
     image = Image.fromarray(label)
     image.putpalette(palette.tobytes())
-    beside = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(beside)
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise DataError(f"{path}: cannot be written ({error})") from error
+    with replacing(path, failure=DataError) as (part,):
+        image.save(part, "PNG")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rgbt_seg_ros.data.class_table import read_classes
 from rgbt_seg_ros.data.folders import SUFFIXES
-from rgbt_seg_ros.data.problems import Problems
-from rgbt_seg_ros.data.samples import Sample
+from rgbt_seg_ros.data.problems import Problems, gathered
+from rgbt_seg_ros.data.samples import IGNORED, Sample
 from rgbt_seg_ros.data.triplets import find_triplets, read_labelled
 from rgbt_seg_ros.network.conventions import MFNET
 
@@ -23,16 +23,19 @@ class LabelledFolder:
     Args:
         directory: The directory.
         name_list: A text file with one name a line, relative to the working directory or to ``directory``; empty: all.
-        problems: Where given, files that are missing are noted in it and their samples left out, instead of raised.
+        problems: Where given, what is missing is noted in it instead of raised; reading such a sample raises it again.
+            Without a usable class table there are no classes, and any value is good in a label mask.
 
     Raises:
-        UserError: Something is missing (DataError), or the class table cannot be used.
+        DataError: Something is missing, or the class table cannot be used.
     """
 
     def __init__(self, directory: str, name_list: str = "", problems: Problems | None = None) -> None:
         self.spec = f"folder:{directory}:{name_list}" if name_list else f"folder:{directory}"
-        self._table = find_triplets(Path(directory), "labels", SUFFIXES, name_list, problems)
-        self.convention = replace(MFNET, classes=read_classes(Path(directory, CLASSES)))
+        with gathered(problems) as noted:
+            self._table = find_triplets(Path(directory), "labels", SUFFIXES, name_list, noted)
+            classes = noted.attempt(lambda: read_classes(Path(directory, CLASSES))) or ()
+        self.convention = replace(MFNET, classes=classes)
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -40,4 +43,4 @@ class LabelledFolder:
 
     def __getitem__(self, index: int) -> Sample:
         """Read sample ``index``; raises DataError for files that cannot be used."""
-        return read_labelled(self._table, index, len(self.convention.classes))
+        return read_labelled(self._table, index, len(self.convention.classes) or IGNORED)

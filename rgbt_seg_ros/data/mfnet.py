@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.data.file_table import find_list, group_of, read_names, scan, tabulate
+from rgbt_seg_ros.data.file_table import group_of, scan, tabulate, wanted_names
 from rgbt_seg_ros.data.folders import ImageFileError, read_image
 from rgbt_seg_ros.data.label_files import read_label
-from rgbt_seg_ros.data.problems import Problems
+from rgbt_seg_ros.data.problems import Problems, gathered
 from rgbt_seg_ros.data.samples import Sample
 from rgbt_seg_ros.network.conventions import MFNET, Convention
 
@@ -34,7 +34,7 @@ class MfnetDataset:
         directory: The directory.
         name_list: ``train``, ``val``, ``test``, ``test_day``, ``test_night``, or a text file with one name a line, relative
             to the working directory or to ``directory``.
-        problems: Where given, files that are missing are noted in it and their samples left out, instead of raised.
+        problems: Where given, what is missing is noted in it instead of raised; reading such a sample raises it again.
 
     Raises:
         DataError: Something is missing.
@@ -44,20 +44,18 @@ class MfnetDataset:
 
     def __init__(self, directory: str, name_list: str, problems: Problems | None = None) -> None:
         self.spec = f"mfnet:{directory}:{name_list}"
-        noted = Problems() if problems is None else problems
         root = Path(directory)
-        found = scan(root, _FOLDERS)
-        path = find_list(name_list, root / f"{name_list}.txt", Path(name_list), root / name_list)
-        names = read_names(path, noted)
-        for name in names:
-            original = name.removesuffix(_FLIP)
-            if original != name and not any(name in files for files in found):
-                for files in found:
-                    if original in files:
-                        files[name] = files[original]
-        self._table = tabulate(root, _FOLDERS, found, names, path, noted)
-        if problems is None:
-            noted.raise_found()
+        with gathered(problems) as noted:
+            folders = scan(root, _FOLDERS, noted)
+            candidates = (root / f"{name_list}.txt", Path(name_list), root / name_list)
+            path, names = wanted_names(name_list, noted, *candidates)
+            for name in names:
+                original = name.removesuffix(_FLIP)
+                if original != name and not any(name in folder.files for folder in folders):
+                    for folder in folders:
+                        if original in folder.files:
+                            folder.files[name] = folder.files[original]
+            self._table = tabulate(folders, names, path, noted)
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -66,16 +64,15 @@ class MfnetDataset:
     def __getitem__(self, index: int) -> Sample:
         """Read sample ``index``; raises DataError for files that cannot be used."""
         name = self._table.names[index]
-        image_path, label_path = self._table.paths(index)
         problems = Problems()
-        pair = problems.attempt(lambda: read_rgbt(image_path))
+        pair = problems.attempt(lambda: read_rgbt(self._table.path(index, 0)))
         shape = pair[0].shape[:2] if pair else None
-        label = problems.attempt(lambda: read_label(label_path, len(MFNET.classes), shape))
+        label = problems.attempt(lambda: read_label(self._table.path(index, 1), len(MFNET.classes), shape))
         problems.raise_found()
         assert pair is not None
         assert label is not None
         rgb, thermal = pair
-        if image_path.stem != name:
+        if self._table.path(index, 0).stem != name:
             rgb, thermal, label = (np.ascontiguousarray(image[:, ::-1]) for image in (rgb, thermal, label))
         return Sample(name, group_of(name), rgb, thermal, label)
 

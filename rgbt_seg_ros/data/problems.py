@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rgbt_seg_ros.data.samples import DataError
@@ -46,3 +47,16 @@ class Problems:
         """Raise DataProblems where anything was found."""
         if self.found:
             raise DataProblems(*self.found)
+
+
+@contextmanager
+def gathered(problems: Problems | None) -> Iterator[Problems]:
+    """Yield where to note problems: in ``problems`` where given; else they are raised together at the end.
+
+    Raises:
+        DataProblems: ``problems`` is None and something was found.
+    """
+    noted = Problems() if problems is None else problems
+    yield noted
+    if problems is None:
+        noted.raise_found()

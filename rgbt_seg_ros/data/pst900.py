@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rgbt_seg_ros.data.folders import SUFFIXES
-from rgbt_seg_ros.data.problems import Problems
+from rgbt_seg_ros.data.problems import Problems, gathered
 from rgbt_seg_ros.data.samples import DataError, Sample
 from rgbt_seg_ros.data.triplets import find_triplets, read_labelled
 from rgbt_seg_ros.network.conventions import PST900, Convention
@@ -22,7 +22,7 @@ class Pst900Dataset:
     Args:
         directory: The directory.
         split: ``train`` or ``test``.
-        problems: Where given, files that are missing are noted in it and their samples left out, instead of raised.
+        problems: Where given, what is missing is noted in it instead of raised; reading such a sample raises it again.
 
     Raises:
         DataError: Something is missing.
@@ -34,7 +34,8 @@ class Pst900Dataset:
         self.spec = f"pst900:{directory}:{split}"
         if split not in SPLITS:
             raise DataError(f"{self.spec}: '{split}' is not one of {', '.join(SPLITS)}")
-        self._table = find_triplets(Path(directory, split), "labels", SUFFIXES, "", problems)
+        with gathered(problems) as noted:
+            self._table = find_triplets(Path(directory, split), "labels", SUFFIXES, "", noted)
 
     def __len__(self) -> int:
         """Return the number of samples."""

@@ -12,6 +12,9 @@ import numpy.typing as npt
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network.conventions import Convention
 
+ASPECT_TOLERANCE = 0.02
+"""By how much (as a share) the aspect ratios of RGB and thermal may differ: sizes are whole pixels."""
+
 IGNORED = 255
 """Value of a label pixel nobody annotated: neither trained on nor scored."""
 
@@ -22,7 +25,10 @@ class DataError(UserError):
 
 @dataclass(frozen=True)
 class Box:
-    """One annotated object: class id and corners in pixels, x to the right, y down, ``left <= right``, ``top <= bottom``."""
+    """One annotated object: class id and corners in pixels, x to the right, y down, ``left <= right``, ``top <= bottom``.
+
+    It may reach beyond the image.
+    """
 
     class_id: int
     left: float
@@ -42,6 +48,7 @@ class Sample:
         thermal: (h, w) uint8, uint16 or float32 of the same field of view.
         label: (H, W) uint8 class ids, ``IGNORED`` where not annotated; None: no label mask.
         boxes: Annotated boxes; None: no boxes (an empty tuple: annotated, and nothing there).
+        notes: What is odd about its files, and keeps nobody from using them; a sentence each.
     """
 
     name: str
@@ -50,6 +57,7 @@ class Sample:
     thermal: npt.NDArray[Any]
     label: npt.NDArray[np.uint8] | None = None
     boxes: tuple[Box, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def with_label(self, label: npt.NDArray[np.uint8]) -> Sample:
         """Return the same pair with another label mask."""
@@ -57,7 +65,10 @@ class Sample:
 
 
 class Dataset(Protocol):
-    """A finite, indexable source of samples; reading an index twice gives the same sample."""
+    """A finite, indexable source of samples; reading an index twice gives the same sample.
+
+    Data with boxes may also have an attribute ``box_classes``, see the function of that name.
+    """
 
     @property
     def spec(self) -> str:
@@ -76,6 +87,26 @@ class Dataset(Protocol):
     def __getitem__(self, index: int) -> Sample:
         """Read sample ``index``; raises DataError for a file that cannot be used and IndexError past the end."""
         ...
+
+
+def box_classes(dataset: Dataset) -> tuple[str, ...]:
+    """Return the names of the classes whose objects were annotated with boxes, whether or not there are any.
+
+    That is the attribute ``box_classes`` of the data set. Without one nothing is known: an empty tuple, and a class counts as
+    annotated where it has a box.
+    """
+    return tuple(getattr(dataset, "box_classes", ()))
+
+
+def field_of_view_problem(rgb: tuple[int, ...], thermal: tuple[int, ...]) -> str:
+    """Say in words why images of these shapes (H, W, …) cannot show one field of view; nothing: they can."""
+    height, width = rgb[:2]
+    if abs(width / height * thermal[0] / thermal[1] - 1) <= ASPECT_TOLERANCE:
+        return ""
+    return (
+        f"thermal has {thermal[0]}x{thermal[1]} pixels and RGB {height}x{width} (height x width), aspect ratios that differ "
+        f"by more than {ASPECT_TOLERANCE:.0%}; images of one field of view were expected"
+    )
 
 
 def iterate(dataset: Dataset) -> Iterator[Sample]:

@@ -8,13 +8,14 @@
 ``boxes:DIR[:LIST]``    rgb/, thermal/ and boxes/ (YOLO text files)
 ======================  ==================================================================================
 
-A DIR may have colons in it: of all ways to split, the one with the longest DIR that exists counts.
+COUNT and SEED are below 2**32. A DIR may have colons in it: of all ways to split, the one with the longest DIR that exists
+counts.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from pathlib import Path
 
 from rgbt_seg_ros.data.problems import Problems
 from rgbt_seg_ros.data.samples import DataError, Dataset
@@ -34,7 +35,7 @@ def open_dataset(spec: str, problems: Problems | None = None) -> Dataset:
 
     Args:
         spec: See the module.
-        problems: Where given, files that are missing are noted in it and their samples left out, instead of raised.
+        problems: Where given, what is missing is noted in it instead of raised; reading such a sample raises it again.
 
     Raises:
         UserError: The words name nothing, or something of the data is missing (DataError).
@@ -43,9 +44,10 @@ def open_dataset(spec: str, problems: Problems | None = None) -> Dataset:
     if kind not in FORMS or not rest:
         raise DataError(f"'{spec}' names no data; expected {forms()}")
     if kind == "synthetic":
-        match = re.fullmatch(r"([1-9]\d*)@(\d+)", rest, re.ASCII)
+        # The scenes refuse what is too large; here, what is too long for a number.
+        match = re.fullmatch(r"([1-9]\d{0,99})@(\d{1,99})", rest, re.ASCII)
         if not match:
-            raise DataError(f"'{spec}': {_expected(kind)}, COUNT from 1 and SEED from 0")
+            raise DataError(f"'{spec}': {_expected(kind)}, COUNT from 1 and SEED from 0, both below 2**32")
         from rgbt_seg_ros.data.synthetic import SyntheticScenes
 
         return SyntheticScenes(int(match[1]), int(match[2]))
@@ -62,6 +64,8 @@ def open_dataset(spec: str, problems: Problems | None = None) -> Dataset:
         if not part:
             raise DataError(f"'{spec}': {_expected(kind)}, SPLIT one of {', '.join(SPLITS)}")
         return Pst900Dataset(directory, part, problems)
+    if not part and directory != rest:
+        raise DataError(f"'{spec}': no LIST after the last colon; {_expected(kind)}")
     if kind == "folder":
         from rgbt_seg_ros.data.labelled_folder import LabelledFolder
 
@@ -87,7 +91,7 @@ def split_directory(text: str) -> tuple[str, str]:
     A ``text`` that is a directory as a whole has no part, which is then the empty string.
     """
     for end in (len(text), *reversed([match.start() for match in re.finditer(":", text)])):
-        if end and Path(text[:end]).is_dir():
+        if end and os.path.isdir(text[:end]):
             return text[:end], text[end + 1 :]
     head, colon, tail = text.rpartition(":")
     return (head, tail) if colon else (text, "")

@@ -23,6 +23,9 @@ from rgbt_seg_ros.network.conventions import MFNET, Convention
 SIZE = (480, 640)
 SMALLEST = 32
 
+LIMIT = 2**32
+"""Of seeds and scenes: SeedSequence takes larger numbers apart into words of 32 bits, and scenes would come twice."""
+
 Size = tuple[int, int]
 
 
@@ -34,8 +37,8 @@ def _check(size: Size) -> None:
 
 def _streams(*key: int) -> tuple[np.random.Generator, np.random.Generator]:
     """Return the random streams of what a scene is, and of the sensors' noise."""
-    if min(key) < 0:
-        raise DataError(f"synthetic scene {key}: expected a seed and an index of at least 0")
+    if min(key) < 0 or max(key) >= LIMIT:
+        raise DataError(f"synthetic scene {key}: expected a seed and an index of at least 0 and below 2**32")
     world, noise = np.random.SeedSequence(key).spawn(2)
     return np.random.default_rng(world), np.random.default_rng(noise)
 
@@ -62,7 +65,7 @@ def render_scene(seed: int, index: int, size: Size = SIZE) -> Sample:
     """Return scene ``index`` of a seed: (H, W, 3) RGB, (H, W) uint8 thermal, (H, W) labels 0 to 8.
 
     The same seed and index give the same sample in every process; another size gives the same scene, sharper or
-    coarser. Raises DataError for a size below 32x32, or a negative seed or index.
+    coarser. Raises DataError for a size below 32x32, or a seed or an index that is negative or 2**32 and more.
     """
     _check(size)
     rng, noise = _streams(seed, index)
@@ -97,7 +100,7 @@ def render_sequence(seed: int, frames: int, size: Size = SIZE, rate_hz: float = 
 class SyntheticScenes:
     """``count`` generated scenes of a seed, at a size (H, W); groups ``day``, ``dusk`` and ``night``.
 
-    Raises DataError for a count that is not positive, a negative seed, or a size below 32x32.
+    Raises DataError for a count below 1, a negative seed, a count or seed of 2**32 and more, or a size below 32x32.
     """
 
     count: int
@@ -105,10 +108,10 @@ class SyntheticScenes:
     size: Size = SIZE
 
     def __post_init__(self) -> None:
-        if self.count <= 0:
-            raise DataError(f"synthetic:{self.count}@{self.seed}: expected at least one scene")
-        if self.seed < 0:
-            raise DataError(f"synthetic:{self.count}@{self.seed}: expected a seed of at least 0")
+        if not 0 < self.count < LIMIT:
+            raise DataError(f"{self.spec}: expected at least one scene, and fewer than 2**32")
+        if not 0 <= self.seed < LIMIT:
+            raise DataError(f"{self.spec}: expected a seed of at least 0 and below 2**32")
         _check(self.size)
 
     @property

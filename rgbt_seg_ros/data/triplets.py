@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
-from rgbt_seg_ros.data.file_table import FileTable, find_list, group_of, read_names, scan, tabulate
-from rgbt_seg_ros.data.folders import SUFFIXES, read_rgb, read_thermal
+from rgbt_seg_ros.data.file_table import FileTable, group_of, scan, tabulate, wanted_names
+from rgbt_seg_ros.data.folders import SUFFIXES, read_rgb, read_thermal_noted
 from rgbt_seg_ros.data.label_files import read_label
 from rgbt_seg_ros.data.problems import Problems
-from rgbt_seg_ros.data.samples import Box, Sample
+from rgbt_seg_ros.data.samples import Box, Sample, field_of_view_problem
+
+_Third = TypeVar("_Third")
 
 
-def find_triplets(
-    root: Path, third: str, suffixes: Collection[str], name_list: str, problems: Problems | None
-) -> FileTable:
+def find_triplets(root: Path, third: str, suffixes: Collection[str], name_list: str, problems: Problems) -> FileTable:
     """Find the samples of a directory.
 
     Args:
@@ -22,35 +24,22 @@ def find_triplets(
         third: Name of the third folder.
         suffixes: What its files end with.
         name_list: A text file with one name a line, relative to the working directory or to ``root``; empty: all there are.
-        problems: Where given, missing files are noted in it and their samples left out, instead of raised.
+        problems: Gets a sentence for everything that is missing.
 
     Raises:
-        DataError: Something is missing.
+        DataError: The directory is not there.
     """
-    noted = Problems() if problems is None else problems
-    folders = {"rgb": SUFFIXES, "thermal": SUFFIXES, third: suffixes}
-    found = scan(root, folders)
-    path = find_list(name_list, Path(name_list), root / name_list) if name_list else None
-    names = read_names(path, noted) if path else None
-    table = tabulate(root, folders, found, names, path, noted)
-    if problems is None:
-        noted.raise_found()
-    return table
+    folders = scan(root, {"rgb": SUFFIXES, "thermal": SUFFIXES, third: suffixes}, problems)
+    if not name_list:
+        return tabulate(folders, None, None, problems)
+    path, names = wanted_names(name_list, problems, Path(name_list), root / name_list)
+    return tabulate(folders, names, path, problems)
 
 
 def read_labelled(table: FileTable, index: int, num_classes: int) -> Sample:
     """Read a sample whose third file is a label mask; raises DataError, IndexError past the end."""
-    rgb_path, thermal_path, label_path = table.paths(index)
-    problems = Problems()
-    rgb = problems.attempt(lambda: read_rgb(rgb_path))
-    thermal = problems.attempt(lambda: read_thermal(thermal_path))
-    shape = None if rgb is None else rgb.shape[:2]
-    label = problems.attempt(lambda: read_label(label_path, num_classes, shape))
-    problems.raise_found()
-    assert rgb is not None
-    assert thermal is not None
-    name = table.names[index]
-    return Sample(name, group_of(name), rgb, thermal, label)
+    sample, label = _read(table, index, lambda path, shape: read_label(path, num_classes, shape))
+    return sample.with_label(label)
 
 
 def read_boxed(table: FileTable, index: int, read: Callable[[Path, tuple[int, ...]], tuple[Box, ...]]) -> Sample:
@@ -61,14 +50,27 @@ def read_boxed(table: FileTable, index: int, read: Callable[[Path, tuple[int, ..
         index: Which.
         read: Turns the third file, given (H, W) of the RGB image, into boxes.
     """
-    rgb_path, thermal_path, boxes_path = table.paths(index)
+    sample, boxes = _read(table, index, lambda path, shape: read(path, shape or (1, 1)))
+    return replace(sample, boxes=boxes)
+
+
+def _read(
+    table: FileTable, index: int, read: Callable[[Path, tuple[int, ...] | None], _Third]
+) -> tuple[Sample, _Third]:
+    """Return the pair of a sample and its third file; a DataError has everything that is wrong with any of them."""
+    name = table.names[index]
     problems = Problems()
-    rgb = problems.attempt(lambda: read_rgb(rgb_path))
-    thermal = problems.attempt(lambda: read_thermal(thermal_path))
-    shape = (1, 1) if rgb is None else rgb.shape[:2]
-    boxes = problems.attempt(lambda: read(boxes_path, shape))
+    rgb = problems.attempt(lambda: read_rgb(table.path(index, 0)))
+    thermal = problems.attempt(lambda: read_thermal_noted(table.path(index, 1)))
+    if rgb is not None and thermal is not None:
+        problem = field_of_view_problem(rgb.shape, thermal[0].shape)
+        if problem:
+            problems.found.append(f"{table.path(index, 1)}: {problem}")
+    shape = None if rgb is None else rgb.shape[:2]
+    third = problems.attempt(lambda: read(table.path(index, 2), shape))
     problems.raise_found()
     assert rgb is not None
     assert thermal is not None
-    name = table.names[index]
-    return Sample(name, group_of(name), rgb, thermal, boxes=boxes)
+    assert third is not None
+    image, note = thermal
+    return Sample(name, group_of(name), rgb, image, notes=(note,) if note else ()), third

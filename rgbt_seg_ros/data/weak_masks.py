@@ -70,7 +70,7 @@ def weak_label(sample: Sample, settings: WeakMaskSettings | None = None) -> Mask
     height, width = sample.rgb.shape[:2]
     image = _composite(sample.rgb, sample.thermal)
     label = np.full((height, width), settings.background, np.uint8)
-    for box in sorted(sample.boxes, key=lambda box: box.bottom):
+    for box in sorted(sample.boxes, key=lambda box: min(box.bottom, height)):
         left, top = max(0, round(box.left)), max(0, round(box.top))
         right, bottom = min(width, round(box.right)), min(height, round(box.bottom))
         if right <= left or bottom <= top:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rgbt_seg_ros.data.samples import DataError, Dataset, Sample
+from rgbt_seg_ros.data.samples import DataError, Dataset, Sample, box_classes
 from rgbt_seg_ros.evaluation.classes import ClassMap
 from rgbt_seg_ros.evaluation.counts import Counts, frame_counts
 from rgbt_seg_ros.network import ModelSpec, read_model
@@ -25,11 +25,13 @@ class Evaluation:
         total: Counts of all frames.
         groups: Counts by ``Sample.group``, sorted; frames of no known group are in the total only.
         quality: (index, quality 0..1) of each frame that has one, in order.
+        box_classes: Class ids of the model whose objects the data says it annotates with boxes.
     """
 
     total: Counts
     groups: Mapping[str, Counts]
     quality: tuple[tuple[int, float], ...]
+    box_classes: tuple[int, ...] = ()
 
 
 @dataclass
@@ -110,7 +112,8 @@ def evaluate(
         for name, segmenter in segmenters.items():
             masks = segmenter(sample.rgb, sample.thermal)
             tallies[name].add(index, sample.group, frame_counts(sample, masks, spec.num_classes))
+    annotated = tuple(entry.id for entry in spec.classes if entry.name in box_classes(dataset))
     return {
-        name: Evaluation(tally.total, dict(sorted(tally.groups.items())), tuple(tally.quality))
+        name: Evaluation(tally.total, dict(sorted(tally.groups.items())), tuple(tally.quality), annotated)
         for name, tally in tallies.items()
     }

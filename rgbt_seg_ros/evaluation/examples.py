@@ -69,7 +69,10 @@ def find_examples(
     examples = []
     for kind, index, score in choose(quality):
         sample = classes.apply(dataset[index])
-        views = pictures_of(sample, segmenter(sample.rgb, sample.thermal), segmenter.spec) if pictures else []
+        views: list[Picture] = []
+        if pictures:
+            masks = segmenter(sample.rgb, sample.thermal)
+            views = pictures_of(sample, masks, segmenter.spec, segmenter.settings.modality)
         examples.append(Example(kind, index, score, sample.name, sample.group, tuple(views)))
     return examples
 

@@ -93,7 +93,7 @@ def figures_of(counts: Counts, names: Sequence[str], annotated: Sequence[int]) -
     Args:
         counts: Of these frames.
         names: The model's class names by id.
-        annotated: Class ids that have boxes anywhere in the data; only these get box figures.
+        annotated: Class ids whose objects are annotated with boxes; only these get box figures.
 
     Returns:
         ``miou`` to ``brier`` and ``per_class`` (None without label masks), ``hit_rate``, ``stray`` and ``boxes`` by class
@@ -106,9 +106,12 @@ def figures_of(counts: Counts, names: Sequence[str], annotated: Sequence[int]) -
 
 
 def evaluation_figures(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
-    """Return the figures of all frames, those of each group under ``groups``, and the matrix and the reliability bins."""
+    """Return the figures of all frames, those of each group under ``groups``, and the matrix and the reliability bins.
+
+    A class has box figures if the data says that it annotates it, or has a box of it.
+    """
     total = evaluation.total
-    annotated = [int(index) for index in np.flatnonzero(total.boxes.boxes)]
+    annotated = sorted({*evaluation.box_classes, *np.flatnonzero(total.boxes.boxes).tolist()})
     result = figures_of(total, names, annotated)
     result["groups"] = {group: figures_of(counts, names, annotated) for group, counts in evaluation.groups.items()}
     if total.labelled:
@@ -140,11 +143,18 @@ def all_figures(
     return result
 
 
+def _text(value: str) -> str:
+    """Return text that every reader of JSON takes: bytes of a file name that are no UTF-8 are spelt out."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {_text(str(key)): _plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(entry) for entry in value]
+    if isinstance(value, str):
+        return _text(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -66,16 +66,21 @@ def _with_boxes(sample: Sample, classes: Sequence[ClassInfo]) -> Image:
     return np.asarray(picture)
 
 
-def pictures_of(sample: Sample, masks: Segmentation, spec: ModelSpec) -> list[Picture]:
-    """Return RGB, thermal (as the network sees it), truth, prediction and confidence of one frame.
+def pictures_of(sample: Sample, masks: Segmentation, spec: ModelSpec, modality: str = "rgbt") -> list[Picture]:
+    """Return RGB, thermal (stretched as for the network), truth, prediction and confidence of one frame.
 
     Args:
         sample: In the model's class ids; what is not annotated is grey.
         masks: What the segmenter made of it.
         spec: Of the model: class colours and thermal preprocessing.
+        modality: What the network was given; the caption of an image that it was not given says so.
     """
     stretched = normalise(sample.thermal, resolve(ThermalSettings(), spec.thermal_preprocessing, sample.thermal.dtype))
-    result = [_photo("RGB", sample.rgb), _photo("thermal", stretched)]
+    hidden = " (the network was not given it)"
+    result = [
+        _photo("RGB" + hidden * (modality == "thermal"), sample.rgb),
+        _photo("thermal" + hidden * (modality == "rgb"), stretched),
+    ]
     if sample.label is not None:
         result.append(_mask("truth", sample.label, spec.classes))
     if sample.boxes is not None:

@@ -30,6 +30,9 @@ from rgbt_seg_ros.pipeline.backends import TorchBackend
 BOUNDS = (0.05, 20.0)
 """Where T is looked for. A network without one wrong pixel has none (T goes to 0), nor has one that guesses (to infinity)."""
 
+MAX_PIXELS = 4_000_000
+"""That a temperature is fitted to at most, evenly spread: one number needs no more, and they are all held in memory."""
+
 _STEPS = 40
 """Halvings of log T: the last interval is 6e-12 wide."""
 
@@ -95,9 +98,12 @@ def _calibration_error(logits: torch.Tensor, target: torch.Tensor, temperature: 
 
 
 def _sample_pixels(
-    network: FusionNetwork, segmenter: Segmenter, dataset: Dataset, indices: Iterable[int], stride: int
+    network: FusionNetwork, segmenter: Segmenter, dataset: Dataset, indices: Iterable[int], stride: int, most: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (N, K) float32 logits and (N,) int64 classes of every ``stride``-th pixel of every ``stride``-th row."""
+    """Return (N, K) float32 logits and (N,) int64 classes of every ``stride``-th pixel of every ``stride``-th row.
+
+    Of a frame with more than ``most`` such pixels that are annotated, so many are taken, evenly spread.
+    """
     classes = ClassMap(dataset.convention.classes, segmenter.spec.classes, dataset.spec)
     captured: list[torch.Tensor] = []
     # A hook, so that the logits come from the very path that makes the masks, and are of the size of the image.
@@ -115,7 +121,9 @@ def _sample_pixels(
             grid = slice(stride // 2, None, stride)
             label = torch.from_numpy(np.ascontiguousarray(sample.label[grid, grid])).long().flatten()
             values = captured[0][0, :, grid, grid].float().cpu().flatten(1).T
-            known = label != IGNORED
+            known = (label != IGNORED).nonzero()[:, 0]
+            if len(known) > most:
+                known = known[torch.arange(most) * len(known) // most]
             logits.append(values[known].numpy())
             targets.append(label[known])
     finally:
@@ -140,7 +148,8 @@ def fit_temperature(
         spec: Its metadata; the temperature in it is the one "before".
         dataset: With label masks; classes are matched by name.
         limit: At most so many samples, evenly spread over the data.
-        stride: Every so many pixels of a row and rows of an image one is used: neighbours say the same.
+        stride: Every so many pixels of a row and rows of an image one is used: neighbours say the same. Where that is more
+            than ``MAX_PIXELS`` in all, as many of each frame as make these.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         progress: Wraps the indices, to show how far it is.
 
@@ -153,7 +162,8 @@ def fit_temperature(
     running = copy.deepcopy(network)
     segmenter = Segmenter(spec, TorchBackend(running, spec, device, "fp32"), SegmenterSettings())
     indices = spread(len(dataset), limit)
-    logits, target = _sample_pixels(running, segmenter, dataset, progress(indices), stride)
+    most = max(1, MAX_PIXELS // len(indices))
+    logits, target = _sample_pixels(running, segmenter, dataset, progress(indices), stride, most)
     if not len(target):
         raise DataError(
             f"{dataset.spec}: no annotated pixel in {len(indices)} samples; a temperature needs label masks"

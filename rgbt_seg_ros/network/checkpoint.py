@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import pickle
 import re
 import struct
@@ -126,8 +127,8 @@ _STAND_INS: list[Callable[..., object] | tuple[Callable[..., object], str]] = [
 
 
 def _load(path: Path) -> Mapping[str, object]:
-    if not path.is_file():
-        raise ModelFileError(f"{path}: {'not a file' if path.exists() else 'no such checkpoint'}")
+    if not os.path.isfile(path):
+        raise ModelFileError(f"{path}: {'not a file' if os.path.exists(path) else 'no such checkpoint'}")
     if not zipfile.is_zipfile(path):
         raise ModelFileError(f"{path}: not a whole torch checkpoint (a zip archive was expected)")
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.files import replacing
 from rgbt_seg_ros.network.builtin import DEMO
 from rgbt_seg_ros.network.encoders import VARIANTS
 from rgbt_seg_ros.network.fusion_network import FusionNetwork
@@ -130,20 +130,8 @@ def write_model(
         METADATA_KEY: json.dumps({"format_version": FORMAT_VERSION, **spec.to_dict()}),
         "format": "pt",
     }
-    beside = None
-    try:
-        handle, beside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        os.close(handle)
-        save_file(tensors, beside, metadata)
-        # Else a power cut soon after the rename can leave an empty file under the final name.
-        with open(beside, "rb") as written:
-            os.fsync(written.fileno())
-        os.chmod(beside, 0o644)
-        os.replace(beside, target)
-    except (OSError, SafetensorError) as error:
-        if beside:
-            Path(beside).unlink(missing_ok=True)
-        raise ModelFileError(f"{target}: cannot be written ({error})") from error
+    with replacing(target, failure=ModelFileError, causes=(SafetensorError,), parents=False) as (part,):
+        save_file(tensors, part, metadata)
 
 
 def _parse(path: Path, metadata: Mapping[str, str] | None) -> ModelSpec:
@@ -171,8 +159,8 @@ def _parse(path: Path, metadata: Mapping[str, str] | None) -> ModelSpec:
 
 
 def _open(path: Path) -> safe_open:
-    if not path.is_file():
-        raise ModelFileError(f"{path}: {'not a file' if path.exists() else 'no such model file'}")
+    if not os.path.isfile(path):
+        raise ModelFileError(f"{path}: {'not a file' if os.path.exists(path) else 'no such model file'}")
     try:
         return safe_open(str(path), framework="pt")
     except (SafetensorError, OSError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import Image
 
-from rgbt_seg_ros.data.folders import write_image
+from rgbt_seg_ros.data.folders import write_image, write_text
 from rgbt_seg_ros.data.samples import Sample
 from rgbt_seg_ros.evaluation.confusion import Scores, confusion_matrix, scores
 from rgbt_seg_ros.msg import FrameReport
@@ -143,6 +142,4 @@ def write(run: Run, output: Path) -> None:
     if rows:
         width = min(row.shape[1] for row in rows)
         write_image(output / "strip.png", np.concatenate([row[:, :width] for row in rows]))
-    beside = output / ".table.md.part"
-    beside.write_text(text + "\n", encoding="utf-8")
-    os.replace(beside, output / "table.md")
+    write_text(output / "table.md", text + "\n")

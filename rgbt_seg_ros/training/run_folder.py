@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.files import replacing
 from rgbt_seg_ros.training.config import TrainingConfig
 from rgbt_seg_ros.training.config_file import dump_config
 from rgbt_seg_ros.training.schema import ConfigError, decode, differences, encode
@@ -57,15 +57,9 @@ def write_beside(path: Path, write: Any) -> None:
     Raises:
         RunError: The place cannot be written.
     """
-    beside = path.with_name(f".{path.name}.part")
-    try:
+    # torch.save reports a full disk as RuntimeError
+    with replacing(path, failure=RunError, causes=(RuntimeError,)) as (beside,):
         write(beside)
-        with open(beside, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(beside, path)
-    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
-        beside.unlink(missing_ok=True)
-        raise RunError(f"{path}: cannot be written ({error})") from error
 
 
 class RunFolder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import cv2
 import numpy as np
@@ -92,6 +93,29 @@ def test_export_writes_what_folder_reads_in_the_colours_of_the_classes(mfnet, tm
     assert main(["data", "export", f"mfnet:{mfnet}:train", str(out)]) == 2
     assert "exists already" in capsys.readouterr().err
     assert sorted(path.name for path in out.iterdir()) == ["classes.yaml", "labels", "rgb", "thermal"]
+
+
+def test_names_that_are_no_utf_8_are_printed(tmp_path, capsys):
+    root = tmp_path / os.fsdecode(b"data\xff")
+    for folder in ("rgb", "thermal", "labels"):
+        write_image(root / folder / os.fsdecode(b"\xfe.png"), GREY)
+    write_text(root / "classes.yaml", "- {id: 0, name: other, color: [0, 0, 0]}\n")
+    assert main(["data", "check", str(root)]) == 2
+    assert r"data\udcff/labels/\udcfe.png: 47 pixels are 1, 2" in capsys.readouterr().out
+    write_image(root / "labels" / os.fsdecode(b"\xfe.png"), np.zeros_like(GREY))
+    assert main(["data", "export", f"folder:{root}", str(tmp_path / os.fsdecode(b"out\xff"))]) == 0
+    assert r"out\udcff: 1 samples" in capsys.readouterr().out
+
+
+def test_export_keeps_groups_that_names_do_not_tell(tmp_path):
+    out = tmp_path / "out"
+    assert main(["data", "export", "synthetic:6@7", str(out)]) == 0
+    groups = {sample.name: sample.group for sample in open_dataset("synthetic:6@7")}
+    found = {path.stem: path.read_text().split() for path in out.glob("*.txt")}
+    assert len(found) > 1
+    assert {name: group for group, names in found.items() for name in names} == groups
+    (group, names), *_ = found.items()
+    assert [sample.name for sample in open_dataset(f"folder:{out}:{group}.txt")] == names
 
 
 def test_export_of_boxes_and_deep_thermal_can_be_read_again(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import cv2
@@ -118,10 +119,13 @@ def test_the_figures_are_those_of_the_masks_the_node_makes(tmp_path, model, labe
 
 def test_boxes_give_hit_rate_and_stray_by_class_and_group(tmp_path, model, boxed):
     data = results(tmp_path, "--model", model, "--data", f"boxes:{boxed}")
-    assert data["boxes"] == {"car": 2, "person": 2}
-    assert set(data["hit_rate"]) == set(data["stray"]) == {"car", "person"}
-    assert data["groups"]["D"]["boxes"] == {"car": 1, "person": 2}
-    assert data["groups"]["N"]["boxes"] == {"car": 1, "person": 0}
+    assert data["boxes"] == {"car": 2, "person": 2, "bike": 0}
+    assert set(data["hit_rate"]) == set(data["stray"]) == {"car", "person", "bike"}
+    assert data["hit_rate"]["bike"] is None
+    # The model is untrained, so there may be no pixel of a bike; where there is one, it is stray.
+    assert data["stray"]["bike"] in (None, 1.0)
+    assert data["groups"]["D"]["boxes"] == {"car": 1, "person": 2, "bike": 0}
+    assert data["groups"]["N"]["boxes"] == {"car": 1, "person": 0, "bike": 0}
     assert data["groups"]["N"]["hit_rate"]["person"] is None
     assert data["per_class"] is data["miou"] is None
 
@@ -195,6 +199,24 @@ def test_places_that_cannot_be_written_are_said_before_anything_is_read(tmp_path
     assert f"{tmp_path}: is a folder" in line
     line = failure(capsys, "--model", "none", "--data", "none", "--report", tmp_path / "file")
     assert "is not a folder" in line
+
+
+def test_a_pipe_is_no_place_for_figures(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    line = failure(capsys, "--model", "none", "--data", "none", "--json", tmp_path / "pipe")
+    assert f"{tmp_path / 'pipe'}: is a pipe" in line
+
+
+def test_names_that_are_no_utf_8_are_scored_and_reported(tmp_path, model, labelled):
+    root = tmp_path / os.fsdecode(b"data\xff")
+    shutil.copytree(labelled, root)
+    for folder in ("rgb", "thermal", "labels"):
+        (root / folder / "00001D.png").rename(root / folder / os.fsdecode(b"\xfeD.png"))
+    report = tmp_path / os.fsdecode(b"report\xff")
+    data = results(tmp_path, "--model", model, "--data", f"folder:{root}", "--report", report)
+    assert data["data"].endswith(r"data\udcff")
+    assert r"\udcfeD" in (report / "report.html").read_text()
+    assert r"\udcfeD" in (report / "report.md").read_text()
 
 
 def test_a_bad_command_line_is_one_line(tmp_path, model, labelled, capsys):

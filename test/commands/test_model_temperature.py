@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -82,6 +84,14 @@ def test_a_model_is_replaced_in_place_only_by_force(tmp_path, model, data, capsy
     assert fit(path, data, path, "--force") == 0
     assert read_spec(path).temperature != 1.0
     assert [file.name for file in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def test_a_place_that_cannot_be_written_is_said_before_anything_is_read(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    for output, words in ((tmp_path / "pipe", "is a pipe"), (tmp_path / "none" / "m.safetensors", "is not a folder")):
+        assert fit("no-model", "no-data", output, "--force") == 2
+        assert f"{output}: " in (text := capsys.readouterr().err)
+        assert words in text
 
 
 def test_data_without_labels_is_refused_and_nothing_written(tmp_path, model, data, capsys):

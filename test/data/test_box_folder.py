@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from rgbt_seg_ros.data.box_folder import YOLO_NAMES, format_boxes, parse_boxes
 from rgbt_seg_ros.data.problems import DataProblems
 from rgbt_seg_ros.data.samples import Box, DataError
+from rgbt_seg_ros.evaluation.boxes import box_counts
 from rgbt_seg_ros.network.conventions import MFNET
 
 IDS = {entry.name: entry.id for entry in MFNET.classes}
@@ -37,12 +39,12 @@ def test_boxes_written_are_the_boxes_read(case):
     for ours, theirs in zip(read, boxes, strict=True):
         for side in ("left", "top", "right", "bottom"):
             assert getattr(ours, side) == pytest.approx(getattr(theirs, side), abs=1e-4)
-        assert 0 <= ours.left <= ours.right <= shape[1]
-        assert 0 <= ours.top <= ours.bottom <= shape[0]
+        assert ours.left <= ours.right
+        assert ours.top <= ours.bottom
 
 
 @given(st.text(alphabet="0123456789.-e \n\tnaif", max_size=60))
-def test_any_text_is_boxes_within_the_image_or_problems_with_their_lines(text):
+def test_any_text_is_boxes_with_their_centre_in_the_image_or_problems_with_their_lines(text):
     boxes, problems = (), ()
     try:
         boxes = parse_boxes(text, (10, 20), "x.txt")
@@ -51,11 +53,17 @@ def test_any_text_is_boxes_within_the_image_or_problems_with_their_lines(text):
     lines = len([line for line in text.splitlines() if line.strip()])
     assert len(problems) <= lines if problems else len(boxes) == lines
     assert all(problem.startswith("x.txt:") for problem in problems)
-    assert all(0 <= box.left <= box.right <= 20 and 0 <= box.top <= box.bottom <= 10 for box in boxes)
+    assert all(-0.03 <= (box.left + box.right) / 2 <= 20.03 for box in boxes)
+    assert all(-0.02 <= (box.top + box.bottom) / 2 <= 10.02 for box in boxes)
+    assert all(box.left < box.right and box.top < box.bottom for box in boxes)
 
 
-def test_what_reaches_beyond_the_image_is_cut_off():
-    assert parse_boxes("2 0.0 1.0005 0.5 1", (10, 20), "x") == (Box(IDS["car"], 0.0, pytest.approx(5.005), 5.0, 10.0),)
+def test_a_box_keeps_its_size_where_it_reaches_beyond_the_image():
+    (box,) = parse_boxes("2 0.0 1.0005 0.5 1", (10, 20), "x")
+    assert box == Box(IDS["car"], -5.0, pytest.approx(5.005), 5.0, pytest.approx(15.005))
+    # So that it grows by 10 % of 10 pixels, not of the 5 that are inside.
+    prediction = np.full((10, 20), IDS["car"], np.uint8)
+    assert box_counts(prediction, [box], 9).stray[IDS["car"]] == 200 - 6 * 6
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -87,12 +88,62 @@ def test_every_problem_is_reported_and_the_first_is_raised(tmp_path):
 def test_files_that_are_missing_are_reported_beside_a_wrong_class_table(tmp_path):
     labelled(tmp_path, "a", np.zeros((6, 8), np.uint8))
     (tmp_path / "classes.yaml").write_text("5")
-    with pytest.raises(Exception, match=r"classes\.yaml"):
-        check_spec(f"folder:{tmp_path}")
+    report = check_spec(f"folder:{tmp_path}")
+    (table,) = report.problems
+    assert "classes.yaml" in table
+    assert (report.samples, report.classes) == (1, ())
     (tmp_path / "thermal" / "a.png").unlink()
     missing, table = check_spec(f"folder:{tmp_path}").problems
     assert "thermal/a" in missing
     assert "classes.yaml" in table
+
+
+def test_nothing_that_is_wrong_hides_anything_else(tmp_path):
+    for name in "abcd":
+        labelled(tmp_path, name, np.zeros((6, 8), np.uint8))
+    write_image(tmp_path / "rgb" / "a.jpg", RGB)
+    write_image(tmp_path / "labels" / "b.png", np.zeros((6, 9), np.uint8))
+    (tmp_path / "rgb" / "c.png").write_bytes(b"")
+    (tmp_path / "labels" / "d.png").unlink()
+    (tmp_path / "classes.yaml").write_text("- {id: 0, name: 2026-13-45, color: [0, 0, 0]}")
+    (tmp_path / "thermal").rename(tmp_path / "heat")
+    report = check_spec(f"folder:{tmp_path}")
+    expected = [
+        "rgb/a.png: there is a.jpg too",
+        "no folder thermal/",
+        "labels/d.* is missing",
+        "classes.yaml: not a readable class table",
+        "labels/b.png: 6x9",
+        "rgb/c.png: not a readable",
+    ]
+    assert [fragment in problem for fragment, problem in zip(expected, report.problems, strict=True)] == [True] * 6
+    assert report.samples == 0
+
+
+def test_a_list_that_is_missing_does_not_hide_what_else_is(tmp_path):
+    labelled(tmp_path, "a", np.zeros((6, 8), np.uint8))
+    (tmp_path / "classes.yaml").unlink()
+    report = check_spec(f"folder:{tmp_path}:none.txt")
+    assert ["none.txt" in report.problems[0], "classes.yaml" in report.problems[1], len(report.problems)] == [1, 1, 2]
+
+
+def test_what_a_sample_that_misses_a_file_does_have_is_read(tmp_path):
+    for name in ("1D", "2D"):
+        cv2.imwrite(str(made(tmp_path / "images") / f"{name}.png"), np.dstack([RGB, GREY]))
+        write_image(tmp_path / "labels" / f"{name}.png", np.zeros((6, 8), np.uint8))
+    (tmp_path / "images" / "2D.png").unlink()
+    write_image(tmp_path / "labels" / "2D.png", np.full((6, 8), 77, np.uint8))
+    write_text(tmp_path / "train.txt", "1D\n2D\n")
+    report = check_spec(f"mfnet:{tmp_path}:train")
+    missing, wrong = report.problems
+    assert "images/2D.png is missing" in missing
+    assert "labels/2D.png: 48 pixels are 77" in wrong
+    assert (report.samples, report.groups) == (1, {"D": 1})
+
+
+def made(path):
+    path.mkdir(exist_ok=True)
+    return path
 
 
 def test_a_mirrored_sample_does_not_say_the_same_again(tmp_path):
@@ -104,17 +155,67 @@ def test_a_mirrored_sample_does_not_say_the_same_again(tmp_path):
 
 
 def test_oddities_are_warnings():
-    wide, flat = np.tile(GREY, (1, 2)), np.full((6, 8), 7, np.uint8)
-    report = check_dataset(Scenes(Sample("a", "", RGB, wide), Sample("b", "", RGB, flat), Sample("c", "", RGB, GREY)))
+    odd, flat = Sample("a", "", RGB, GREY, notes=("a.png: odd",)), np.full((6, 8), 7, np.uint8)
+    report = check_dataset(Scenes(odd, Sample("b", "", RGB, flat), Sample("c", "", RGB, GREY)))
     assert report.problems == ()
     first, second = report.warnings
-    assert first.startswith("a: thermal 6x16")
+    assert first == "a.png: odd"
     assert second.startswith("b: every thermal pixel is 7")
+
+
+def test_thermal_of_another_field_of_view_is_a_problem():
+    slightly, wide = np.zeros((600, 808), np.uint8), np.tile(GREY, (1, 2))
+    slightly[0] = 1
+    report = check_dataset(Scenes(Sample("a", "", RGB, slightly), Sample("b", "", RGB, wide)))
+    (problem,) = report.problems
+    assert problem.startswith("b: thermal has 6x16 pixels and RGB 6x8")
+    assert report.warnings == ()
+
+
+@pytest.mark.parametrize("kind", ["folder", "boxes"])
+def test_false_colours_are_a_warning_that_names_the_file(tmp_path, kind):
+    for name in "ab":
+        labelled(tmp_path, name, np.zeros((6, 8), np.uint8))
+        write_text(tmp_path / "boxes" / f"{name}.txt", "")
+    write_image(tmp_path / "thermal" / "a.png", cv2.applyColorMap(GREY, cv2.COLORMAP_JET))
+    write_image(tmp_path / "thermal" / "b.png", RGB + np.array([0, 1, 2], np.uint8))
+    report = check_spec(f"{kind}:{tmp_path}")
+    assert report.problems == ()
+    (warning,) = report.warnings
+    assert warning.startswith(f"{tmp_path / 'thermal' / 'a.png'}: a thermal image in false colours")
 
 
 def test_labels_of_other_sources_are_checked_too():
     wrong = Sample("a", "", RGB, GREY, np.full((6, 9), 9, np.uint8))
     assert [problem.startswith("a: label mask: ") for problem in check_dataset(Scenes(wrong)).problems] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("folders", "kind"),
+    [
+        (("rgb", "thermal"), "folder:{}"),
+        (("rgb", "labels"), "folder:{}"),
+        (("thermal", "labels"), "folder:{}"),
+        (("thermal", "boxes"), "boxes:{}"),
+        (("images", "labels"), "mfnet:{}:train"),
+        (("train/rgb", "train/labels"), "pst900:{}:train"),
+    ],
+)
+def test_two_of_three_folders_tell_the_kind_and_the_check_names_the_third(tmp_path, folders, kind):
+    for name in folders:
+        (tmp_path / name).mkdir(parents=True)
+    (spec,) = guess_specs(str(tmp_path))
+    assert spec == kind.format(tmp_path)
+    expected = "no list of names 'train'" if "images" in folders else ": no folder "
+    assert any(expected in problem for problem in check_spec(spec).problems)
+
+
+@pytest.mark.parametrize("folders", [("rgb",), ("labels",), ("labels", "boxes"), ("images",)])
+def test_less_tells_nothing(tmp_path, folders):
+    for name in folders:
+        (tmp_path / name).mkdir()
+    with pytest.raises(DataError, match="no data of a known layout"):
+        guess_specs(str(tmp_path))
 
 
 def test_the_layout_tells_the_kind(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 
@@ -169,6 +170,12 @@ def test_the_class_table_of_a_folder_must_be_one(folder):
         (CLASSES.replace("deer", "other"), "one name"),
         ("a: [", "class table"),
         ("5", "list of"),
+        ("- {id: 0, name: 2026-13-45, color: [0, 0, 0]}", "month"),
+        ("[" * 5000, "recursion"),
+        ("- {id: 0, name: a, color: [0, 0, 256]}", "classes[0].color"),
+        ("- {id: 0, name: 2026-01-02, color: [0, 0, 0]}", "classes[0].name"),
+        ("- {id: a, name: a, color: [0, 0, 0]}", "classes.id"),
+        ("- 5", "a class {id, name, color}"),
     ):
         write_text(path, text)
         failure(f"folder:{folder}", path, fragment)
@@ -202,6 +209,50 @@ def test_a_label_mask_that_cannot_be_one_is_refused(folder, label, fragments):
     path = folder / "labels" / "b.png"
     cv2.imwrite(str(path), label)
     failure(f"folder:{folder}", path, *fragments)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [("jpg", {"quality": 100}), ("webp", {}), ("webp", {"lossless": True}), ("tif", {"compression": "jpeg"})],
+)
+def test_a_label_mask_that_was_compressed_with_loss_is_refused_by_its_content(folder, suffix, options):
+    path = folder / "labels" / "b.png"
+    kind = {"jpg": "JPEG", "webp": "WEBP", "tif": "TIFF"}[suffix]
+    Image.fromarray(np.zeros(SHAPE, np.uint8)).save(path, kind, **options)
+    failure(f"folder:{folder}", path, "expected a PNG")
+    path.rename(path.with_suffix(f".{suffix}"))
+    failure(f"folder:{folder}", path.with_suffix(f".{suffix}"), "expected a PNG")
+
+
+@pytest.mark.parametrize(("kind", "options"), [("BMP", {}), ("TIFF", {"compression": "tiff_lzw"}), ("PPM", {})])
+def test_other_formats_without_loss_are_label_masks(folder, kind, options):
+    Image.fromarray(LABEL).save(folder / "labels" / "b.png", kind, **options)
+    np.testing.assert_array_equal(open_dataset(f"folder:{folder}")[1].label, LABEL)
+
+
+@pytest.mark.parametrize("kind", ["folder", "boxes"])
+def test_thermal_of_another_shape_than_rgb_is_refused_and_of_another_size_is_not(folder, kind):
+    path = folder / "thermal" / "b.png"
+    write_image(path, THERMAL[::2, ::2])
+    assert open_dataset(f"{kind}:{folder}")[1].thermal.shape == (6, 8)
+    write_image(path, THERMAL[:, :-1])
+    failure(f"{kind}:{folder}", path, "12x15", "12x16", "one field of view")
+
+
+def test_exif_turns_neither_rgb_nor_thermal(folder):
+    for part, image in (("rgb", RGB), ("thermal", THERMAL)):
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        Image.fromarray(image).save(folder / part / "a.png", exif=exif)
+    sample = open_dataset(f"folder:{folder}")[0]
+    np.testing.assert_array_equal(sample.rgb, RGB)
+    np.testing.assert_array_equal(sample.thermal, THERMAL)
+
+
+def test_a_name_that_is_no_utf_8_is_read(folder):
+    for part in ("rgb", "thermal", "labels"):
+        (folder / part / "a.png").rename(folder / part / os.fsdecode(b"\xff.png"))
+    assert [sample.name for sample in open_dataset(f"folder:{folder}")] == ["b", "\udcff"]
 
 
 @pytest.mark.parametrize("part", ["rgb", "thermal", "labels"])

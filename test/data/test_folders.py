@@ -67,6 +67,26 @@ def test_predict_with_an_untrained_model_says_so(tree, capsys):
     assert "UNTRAINED" in capsys.readouterr().out
 
 
+def test_predict_with_one_modality_does_not_look_at_the_other_image(tree):
+    arguments = [
+        "predict",
+        str(tree / "rgb" / "0.png"),
+        "",
+        "--model",
+        "demo",
+        "--modality",
+        "rgb",
+        "--input-size",
+        "image",
+    ]
+    confidence = []
+    for thermal in ("0.png", "1.png"):
+        arguments[2] = str(tree / "thermal" / thermal)
+        assert main([*arguments, "-o", str(tree / thermal)]) == 0
+        confidence.append(read_thermal(tree / thermal / "0_confidence.png"))
+    np.testing.assert_array_equal(*confidence)
+
+
 def test_predict_on_a_file_that_is_no_image_ends_with_one_sentence(tree, capsys):
     (tree / "rgb" / "0.png").write_bytes(b"not a picture")
     arguments = [

@@ -22,6 +22,36 @@ def test_wrong_words_for_scenes_show_right_ones(rest):
         open_dataset(f"synthetic:{rest}")
 
 
+@pytest.mark.parametrize("rest", ["99999999999999999999@1", f"{2**32}@1", f"1@{2**32}", f"1@{'9' * 5000}"])
+def test_scenes_beyond_what_is_different_are_refused(rest):
+    with pytest.raises(UserError, match=r"2\*\*32") as caught:
+        open_dataset(f"synthetic:{rest}")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_most_scenes_there_are_can_be_opened():
+    dataset = open_dataset(f"synthetic:{2**32 - 1}@{2**32 - 1}")
+    assert len(dataset) == 2**32 - 1
+
+
+@pytest.mark.parametrize("kind", ["folder", "boxes"])
+def test_a_list_left_empty_is_not_every_name(kind, tmp_path):
+    for directory in (tmp_path, "nowhere"):
+        with pytest.raises(UserError, match=r"no LIST after the last colon"):
+            open_dataset(f"{kind}:{directory}:")
+    (tmp_path / "a:").mkdir()
+    with pytest.raises(UserError, match="no folder rgb/"):
+        open_dataset(f"{kind}:{tmp_path / 'a:'}")
+
+
+@pytest.mark.parametrize(
+    "spec", ["{0}", "folder:{0}", "folder:{0}:{0}", "mfnet:{1}:{0}", "pst900:{0}:train", "boxes:a/{0}"]
+)
+def test_a_name_too_long_is_one_sentence(spec, tmp_path):
+    with pytest.raises(UserError):
+        open_dataset(spec.format("x" * 300, tmp_path))
+
+
 @pytest.mark.parametrize("kind", ["mfnet", "pst900"])
 def test_a_list_or_split_left_out_is_asked_for(kind, tmp_path):
     for directory in (tmp_path, "nowhere"):

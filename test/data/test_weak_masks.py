@@ -80,6 +80,15 @@ def test_the_nearer_of_two_boxes_wins_where_they_overlap():
         assert weak_label(sample)[35, 30] == PERSON
 
 
+def test_how_far_a_box_reaches_below_the_image_does_not_make_it_nearer():
+    flat = np.full((64, 64), 90, np.uint8)
+    boxes = (Box(CAR, 8, 10, 40, 90), Box(PERSON, 12, 12, 36, 64))
+    cut = (replace(boxes[0], bottom=64), boxes[1])
+    first, second = (weak_label(Sample("two", "", np.dstack([flat] * 3), flat, None, case)) for case in (boxes, cut))
+    assert first[40, 24] == PERSON
+    np.testing.assert_array_equal(first, second)
+
+
 def test_the_same_sample_gives_the_same_mask():
     sample, _ = night_sample([Box(PERSON, 50, 29, 71, 92)], person)
     first = weak_label(sample)

@@ -37,6 +37,12 @@ class Data:
         return self.samples[index]
 
 
+class Boxed(Data):
+    """Samples of which it is known what is annotated; the model knows no horse."""
+
+    box_classes = ("person", "car", "horse")
+
+
 def sample(name, group, answer, label=None, boxes=None):
     answer = np.array(answer, np.uint8)
     rgb = np.repeat(answer[..., None], 3, axis=2)
@@ -94,19 +100,25 @@ def test_data_with_labels_and_boxes_gets_both_and_data_with_neither_is_refused()
         evaluate({"rgbt": Fake()}, Data(both, sample("b", "", [[0]])))
 
 
-def test_data_of_boxes_has_no_label_figures_and_only_classes_that_have_boxes():
-    data = Data(
+def test_data_of_boxes_has_no_label_figures_and_every_class_that_it_annotates():
+    data = Boxed(
         sample("1D", "D", [[2, 2, 0, 1]], boxes=(Box(2, 0, 0, 2, 1),)),
         sample("2N", "N", [[2, 0, 1, 1]], boxes=()),
     )
     figures = evaluation_figures(evaluate({"rgbt": Fake()}, data)["rgbt"], NAMES)
     assert figures["miou"] is figures["ece"] is figures["per_class"] is None
-    assert figures["hit_rate"] == {"person": 1.0}
-    assert figures["stray"] == {"person": pytest.approx(1 / 3)}
-    assert figures["groups"]["D"]["stray"] == {"person": 0.0}
-    assert figures["groups"]["N"]["stray"] == {"person": 1.0}
+    assert figures["boxes"] == {"car": 0, "person": 1}
+    assert figures["hit_rate"] == {"car": pytest.approx(np.nan, nan_ok=True), "person": 1.0}
+    assert figures["stray"] == {"car": 1.0, "person": pytest.approx(1 / 3)}
+    assert figures["groups"]["D"]["stray"] == {"car": 1.0, "person": 0.0}
+    assert figures["groups"]["N"]["stray"] == {"car": 1.0, "person": 1.0}
     assert np.isnan(figures["groups"]["N"]["hit_rate"]["person"])
     assert "confusion_matrix" not in figures
+
+
+def test_data_that_does_not_say_what_it_annotates_has_figures_of_the_classes_with_boxes():
+    data = Data(sample("1D", "D", [[2, 2, 0, 1]], boxes=(Box(2, 0, 0, 2, 1),)))
+    assert list(evaluation_figures(evaluate({"rgbt": Fake()}, data)["rgbt"], NAMES)["stray"]) == ["person"]
 
 
 def test_a_label_without_one_annotated_pixel_has_nan_figures():

@@ -19,9 +19,10 @@ from rgbt_seg_ros.evaluation.counts import Counts, frame_counts
 from rgbt_seg_ros.evaluation.evaluator import Evaluation
 from rgbt_seg_ros.evaluation.examples import Example, describe
 from rgbt_seg_ros.evaluation.figures import Run, all_figures, to_json
-from rgbt_seg_ros.evaluation.files import ReportError, check_place, write_texts
+from rgbt_seg_ros.evaluation.files import ReportError, write_texts
 from rgbt_seg_ros.evaluation.pictures import WIDTH, pictures_of
 from rgbt_seg_ros.evaluation.report import to_html, to_markdown, to_summary
+from rgbt_seg_ros.files import check_place
 from rgbt_seg_ros.network.builtin import untrained_spec
 from rgbt_seg_ros.network.conventions import MFNET
 from rgbt_seg_ros.pipeline import Segmentation
@@ -189,6 +190,15 @@ def test_pictures_show_the_classes_in_their_colours_and_grey_where_nothing_is_an
     assert tuple(decode(pictures["prediction"])[masks.label == PERSON][0]) == MFNET.classes[PERSON].color
 
 
+@pytest.mark.parametrize(("modality", "hidden"), [("rgb", "thermal"), ("thermal", "RGB")])
+def test_a_caption_tells_what_the_network_was_not_given(modality, hidden):
+    given, masks = frame(2)
+    pictures = pictures_of(given, masks, untrained_spec("atto", MFNET, 0), modality)
+    assert [entry.caption for entry in pictures if "not given" in entry.caption] == [
+        f"{hidden} (the network was not given it)"
+    ]
+
+
 def test_large_images_are_made_small():
     given, masks = frame(1, size=(600, 800))
     for entry in pictures_of(given, masks, untrained_spec("atto", MFNET, 0)):
@@ -251,9 +261,16 @@ def test_a_place_that_cannot_be_written_is_refused_and_nothing_is_made(tmp_path)
     (tmp_path / "file").write_text("")
     for place in (tmp_path, tmp_path / "file" / "report.md"):
         with pytest.raises(ReportError, match=re.escape(str(place))):
-            check_place(place)
+            check_place(place, ReportError)
     check_place(tmp_path / "x" / "y" / "a.md")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_file_name_that_is_no_utf_8_is_spelt_out(tmp_path):
+    texts = {tmp_path / "a.json": to_json({"name\udcff": ["\udcff.png"]}), tmp_path / "a.md": "\udcff.png é"}
+    write_texts(texts)
+    assert strict((tmp_path / "a.json").read_text(encoding="utf-8")) == {r"name\udcff": [r"\udcff.png"]}
+    assert (tmp_path / "a.md").read_text(encoding="utf-8") == r"\udcff.png é"
 
 
 def test_an_infinite_or_missing_number_never_reaches_the_json():

@@ -147,6 +147,16 @@ def test_ignored_pixels_are_not_fitted_to(model, predictions):
     assert fit_temperature(network, spec, Data(half), stride=4, device="cpu").pixels == 3 * 8 * 24
 
 
+def test_pixels_are_bounded_and_spread_over_the_frames(model, predictions, monkeypatch):
+    spec, network = model
+    all_of_them = fit_temperature(network, spec, Data(predictions), stride=1, device="cpu")
+    monkeypatch.setattr("rgbt_seg_ros.evaluation.temperature.MAX_PIXELS", 6001)
+    fit = fit_temperature(network, spec, Data(predictions), stride=1, device="cpu")
+    assert (all_of_them.pixels, fit.pixels, fit.frames) == (3 * 64 * 96, 6000, 3)
+    # A sample that is spread over all says nearly the same.
+    assert fit.nll_after == pytest.approx(all_of_them.nll_after, rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("make", "count", "words"),
     [

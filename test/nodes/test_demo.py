@@ -60,9 +60,7 @@ def test_masks_that_are_the_truth_score_one_and_others_what_the_confusion_says()
     assert row(table(run_of(frames, right)), "mIoU of 2 masks").startswith("1.000 (unlabeled 1.00")
     scores, count = truth_scores(run_of(frames, [right[0], np.zeros_like(right[1])]))
     truth, guess = np.concatenate(right), np.concatenate([right[0], np.zeros_like(right[1])])
-    expected = [
-        ((truth == k) & (guess == k)).sum() / ((truth == k) | (guess == k)).sum() for k in np.unique(truth)
-    ]
+    expected = [((truth == k) & (guess == k)).sum() / ((truth == k) | (guess == k)).sum() for k in np.unique(truth)]
     assert count == 2
     assert scores.miou == pytest.approx(np.mean(expected))
 
