@@ -13,6 +13,7 @@ from rgbt_seg_ros.pipeline.alignment import AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import Inference, TorchBackend
 from rgbt_seg_ros.pipeline.backends.torch_backend import decide
 from rgbt_seg_ros.pipeline.masks import UNLABELED, apply_threshold, statistics
+from rgbt_seg_ros.pipeline.thermal import ThermalSettings, normalise, resolve
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (96, 128, 3), dtype=np.uint8)
@@ -47,7 +48,8 @@ def test_masks_are_those_of_the_plain_network(demo):
     masks = segmenter(demo, input_size="image")(RGB, THERMAL)
     mean, std = torch.tensor(spec.rgb.mean), torch.tensor(spec.rgb.std)
     rgb = ((torch.from_numpy(RGB) / 255 - mean) / std).permute(2, 0, 1)[None]
-    thermal = ((torch.from_numpy(THERMAL) / 255 - spec.thermal.mean[0]) / spec.thermal.std[0])[None, None]
+    grey = normalise(THERMAL, resolve(ThermalSettings(), spec.thermal_preprocessing, THERMAL.dtype))
+    thermal = ((torch.from_numpy(grey) / 255 - spec.thermal.mean[0]) / spec.thermal.std[0])[None, None]
     with torch.inference_mode():
         best, label = network(rgb, thermal).softmax(1).max(1)
     assert (masks.label == label[0].numpy()).mean() > 0.999
@@ -150,11 +152,12 @@ class Fixed:
         return Inference(label, label + 100, {"preprocess": 0.0, "network": 0.0, "masks": 0.0})
 
 
-@pytest.mark.parametrize(("text", "size"), [("model", (480, 640)), ("image", (96, 128)), ("32x48", (32, 48))])
+@pytest.mark.parametrize(("text", "size"), [("model", None), ("image", (96, 128)), ("32x48", (32, 48))])
 def test_input_size_says_what_the_network_sees(demo, text, size):
     engine = Fixed()
     masks = Segmenter(demo[0], engine, SegmenterSettings(input_size=text))(RGB, THERMAL[:50, :50])
-    assert engine.sizes == (size, size)
+    expected = size or demo[0].input_size
+    assert engine.sizes == (expected, expected)
     assert masks.label.shape == (96, 128)
 
 
