@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 def register(subparsers: Any) -> None:
     """Add the command to the root parser."""
     parser = subparsers.add_parser("train", help="train a model, or go on with a training run")
-    parser.add_argument("--config", help="a YAML configuration, or the name of one of the package: paper or demo")
+    parser.add_argument(
+        "--config", help="a YAML configuration, or the name of one of the package: paper, pst900 or demo"
+    )
     parser.add_argument("-o", "--output", required=True, metavar="RUN_DIR", help="folder of the run")
     parser.add_argument(
         "--resume", action="store_true", help="go on with the run in RUN_DIR after its last whole epoch"
@@ -72,5 +75,6 @@ def run(args: argparse.Namespace) -> int:
     # Without a word about the configuration a resumed run is as it was started.
     config = load_config(path, words) if args.config or words else None
     best = train(Job(folder, config, args.resume, ("rgbt-seg", *sys.argv[1:])))
-    print(best)
+    if os.environ.get("RANK", "0") == "0":  # of torchrun, whose other processes would say it again
+        print(best)
     return 0

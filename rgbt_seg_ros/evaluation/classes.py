@@ -34,6 +34,16 @@ class ClassMap:
                 self._table[source] = target
         self._same = all(source == target for source, target in self._ids.items())
 
+    def require(self, names: Sequence[str]) -> None:
+        """Refuse a model that lacks any of some classes of the data.
+
+        Raises:
+            DataError: It does; the sentence names them.
+        """
+        missing = [name for name in names if name not in self._model]
+        if missing:
+            raise self._refuse(missing)
+
     def _refuse(self, missing: Sequence[str]) -> DataError:
         return DataError(
             f"{self._spec}: the model has no class {', '.join(missing)}; its classes are {', '.join(self._model)}"
@@ -45,9 +55,7 @@ class ClassMap:
                 f"{self._spec}: {sample.name}: the label mask has {label.shape[0]}x{label.shape[1]} pixels, "
                 f"but the RGB image {sample.rgb.shape[0]}x{sample.rgb.shape[1]} (height x width)"
             )
-        missing = [name for name in self._names if name not in self._model]
-        if missing:
-            raise self._refuse(missing)
+        self.require(self._names)
         strange = sorted(set(np.unique(label).tolist()) - set(self._ids) - {IGNORED})
         if strange:
             raise DataError(

@@ -101,7 +101,7 @@ class ThermalChanges:
         contrast: Largest relative change.
         noise: Probability of Gaussian noise.
         noise_strength: Its largest standard deviation in grey levels.
-        blur: Probability of a Gaussian blur.
+        blur: Probability of a Gaussian blur; the paper has none.
         blur_strength: Its largest standard deviation in pixels.
     """
 
@@ -110,7 +110,7 @@ class ThermalChanges:
     contrast: float = option(0.3, 0.0, 1.0)
     noise: float = option(0.2, 0.0, 1.0)
     noise_strength: float = option(8.0, 0.0, 100.0)
-    blur: float = option(0.1, 0.0, 1.0)
+    blur: float = option(0.0, 0.0, 1.0)
     blur_strength: float = option(1.5, 0.1, 10.0)
 
 

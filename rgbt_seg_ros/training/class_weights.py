@@ -22,7 +22,10 @@ def boosts_by_id(settings: ClassWeightConfig, classes: Sequence[ClassInfo]) -> n
     by_name = {entry.name: entry.id for entry in classes}
     for name, factor in settings.boosts.items():
         if name not in by_name:
-            raise ConfigError(f"loss.class_weights.boosts.{name}: not a class (known: {', '.join(by_name)})")
+            raise ConfigError(
+                f"loss.class_weights.boosts.{name}: not a class (known: {', '.join(by_name)}); "
+                "--set 'loss.class_weights.boosts={}' clears the boosts of the configuration"
+            )
         factors[by_name[name]] = factor
     return factors
 
@@ -33,7 +36,7 @@ def class_weights(
     """Return one weight a class.
 
     Inverse frequencies, scaled so that the rarest class that occurs has ``scale``; times the boosts; clamped to
-    ``low``..``high``. A class that never occurs gets 1: nothing asks for its weight.
+    ``low``..``high``. A class that was not seen counts as the rarest that was: it may be in the samples nobody counted.
 
     Args:
         pixels: (K,) labelled pixels by class.
@@ -44,7 +47,7 @@ def class_weights(
     seen = pixels > 0
     if not seen.any():
         return (1.0,) * len(classes)
-    weights = np.ones(len(classes))
-    weights[seen] = settings.scale * pixels[seen].min() / pixels[seen] * factors[seen]
-    weights[seen] = np.clip(weights[seen], settings.low, settings.high)
+    rarest = pixels[seen].min()
+    weights = settings.scale * rarest / np.where(seen, pixels, rarest) * factors
+    weights = np.clip(weights, settings.low, settings.high)
     return tuple(float(weight) for weight in weights)

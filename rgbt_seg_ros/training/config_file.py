@@ -24,7 +24,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainingConf
     """
     try:
         data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, a number of thousands of digits
         raise ConfigError(f"{path}: not a readable YAML file ({' '.join(str(error).split())})") from error
     for words in overrides:
         data = override(data, words)
@@ -51,7 +51,7 @@ def override(data: Any, words: str) -> Any:
         raise ConfigError(f"--set {words}: expected KEY=VALUE, such as run.epochs=20")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"--set {words}: the value is not YAML ({str(error).splitlines()[0]})") from error
     return _set(data, keys, value, words)
 

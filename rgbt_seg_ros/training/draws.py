@@ -85,8 +85,8 @@ class DrawPlan:
 class BatchSampler:
     """The draws of one process, batch by batch; ``set_epoch`` chooses the epoch.
 
-    Batch b of the whole run's order is split by rank, so that the samples of a step, and with them the gradient, are the same
-    however many processes share them.
+    Batch b of the whole run's order is split by rank, so that the samples of a step are the same however many processes share
+    them. The gradient is not quite: losses that are ratios over a batch are taken by process and then averaged.
     """
 
     def __init__(self, plan: DrawPlan, batch: int, rank: int = 0, processes: int = 1) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,20 +42,34 @@ def preprocessing_of(settings: ThermalConfig) -> ThermalPreprocessing:
     return ThermalPreprocessing(settings.method, settings.low, settings.high)
 
 
-def spec_of(config: TrainingConfig, convention: Convention, start: str, command: list[str]) -> ModelSpec:
+def spec_of(
+    config: TrainingConfig,
+    convention: Convention,
+    start: str,
+    command: list[str],
+    at: str = "",
+    grown_val: Sequence[str] = (),
+) -> ModelSpec:
     """Return the metadata of the model a run makes.
 
     Args:
         config: Resolved: its thermal normalisation is a pair of numbers, or that of the convention.
         convention: Classes and normalisations.
         start: In words, what the weights started from.
-        command: The command line that runs.
+        command: The command line that started the run.
+        at: The commit it was started at.
+        grown_val: Validation data whose label masks are grown from boxes.
     """
     thermal = convention.thermal
     if isinstance(config.thermal.normalisation, tuple):
         mean, std = config.thermal.normalisation
         thermal = Normalisation((mean,), (std,))
     source = config.run.source or f"trained by rgbt-seg train for {config.run.epochs} epochs"
+    source = f"{source}, from {start}, seed {config.run.seed}"
+    if grown_val:
+        source += (
+            f"; its metrics compare with label masks grown in boxes ({', '.join(grown_val)}), not with annotated ones"
+        )
     return ModelSpec(
         variant=config.variant,
         classes=convention.classes,
@@ -64,10 +79,10 @@ def spec_of(config: TrainingConfig, convention: Convention, start: str, command:
         thermal_preprocessing=preprocessing_of(config.thermal),
         provenance=Provenance(
             trained=True,
-            source=f"{source}, from {start}",
+            source=source,
             data=", ".join(source.spec for source in config.data.train),
             command=shlex.join(command),
-            commit=commit(),
+            commit=at,
         ),
     )
 
@@ -96,14 +111,23 @@ def write_network(path: Path, spec: ModelSpec, network: FusionNetwork, settings:
     write_model(path, spec, state, torch.float16 if settings.half else torch.float32)
 
 
-def calibrate(path: Path, datasets: list[Dataset], settings: RunConfig, device: str) -> str:
-    """Fit a softmax temperature to the first data that has label masks, write it into a model file; return a sentence."""
+def calibrate(
+    path: Path,
+    datasets: list[Dataset],
+    settings: RunConfig,
+    device: str,
+    progress: Callable[[Sequence[int]], Iterable[int]] = lambda indices: indices,
+) -> str:
+    """Fit a softmax temperature to the first data that has label masks, write it into a model file; return a sentence.
+
+    ``progress`` wraps the indices of the samples, and may raise between two of them.
+    """
     spec, network = read_model(path)
     for dataset in datasets:
         if dataset[0].label is None:
             continue
         try:
-            fit = fit_temperature(network, spec, dataset, device=device)
+            fit = fit_temperature(network, spec, dataset, device=device, progress=progress)
         except DataError as error:
             return f"no temperature fitted: {error}"
         write_network(path, with_temperature(spec, fit, dataset.spec), network, settings)

@@ -24,7 +24,7 @@ HUB_TAGS = {
 
 
 def initial_network(
-    initialisation: str, spec: ModelSpec, seed: int, deep_supervision: bool
+    initialisation: str, spec: ModelSpec, seed: int, deep_supervision: bool, show: bool = True
 ) -> tuple[FusionNetwork, str]:
     """Return a network to train, and in words what it starts from.
 
@@ -33,13 +33,14 @@ def initial_network(
         spec: Variant and classes.
         seed: Of what is random.
         deep_supervision: Whether the heads that only training uses are wanted.
+        show: Whether to print that ``auto`` found no weights.
 
     Raises:
         UserError: ``imagenet`` and no weights can be had, or a file that is no model of this variant and these classes.
     """
     network = _random(spec, seed, deep_supervision)
     if initialisation == "random":
-        return network, f"random weights, seed {seed}"
+        return network, "random weights"
     if initialisation not in ("auto", "imagenet"):
         return network, _from_file(network, initialisation, spec)
     try:
@@ -52,8 +53,10 @@ def initial_network(
                 f"initialisation: 'imagenet', but the weights of convnextv2_{spec.variant} cannot be had ({reason}); "
                 "'auto' goes on without them"
             ) from error
-        print(f"no ImageNet weights for convnextv2_{spec.variant} ({reason}); starting from random weights", flush=True)
-        return _random(spec, seed, deep_supervision), f"random weights, seed {seed}"
+        if show:
+            words = f"no ImageNet weights for convnextv2_{spec.variant} ({reason}); starting from random weights"
+            print(words, flush=True)
+        return _random(spec, seed, deep_supervision), "random weights"
     return network, f"ImageNet weights convnextv2_{spec.variant}.{HUB_TAGS[spec.variant]} (timm) in both encoders"
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network.spec import ModelSpec, Normalisation
 from rgbt_seg_ros.training.augmentation import Neutral, Triple, augment
 from rgbt_seg_ros.training.augmentation_config import AugmentationConfig
@@ -20,6 +21,12 @@ from rgbt_seg_ros.training.draws import BatchSampler, Draw
 from rgbt_seg_ros.training.sources import LabelledSource
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+T = TypeVar("T")
+
+
+class WorkerError(UserError):
+    """A process that reads samples has died."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +55,20 @@ class SampleMaker:
         return augment(Triple(sample.rgb, sample.thermal, sample.label), self.settings, self.size, self.neutral, rng)
 
 
-class _DrawDataset(TorchDataset[Triple]):
+class _DrawDataset(TorchDataset["Triple | UserError"]):
     def __init__(self, maker: SampleMaker) -> None:
         self._maker = maker
 
-    def __getitem__(self, draw: Draw) -> Triple:
-        return self._maker(draw)
+    def __getitem__(self, draw: Draw) -> Triple | UserError:
+        return outcome(lambda: self._maker(draw))
+
+
+def outcome(read: Callable[[], T]) -> T | UserError:
+    """Return what ``read`` gives, or its error as a value: torch would wrap what a worker raises in its whole traceback."""
+    try:
+        return read()
+    except UserError as error:
+        return error
 
 
 def neutral_of(spec: ModelSpec) -> Neutral:
@@ -61,8 +76,16 @@ def neutral_of(spec: ModelSpec) -> Neutral:
     return Neutral(spec.rgb.neutral, spec.thermal.neutral)
 
 
-def collate(samples: Sequence[Triple]) -> Batch:
-    """Stack to (N, H, W, 3), (N, H, W) and (N, H, W), all uint8: a quarter of the bytes that floats would move."""
+def collate(outcomes: Sequence[Triple | UserError]) -> Batch | UserError:
+    """Stack to (N, H, W, 3), (N, H, W) and (N, H, W), all uint8: a quarter of the bytes that floats would move.
+
+    Of samples that could not be read the first error is returned instead.
+    """
+    samples: list[Triple] = []
+    for each in outcomes:
+        if isinstance(each, UserError):
+            return each
+        samples.append(each)
     return (
         torch.from_numpy(np.stack([sample.rgb for sample in samples])),
         torch.from_numpy(np.stack([sample.thermal for sample in samples])),
@@ -92,6 +115,40 @@ def training_loader(maker: SampleMaker, sampler: BatchSampler, workers: int, pin
     )
 
 
+def _batches_of(loader: DataLoader[Any]) -> Iterator[Any]:
+    batches = iter(loader)
+    if loader.num_workers:
+        # torch's handler raises in whatever the process is doing when a worker dies, such as writing a checkpoint. Without it
+        # the next batch says so, five seconds later at most.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    yield from batches
+
+
+def iterate(loader: DataLoader[Any]) -> Iterator[Any]:
+    """Yield what a loader gives, and raise what it returns as an error.
+
+    Raises:
+        UserError: A sample that cannot be used; ``WorkerError`` where a worker was killed.
+    """
+    batches = _batches_of(loader)
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except (RuntimeError, OSError, EOFError) as error:
+            # "Caught ... in DataLoader worker" is an error of the code there; all else, that it is no longer there.
+            if not loader.num_workers or str(error).startswith("Caught"):
+                raise
+            raise WorkerError(
+                "a process that reads samples was killed; memory may have run out (data.workers: fewer) or /dev/shm be full "
+                "(data.workers: 0 does without), and --resume goes on from the last whole epoch"
+            ) from error
+        if isinstance(batch, UserError):
+            raise batch
+        yield batch
+
+
 class Normaliser:
     """uint8 batches to what the network takes, on its device."""
 
@@ -117,6 +174,10 @@ class Normaliser:
         return pixels.float().sub_(affine[0]).mul_(affine[1]).contiguous(memory_format=torch.channels_last)
 
 
+def _as_it_is(item: T) -> T:
+    return item
+
+
 def prefetch(items: TorchDataset[Any], workers: int) -> DataLoader[Any]:
     """Iterate over a map-style sequence in order, read ahead by workers, one item at a time and uncollated."""
     return DataLoader(
@@ -124,6 +185,6 @@ def prefetch(items: TorchDataset[Any], workers: int) -> DataLoader[Any]:
         batch_size=None,
         num_workers=workers,
         worker_init_fn=start_worker,
-        collate_fn=lambda item: item,
+        collate_fn=_as_it_is,
         generator=torch.Generator().manual_seed(0),
     )

@@ -205,8 +205,9 @@ def combined_loss(
     logits = resize(output.logits.float(), label.shape[1:])
     main = main_loss(logits, label, settings, weights)
     factor = auxiliary_weight(settings, epoch)
-    if output.auxiliary is None or factor == 0:
+    if output.auxiliary is None:
         return main
+    # At a weight that has come down to 0 too: several processes wait for the gradient of every parameter.
     coarse = label if output.auxiliary.shape[2:] == label.shape[1:] else every(label, 4)
     extra = cross_entropy(output.auxiliary.float(), coarse, weights)
     for share, deep in zip(settings.deep, output.deep, strict=True):

@@ -14,7 +14,7 @@ class ClassWeightConfig:
 
     Attributes:
         mode: ``auto`` counts pixels of training samples; ``none``: all 1.
-        samples: How many are counted (they also give the thermal statistics where those are ``auto``).
+        samples: How many are counted (they also give the thermal statistics where those are ``auto``); 0: all of an epoch.
         scale: Weight of the rarest class before boosts.
         low: Smallest weight.
         high: Largest weight.
@@ -23,7 +23,7 @@ class ClassWeightConfig:
     """
 
     mode: Literal["auto", "none"] = "auto"
-    samples: int = option(200, 1)
+    samples: int = option(200, 0)
     scale: float = option(10.0, 0.0, above=True)
     low: float = option(0.5, 0.0)
     high: float = option(15.0, 0.0, above=True)
@@ -31,9 +31,11 @@ class ClassWeightConfig:
     values: tuple[float, ...] = option((), 0.0)
 
     def __post_init__(self) -> None:
-        """Refuse limits that no weight meets."""
+        """Refuse limits that no weight meets, and weights of nothing."""
         if self.low > self.high:
             raise ConfigError(f"low: {self.low:g} is above high ({self.high:g})")
+        if self.values and not any(self.values):
+            raise ConfigError("values: all of them are 0: nothing is left to train on")
 
 
 @dataclass(frozen=True)
@@ -131,5 +133,5 @@ class EmaConfig:
         warmup: Whether the decay rises as (1 + steps) / (10 + steps), so that a short run does not keep its start.
     """
 
-    decay: float = option(0.999, 0.0, 1.0)
+    decay: float = option(0.999, 0.0, 1.0, below=True)
     warmup: bool = True

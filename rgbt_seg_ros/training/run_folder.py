@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ from typing import Any
 import torch
 
 from rgbt_seg_ros.errors import UserError
-from rgbt_seg_ros.files import replacing
+from rgbt_seg_ros.files import check_place, replacing
+from rgbt_seg_ros.network.model_file import ModelFileError, read_spec
 from rgbt_seg_ros.training.config import TrainingConfig
 from rgbt_seg_ros.training.config_file import dump_config
 from rgbt_seg_ros.training.schema import ConfigError, decode, differences, encode
@@ -40,6 +43,7 @@ class Checkpoint:
         start: In words, what the weights started from.
         command: The command line that started the run.
         state: State dicts by name: ``network``, ``ema``, ``optimiser``, ``scaler``.
+        commit: Of this package when the run was started; empty: not known.
     """
 
     epoch: int
@@ -49,16 +53,21 @@ class Checkpoint:
     start: str
     command: list[str]
     state: dict[str, Any]
+    commit: str = ""
 
 
-def write_beside(path: Path, write: Any) -> None:
+def write_beside(path: Path, write: Any, *causes: type[Exception]) -> None:
     """Call ``write`` with a path beside ``path``, flush it to the disk and rename it.
+
+    Args:
+        path: What is replaced.
+        write: Takes the path to write to.
+        causes: What it raises, beside OSError, where that cannot be written.
 
     Raises:
         RunError: The place cannot be written.
     """
-    # torch.save reports a full disk as RuntimeError
-    with replacing(path, failure=RunError, causes=(RuntimeError,)) as (beside,):
+    with replacing(path, failure=RunError, causes=causes) as (beside,):
         write(beside)
 
 
@@ -75,14 +84,35 @@ class RunFolder:
         self.pictures = self.path / "pictures"
         self.tensorboard = self.path / "tensorboard"
 
+    def check(self) -> None:
+        """Refuse a folder that nothing can be written to, before anything is computed.
+
+        Raises:
+            RunError: It, or something above it, is a file or read-only.
+        """
+        check_place(self.checkpoint, RunError)
+
+    def clean(self) -> None:
+        """Remove what a killed process was just writing (``rgbt_seg_ros.files.replacing``)."""
+        for folder in (self.path, self.pictures):
+            for file in folder.glob(".*.part"):
+                if re.fullmatch(r"\.[0-9a-f]{16}\.part", file.name):
+                    with suppress(OSError):
+                        file.unlink()
+
+    def best_score(self) -> float:
+        """Return the mIoU in the best model file, which may be an epoch newer than the checkpoint; -1 where there is none."""
+        try:
+            return float(read_spec(self.best).provenance.metrics.get("miou", -1.0))
+        except ModelFileError:
+            return -1.0
+
     def refuse_if_used(self) -> None:
         """Refuse a folder that already holds a run.
 
         Raises:
-            RunError: It does, or the name is that of a file.
+            RunError: It does.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise RunError(f"{self.path}: not a folder")
         for file in (self.checkpoint, self.log, self.best):
             if file.exists():
                 raise RunError(f"{self.path}: holds a run already ({file.name}); --resume continues it")
@@ -102,7 +132,8 @@ class RunFolder:
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint; a kill at any moment leaves the old one or the new one."""
         content = {"format": FORMAT, **vars(checkpoint)}
-        write_beside(self.checkpoint, lambda path: torch.save(content, path))
+        # torch.save reports a full disk as RuntimeError.
+        write_beside(self.checkpoint, lambda path: torch.save(content, path), RuntimeError)
 
     def read_checkpoint(self) -> Checkpoint:
         """Read the checkpoint, unpickling nothing but tensors, numbers, text and their tables.

@@ -15,6 +15,9 @@ _CHECK = "check"
 
 _EXPONENT = re.compile(r"[+-]?\d+e[+-]?\d+", re.IGNORECASE)
 
+_LARGEST = 2**63
+"""Of whole numbers: beyond it they fit neither a float nor the libraries that take them."""
+
 T = TypeVar("T")
 
 
@@ -24,31 +27,40 @@ class ConfigError(UserError):
 
 @dataclass(frozen=True)
 class Range:
-    """What a number, or every number of a list or table, may be: ``low <= value <= high``, or ``low <`` if open."""
+    """What a number, or every number of a list or table, may be: ``low <= value <= high``; open ends are ``above``, ``below``."""
 
     low: float
     high: float
     above: bool = False
+    below: bool = False
 
     def __str__(self) -> str:
         """Return the range in words."""
         if self.high == math.inf:
             return f"above {self.low:g}" if self.above else f"at least {self.low:g}"
-        return f"above {self.low:g} and at most {self.high:g}" if self.above else f"{self.low:g} to {self.high:g}"
+        if not self.above and not self.below:
+            return f"{self.low:g} to {self.high:g}"
+        low, high = "above" if self.above else "at least", "below" if self.below else "at most"
+        return f"{low} {self.low:g} and {high} {self.high:g}"
 
     def holds(self, value: float) -> bool:
         """Return whether a number lies in the range."""
-        return (self.low < value if self.above else self.low <= value) and value <= self.high
+        high_enough = self.low < value if self.above else self.low <= value
+        return high_enough and (value < self.high if self.below else value <= self.high)
 
 
-def limits(low: float = -math.inf, high: float = math.inf, above: bool = False) -> dict[str, Range]:
+def limits(
+    low: float = -math.inf, high: float = math.inf, above: bool = False, below: bool = False
+) -> dict[str, Range]:
     """Return the metadata of a dataclass field whose numbers lie in a range."""
-    return {_CHECK: Range(low, high, above)}
+    return {_CHECK: Range(low, high, above, below)}
 
 
-def option(default: Any, low: float = -math.inf, high: float = math.inf, above: bool = False) -> Any:
+def option(
+    default: Any, low: float = -math.inf, high: float = math.inf, above: bool = False, below: bool = False
+) -> Any:
     """Return a dataclass field with a default that cannot change, and a range."""
-    return field(default=default, metadata=limits(low, high, above))
+    return field(default=default, metadata=limits(low, high, above, below))
 
 
 def decode(kind: type[T], data: object, key: str = "") -> T:
@@ -90,9 +102,10 @@ def _value(kind: Any, data: object, key: str, bounds: Range | None) -> Any:
     if is_dataclass(kind) and isinstance(kind, type):
         return decode(kind, data, key)
     if origin is Literal:
-        if data not in arguments or isinstance(data, bool):
-            raise ConfigError(f"{key}: {data!r} is not one of {', '.join(map(str, arguments))}")
-        return data
+        for choice in arguments:
+            if type(data) is type(choice) and data == choice:  # 4.0 is not 4, nor true 1
+                return choice
+        raise ConfigError(f"{key}: {data!r} is not one of {', '.join(map(str, arguments))}")
     if origin in (Union, types.UnionType):
         return _union(arguments, data, key, bounds)
     if origin is tuple:
@@ -110,6 +123,8 @@ def _scalar(kind: Any, data: object, key: str, bounds: Range | None) -> Any:
         # YAML 1.1 reads 3e-4, without a point, as text.
         data = float(data)
     number = isinstance(data, (int, float)) and not isinstance(data, bool)
+    if number and isinstance(data, int) and abs(data) > _LARGEST:
+        raise ConfigError(f"{key}: a number of {len(str(abs(data)))} digits is too large")
     if kind is float:
         good = number and math.isfinite(data)  # type: ignore[arg-type]
     elif kind is int:

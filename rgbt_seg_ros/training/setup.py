@@ -28,12 +28,14 @@ class RunData:
         train: Training sources.
         val: Validation sources.
         plan: Which sample comes when.
+        grown_val: Words of the validation data whose label masks are grown from boxes.
     """
 
     convention: Convention
     train: tuple[LabelledSource, ...]
     val: tuple[LabelledSource, ...]
     plan: DrawPlan
+    grown_val: tuple[str, ...] = ()
 
     @property
     def val_datasets(self) -> list[Dataset]:
@@ -42,7 +44,7 @@ class RunData:
 
 
 def open_data(config: TrainingConfig, check: bool) -> RunData:
-    """Open all data of a run.
+    """Open all data of a run, and read one sample of each source.
 
     Args:
         config: The run.
@@ -63,7 +65,11 @@ def open_data(config: TrainingConfig, check: bool) -> RunData:
     def labelled(datasets: Sequence[Dataset]) -> tuple[LabelledSource, ...]:
         return tuple(LabelledSource(dataset, convention.classes, preprocessing) for dataset in datasets)
 
-    return RunData(convention, labelled(train), labelled(val), DrawPlan(config.run.seed, lengths, counts))
+    ours, theirs = labelled(train), labelled(val)
+    for source in ours:
+        source.check()
+    grown = tuple(source.dataset.spec for source in theirs if source.check())
+    return RunData(convention, ours, theirs, DrawPlan(config.run.seed, lengths, counts), grown)
 
 
 def resolve(config: TrainingConfig, data: RunData, show: bool = True) -> TrainingConfig:
@@ -98,6 +104,6 @@ def resolve(config: TrainingConfig, data: RunData, show: bool = True) -> Trainin
 
 def _measure(config: TrainingConfig, data: RunData, show: bool) -> DataStatistics:
     draws = data.plan.epoch(0)
-    count = min(config.loss.class_weights.samples, len(draws))
+    count = min(config.loss.class_weights.samples or len(draws), len(draws))
     picks = [(draws[i].source, draws[i].index) for i in np.linspace(0, len(draws) - 1, count).astype(int)]
     return measure(data.train, tqdm(picks, desc="statistics", unit="pair", disable=None if show else True, leave=False))

@@ -70,6 +70,10 @@ def convention_of(settings: DataConfig, first: Dataset) -> Convention:
     return first.convention if settings.classes == "data" else CONVENTIONS[settings.classes]
 
 
+_BACKGROUND = ("unlabeled", "background")
+"""Names of class 0 under which a mask grown from boxes may call everything outside them so."""
+
+
 class LabelledSource:
     """One data set as training and validation see it; samples whose mask was grown from boxes are remembered, compressed."""
 
@@ -77,12 +81,26 @@ class LabelledSource:
         """Wrap a data set for a model of the given classes and thermal preprocessing."""
         self.dataset = dataset
         self._classes = ClassMap(dataset.convention.classes, classes, dataset.spec)
+        self._first = classes[0].name
         self._preprocessing = preprocessing
         self._grown: dict[int, bytes] = {}
 
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.dataset)
+
+    def check(self) -> bool:
+        """Read the first sample and match the class tables; return whether label masks are grown from boxes.
+
+        Raises:
+            DataError: The sample cannot be used, or the model lacks a class of the data by name.
+        """
+        grown = self.dataset[0].label is None
+        names = [entry.name for entry in self.dataset.convention.classes]
+        # Boxes name few of the classes of their convention.
+        self._classes.require(getattr(self.dataset, "box_classes", names[1:]) if grown else names)
+        self[0]
+        return grown
 
     def __getitem__(self, index: int) -> Sample:
         """Read a sample: label mask in the model's class ids (grown from boxes where there is none), thermal uint8.
@@ -94,6 +112,11 @@ class LabelledSource:
         if sample.label is None:
             if sample.boxes is None:
                 raise DataError(f"{self.dataset.spec}: {sample.name}: neither a label mask nor boxes to train on")
+            if self._first not in _BACKGROUND:
+                raise DataError(
+                    f"{self.dataset.spec}: label masks are grown in boxes, and outside them is class 0, which the model calls "
+                    f"'{self._first}'; expected {' or '.join(_BACKGROUND)}"
+                )
             sample = sample.with_label(self._grow(sample, index))
         settings = resolve(ThermalSettings(), self._preprocessing, sample.thermal.dtype)
         return replace(sample, thermal=normalise(sample.thermal, settings))

@@ -113,4 +113,5 @@ class Stepper:
         self.network.load_state_dict(state["network"])
         self.ema.load_state_dict(state["ema"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where the run began without one, as on a CPU
+            self.scaler.load_state_dict(state["scaler"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,16 +22,17 @@ from rgbt_seg_ros.training.board import Board
 from rgbt_seg_ros.training.config import TrainingConfig
 from rgbt_seg_ros.training.distributed import Processes, processes
 from rgbt_seg_ros.training.draws import BatchSampler
-from rgbt_seg_ros.training.export import calibrate, spec_of, with_scores, write_network
+from rgbt_seg_ros.training.export import calibrate, commit, spec_of, with_scores, write_network
 from rgbt_seg_ros.training.initialise import initial_network, prepare_for_training
 from rgbt_seg_ros.training.interruption import Interruption
-from rgbt_seg_ros.training.loading import SampleMaker, neutral_of, training_loader
+from rgbt_seg_ros.training.loading import SampleMaker, WorkerError, iterate, neutral_of, training_loader
 from rgbt_seg_ros.training.pictures import picture_grid
+from rgbt_seg_ros.training.records import log_scores, summary
 from rgbt_seg_ros.training.run_folder import Checkpoint, RunFolder, resumed_config
 from rgbt_seg_ros.training.schema import encode
 from rgbt_seg_ros.training.setup import RunData, open_data, resolve
 from rgbt_seg_ros.training.steps import Stepper
-from rgbt_seg_ros.training.validation import Validation, ValidationItems, validate
+from rgbt_seg_ros.training.validation import ValidationItems, validate
 
 
 class TrainingError(UserError):
@@ -62,6 +64,7 @@ def train(job: Job) -> Path:
         KeyboardInterrupt: A signal asked to stop; everything up to the last whole epoch is on the disk.
     """
     folder = RunFolder(job.folder)
+    folder.check()
     checkpoint = None
     if job.resume:
         checkpoint = folder.read_checkpoint()
@@ -75,6 +78,7 @@ def train(job: Job) -> Path:
         if checkpoint is None:
             config = resolve(config, data, show=group.first)
         run = Run(folder, config, data, group, checkpoint, job)
+        del checkpoint  # a second copy of all weights and averages
         with Interruption() as interruption:
             run.epochs(interruption)
     return folder.best
@@ -98,11 +102,14 @@ class Run:
         precision = select_precision(config.run.precision, group.device)
         words = checkpoint.start if checkpoint else ""
         self._command = checkpoint.command if checkpoint else list(job.command)
+        self._commit = checkpoint.commit if checkpoint else commit()
         spec = spec_of(config, data.convention, words, self._command)
         start = "random" if checkpoint else config.initialisation
-        network, found = initial_network(start, spec, config.run.seed, config.loss.deep_supervision)
+        network, found = initial_network(start, spec, config.run.seed, config.loss.deep_supervision, group.first)
         self._start = words or found
-        self._spec: ModelSpec = spec_of(config, data.convention, self._start, self._command)
+        self._spec: ModelSpec = spec_of(
+            config, data.convention, self._start, self._command, self._commit, data.grown_val
+        )
         self._stepper = Stepper(prepare_for_training(network, group.device), self._spec, config, group, precision)
         self._sampler = BatchSampler(data.plan, config.data.batch, group.rank, group.count)
         neutral = neutral_of(self._spec)
@@ -112,9 +119,10 @@ class Run:
         self._epoch, self._best = 0, -1.0
         if checkpoint:
             self._stepper.load(checkpoint.state)
-            self._epoch, self._best = checkpoint.epoch, checkpoint.best
+            self._epoch, self._best = checkpoint.epoch, max(checkpoint.best, folder.best_score())
         if group.first:
             folder.create(config)
+            folder.clean()
             folder.forget_after(self._epoch)
             if not checkpoint:
                 self._save()
@@ -127,22 +135,39 @@ class Run:
             self._group,
             f"{self._folder.path}: {config.variant}, {len(self._sampler)} steps an epoch, from {self._start}",
         )
+        for words in self._data.grown_val:
+            print_first(
+                self._group, f"{words}: scores compare with label masks grown in boxes, not with annotated ones"
+            )
         try:
             while self._epoch < config.run.epochs:
                 self._one_epoch(interruption)
-        except KeyboardInterrupt:
+            if self._group.first and config.run.calibrate and self._folder.best.exists():
+                self._calibrate(interruption)
+            self._group.wait()
+        except (KeyboardInterrupt, WorkerError, RuntimeError) as error:
+            # A signal to the whole process group ends workers and other processes too, which shows first.
+            if not isinstance(error, KeyboardInterrupt) and not interruption.asked:
+                raise
+            missing = " and before the calibration" if self._epoch == config.run.epochs else ""
             print_first(
                 self._group,
-                f"interrupted after {self._epoch} whole epochs; go on with: "
+                f"interrupted after {self._epoch} whole epochs{missing}; go on with: "
                 f"rgbt-seg train -o {self._folder.path} --resume",
                 file=sys.stderr,
             )
-            raise
+            raise KeyboardInterrupt from error
         finally:
             self._board.close()
-        if self._group.first and config.run.calibrate and self._folder.best.exists():
-            print(calibrate(self._folder.best, self._data.val_datasets, config.run, config.run.device), flush=True)
-        self._group.wait()
+
+    def _calibrate(self, interruption: Interruption) -> None:
+        def watched(indices: Iterable[int]) -> Iterator[int]:
+            for index in tqdm(indices, desc="calibrate", unit="pair", disable=None, leave=False):
+                interruption.raise_if_asked()
+                yield index
+
+        config = self._config.run
+        print(calibrate(self._folder.best, self._data.val_datasets, config, config.device, watched), flush=True)
 
     def _one_epoch(self, interruption: Interruption) -> None:
         epoch = self._epoch
@@ -173,9 +198,9 @@ class Run:
         waited, began = 0.0, time.perf_counter()
         hidden = None if self._group.first else True
         bar = tqdm(total=steps, desc=f"epoch {epoch + 1}/{config.run.epochs}", unit="step", disable=hidden, leave=False)
-        batches, asked = iter(self._loader), time.perf_counter()
-        for step in range(steps):
-            batch = next(batches)
+        self._stop_alone(interruption)
+        asked = time.perf_counter()
+        for step, batch in enumerate(iterate(self._loader)):
             waited += time.perf_counter() - asked
             result = self._stepper.step(batch, epoch + step / steps, epoch + (step + 1) / steps, interruption.asked)
             if result.stop:
@@ -193,6 +218,7 @@ class Run:
                 {name: f"{value:.3f}" for name, value in result.losses.items() if name == "loss"}, refresh=False
             )
             bar.update()
+            self._stop_alone(interruption)
             asked = time.perf_counter()
         bar.close()
         seconds = time.perf_counter() - began
@@ -204,6 +230,11 @@ class Run:
             "images_per_second": round(steps * config.data.batch / seconds, 3),
             "data_wait": round(waited / seconds, 4),
         }
+
+    def _stop_alone(self, interruption: Interruption) -> None:
+        """Stop before waiting for a batch that may not come any more; several processes ask each other in the step."""
+        if self._group.count == 1:
+            interruption.raise_if_asked()
 
     def _evaluate(self, epoch: int, interruption: Interruption) -> dict[str, Any]:
         """Score the averaged weights, write the pictures, and the model files; return what goes into the log."""
@@ -241,37 +272,9 @@ class Run:
                 self._start,
                 self._command,
                 self._stepper.state(),
+                self._commit,
             )
         )
-
-
-def log_scores(result: Validation, spec: ModelSpec) -> dict[str, Any]:
-    """Return the scores of an evaluation as plain numbers; None where nothing could be counted."""
-    record: dict[str, Any] = {}
-    for modality, values in result.scores.items():
-        suffix = "" if modality == "rgbt" else f"_{modality}"
-        record[f"miou{suffix}"] = plain(values.miou)
-        if not suffix:
-            record |= {"miou_nan_as_zero": plain(values.miou_nan_as_zero), "macc": plain(values.macc)}
-            record["iou"] = {entry.name: plain(values.iou[entry.id]) for entry in spec.classes}
-    return record
-
-
-def plain(value: float) -> float | None:
-    """Return a number rounded for the log; None for nan, which JSON does not have."""
-    return None if value != value else round(float(value), 6)
-
-
-def summary(record: dict[str, Any], epochs: int) -> str:
-    """Return one line of an epoch for people."""
-    words = [f"epoch {record['epoch']}/{epochs}", f"loss {record.get('loss', float('nan')):.4f}"]
-    for key in ("miou", "miou_rgb", "miou_thermal", "best_miou"):
-        if record.get(key) is not None:
-            words.append(f"{key} {record[key]:.4f}")
-    words.append(f"{record['images_per_second']:.1f} images/s")
-    if record["skipped"]:
-        words.append(f"{record['skipped']} steps skipped")
-    return ", ".join(words)
 
 
 def print_first(group: Processes, text: str, file: Any = None) -> None:

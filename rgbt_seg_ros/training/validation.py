@@ -11,12 +11,13 @@ import torch
 from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
+from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.evaluation.confusion import Scores, confusion_matrix, scores
 from rgbt_seg_ros.evaluation.evaluator import spread
 from rgbt_seg_ros.network import FusionNetwork, ModelSpec
 from rgbt_seg_ros.pipeline.alignment import resize
 from rgbt_seg_ros.training.augmentation import Neutral
-from rgbt_seg_ros.training.loading import Normaliser, neutral_of, prefetch
+from rgbt_seg_ros.training.loading import Normaliser, iterate, neutral_of, outcome, prefetch
 from rgbt_seg_ros.training.sources import LabelledSource
 
 Image = npt.NDArray[np.uint8]
@@ -55,7 +56,7 @@ class Validation:
     shown: tuple[Shown, ...]
 
 
-class ValidationItems(TorchDataset[Item]):
+class ValidationItems(TorchDataset["Item | UserError"]):
     """The validation samples of all sources in one sequence, each read anew."""
 
     def __init__(self, sources: Sequence[LabelledSource], limit: int, size: tuple[int, int]) -> None:
@@ -69,8 +70,11 @@ class ValidationItems(TorchDataset[Item]):
         """Return the number of samples."""
         return len(self._picks)
 
-    def __getitem__(self, position: int) -> Item:
-        """Read one sample."""
+    def __getitem__(self, position: int) -> Item | UserError:
+        """Read one sample; an error that a user can do something about is returned, see ``outcome``."""
+        return outcome(lambda: self._read(position))
+
+    def _read(self, position: int) -> Item:
         source, index = self._picks[position]
         sample = self._sources[source][index]
         assert sample.label is not None
@@ -122,14 +126,17 @@ def validate(
         workers: Processes that read samples.
         pictures: How many samples to return for the picture grid, evenly spread.
         interrupted: Called between batches; may raise.
+
+    Raises:
+        UserError: A sample that cannot be used, or a worker that died.
     """
     normaliser, neutral = Normaliser(spec, device), neutral_of(spec)
     matrices = {modality: np.zeros((spec.num_classes,) * 2, np.int64) for modality in modalities}
-    wanted = {index * len(items) // pictures for index in range(min(pictures, len(items)))} if pictures else set()
+    wanted = set(spread(len(items), pictures)) if pictures else set()
     shown: list[Shown] = []
     position = 0
     bar = tqdm(total=len(items), desc="validate", unit="pair", disable=None, leave=False)
-    for batch in _batches(iter(prefetch(items, workers))):
+    for batch in _batches(iterate(prefetch(items, workers))):
         interrupted()
         for modality in modalities:
             images = normaliser.images(*hide(batch, modality, neutral))

@@ -32,3 +32,31 @@ def test_curves_and_pictures_can_be_read_back(tmp_path: Path) -> None:
     assert sorted(events.Tags()["scalars"]) == ["iou/car", "loss"]
     assert [(e.step, e.value) for e in events.Scalars("loss")] == [(3, 0.5)]
     assert (events.Images("grid")[0].height, events.Images("grid")[0].width) == (4, 6)
+
+
+def test_a_folder_that_cannot_be_written_is_said_once_and_the_run_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tensorboard")
+    (tmp_path / "file").write_text("")
+    board = Board.open(tmp_path / "file" / "board", 0)
+    board.scalars({"loss": 1.0}, 1)
+    board.close()
+    assert capsys.readouterr().out.count("TensorBoard's files cannot be written") == 1
+
+
+class FullDisk:
+    def add_scalar(self, *_: object) -> None:
+        raise OSError("No space left on device")
+
+    def close(self) -> None:
+        raise OSError("No space left on device")
+
+
+def test_a_disk_that_fills_up_is_said_once_and_the_run_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    board = Board(FullDisk())
+    board.scalars({"loss": 1.0, "iou": {"car": 0.5}}, 1)
+    board.scalars({"loss": 1.0}, 2)
+    board.close()
+    assert capsys.readouterr().out.count("(No space left on device); the run goes on without them") == 1
+    Board(FullDisk()).close()

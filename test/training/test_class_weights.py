@@ -28,13 +28,15 @@ def test_a_boost_multiplies() -> None:
     assert class_weights(np.array([40, 40, 40, 80]), settings, CLASSES) == pytest.approx((10.0, 10.0, 10.0, 6.5))
 
 
-def test_a_class_that_never_occurs_neither_sets_the_scale_nor_gets_an_infinite_weight() -> None:
-    assert class_weights(np.array([20, 10, 0, 10]), ClassWeightConfig(), CLASSES) == pytest.approx(
-        (5.0, 10.0, 1.0, 10.0)
-    )
+def test_a_class_that_was_not_seen_weighs_as_the_rarest_that_was() -> None:
+    pixels = np.array([20, 10, 0, 0])
+    settings = ClassWeightConfig(boosts={"person": 1.2, "bike": 2.0})
+    assert class_weights(pixels, settings, CLASSES) == pytest.approx((5.0, 10.0, 12.0, 15.0))
     assert class_weights(np.zeros(4, int), ClassWeightConfig(), CLASSES) == (1.0,) * 4
 
 
 def test_a_boost_of_no_class_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"loss\.class_weights\.boosts\.tree: not a class \(known: unlabeled, car"):
+    with pytest.raises(
+        ConfigError, match=r"loss\.class_weights\.boosts\.tree: not a class \(known: unlabeled, car.*boosts=\{\}'"
+    ):
         class_weights(np.ones(4, int), ClassWeightConfig(boosts={"tree": 2.0}), CLASSES)

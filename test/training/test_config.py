@@ -54,7 +54,14 @@ def test_a_number_with_an_exponent_and_no_point_is_a_number(tmp_path: Path) -> N
         ("optimiser: {clip: 0}", "optimiser.clip: 0 is not above 0"),
         ("optimiser: {rate: fast}", "optimiser.rate: 'fast' is not a number"),
         ("optimiser: {rate: .nan}", "optimiser.rate: nan is not a number"),
-        ("ema: {decay: 1.5}", "ema.decay: 1.5 is not 0 to 1"),
+        ("ema: {decay: 1}", "ema.decay: 1 is not at least 0 and below 1"),
+        ("augmentation: {geometry: {flip: 1.5}}", "augmentation.geometry.flip: 1.5 is not 0 to 1"),
+        (f"run: {{epochs: 1{'0' * 400}}}", "run.epochs: a number of 401 digits is too large"),
+        (f"optimiser: {{rate: 1{'0' * 400}}}", "optimiser.rate: a number of 401 digits is too large"),
+        (f"optimiser: {{rate: 1{'0' * 5000}}}", "not a readable YAML file"),
+        ("loss: {auxiliary_stride: 4.0}", "loss.auxiliary_stride: 4.0 is not one of 1, 4"),
+        ("loss: {auxiliary_stride: [4]}", "loss.auxiliary_stride: [4] is not one of 1, 4"),
+        ("loss: {class_weights: {values: [0, 0]}}", "loss.class_weights.values: all of them are 0"),
         ("data: {size: [480]}", "data.size: [480] does not have 2 entries"),
         ("data: {size: [480, 16]}", "data.size[1]: 16 is not 32 to 16384"),
         ("data: {train: synthetic}", "data.train: 'synthetic' is not a list"),
@@ -121,9 +128,27 @@ def test_the_paper_configuration_is_the_recipe() -> None:
     weights = loss.class_weights
     assert (weights.scale, weights.low, weights.high) == (10, 0.5, 15)
     assert weights.boosts == {"car_stop": 1.4, "guardrail": 2.0, "bump": 1.3}
+    assert weights.samples == 0
+    assert config.augmentation.thermal.blur == 0
     assert config.augmentation.geometry.scale == (0.5, 1.5)
     assert config.augmentation.geometry.rotate == 15
     # Its numbers are the defaults.
     defaults = TrainingConfig()
     assert (config.optimiser, config.schedule, config.ema) == (defaults.optimiser, defaults.schedule, defaults.ema)
     assert config.augmentation == defaults.augmentation
+
+
+def test_the_configuration_of_pst900_differs_from_the_paper_one_in_its_data_alone() -> None:
+    paper, other = (load_config(resources.config_file("training", f"{name}.yaml")) for name in ("paper", "pst900"))
+    assert differences(encode(paper), encode(other)) == [
+        "data.classes",
+        "data.train",
+        "data.val",
+        "data.size",
+        "loss.class_weights.boosts.car_stop",
+        "loss.class_weights.boosts.guardrail",
+        "loss.class_weights.boosts.bump",
+        "loss.class_weights.boosts.hand_drill",
+    ]
+    assert (other.data.classes, other.data.size) == ("pst900", (720, 1280))
+    assert other.loss.class_weights.boosts == {"hand_drill": 1.3}

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rgbt_seg_ros.training.export import commit
+from rgbt_seg_ros.network.conventions import MFNET
+from rgbt_seg_ros.training.config import TrainingConfig
+from rgbt_seg_ros.training.export import commit, spec_of
 
 
 def git(folder: Path, *words: str) -> str:
@@ -28,3 +30,13 @@ def test_the_commit_of_a_checkout_says_whether_files_differ_from_it(tmp_path: Pa
     assert commit(tmp_path) == head
     (tmp_path / "a").write_text("2")
     assert commit(tmp_path) == f"{head}+changes"
+
+
+def test_a_model_file_says_what_its_seed_and_its_metrics_are() -> None:
+    plain = spec_of(TrainingConfig(), MFNET, "random weights", ["a", "b c"], "abc").provenance
+    assert plain.source == "trained by rgbt-seg train for 80 epochs, from random weights, seed 0"
+    assert (plain.command, plain.commit) == ("a 'b c'", "abc")
+    weak = spec_of(TrainingConfig(), MFNET, "random weights", [], grown_val=["boxes:x"]).provenance
+    assert weak.source.endswith(
+        "; its metrics compare with label masks grown in boxes (boxes:x), not with annotated ones"
+    )

@@ -22,7 +22,7 @@ def test_random_weights_are_those_of_the_seed() -> None:
     one, words = initial_network("random", SPEC, 3, True)
     same, _ = initial_network("random", SPEC, 3, False)
     other, _ = initial_network("random", SPEC, 4, True)
-    assert words == "random weights, seed 3"
+    assert words == "random weights"
     assert not any("deep_heads" in key for key in same.state_dict())
     assert all(torch.equal(tensor, one.state_dict()[key]) for key, tensor in same.state_dict().items())
     assert not torch.equal(one.rgb_encoder.stem_0.weight, other.rgb_encoder.stem_0.weight)
@@ -41,7 +41,9 @@ def test_without_the_hub_auto_says_so_and_goes_on(
     assert printed == (
         "no ImageNet weights for convnextv2_atto (OSError: no route to the hub); starting from random weights\n"
     )
-    assert words == "random weights, seed 3"
+    assert words == "random weights"
+    initial_network("auto", SPEC, 3, True, show=False)
+    assert capsys.readouterr().out == ""
     expected = new_network(SPEC, 3).state_dict()
     assert all(torch.equal(tensor, expected[key]) for key, tensor in network.state_dict().items())
 

@@ -196,3 +196,17 @@ def test_heads_at_a_quarter_of_the_size_are_compared_at_the_middle_of_each_cell(
     output = TrainingOutput(coarse, coarse, (coarse,) * 4)
     terms = combined_loss(output, label, LossConfig(auxiliary=(1.0, 1.0), lovasz=0, dice=0), None, 0)
     assert float(terms.parts["auxiliary"]) == pytest.approx(2 * float(cross_entropy(coarse, every(label, 4))), rel=1e-5)
+
+
+def test_every_parameter_has_a_gradient_when_the_auxiliary_weight_has_come_down_to_0() -> None:
+    logits = [torch.zeros(1, 3, 8, 8, requires_grad=True) for _ in range(6)]
+    output = TrainingOutput(logits[0], logits[1], tuple(logits[2:]))
+    label = torch.zeros(1, 8, 8, dtype=torch.int64)
+    settings = LossConfig(auxiliary=(0.3, 0.0), auxiliary_epochs=2)
+    terms = combined_loss(output, label, settings, None, 2)
+    terms.total.backward()
+    assert float(terms.total.detach()) == pytest.approx(
+        float(main_loss(logits[0], label, settings, None).total.detach())
+    )
+    assert all(each.grad is not None for each in logits)
+    assert not any(bool(each.grad.any()) for each in logits[1:])

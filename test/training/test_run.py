@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from rgbt_seg_ros.data.samples import DataError
 from rgbt_seg_ros.data.synthetic import SyntheticScenes
 from rgbt_seg_ros.evaluation.confusion import confusion_matrix, scores
 from rgbt_seg_ros.network import read_model
@@ -20,12 +23,13 @@ from rgbt_seg_ros.training.config import TrainingConfig
 from rgbt_seg_ros.training.config_file import load_config
 from rgbt_seg_ros.training.distributed import Processes
 from rgbt_seg_ros.training.initialise import initial_network, prepare_for_training
-from rgbt_seg_ros.training.loading import Batch, Normaliser
+from rgbt_seg_ros.training.loading import Batch, Normaliser, SampleMaker, WorkerError
 from rgbt_seg_ros.training.optimisation_config import EmaConfig, ScheduleConfig
 from rgbt_seg_ros.training.run_folder import RunError, RunFolder
 from rgbt_seg_ros.training.schema import ConfigError
 from rgbt_seg_ros.training.steps import Stepper
 from rgbt_seg_ros.training.trainer import Job, TrainingError, train
+from rgbt_seg_ros.training.validation import ValidationItems
 
 CPU = Processes(0, 1, torch.device("cpu"))
 
@@ -283,6 +287,7 @@ def test_a_loss_that_stays_infinite_stops_the_run_with_a_sentence(
         ("data.train=[{spec: nonsense}]", "'nonsense' names no data"),
         ("initialisation=nowhere.safetensors", "nowhere.safetensors: no such model file"),
         ("run.device=tpu", "'tpu' is not one of auto, cpu, cuda"),
+        ("data.classes=pst900", "synthetic:8@1: the model has no class unlabeled, car, person"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_the_folder_is_made(
@@ -299,3 +304,91 @@ def test_half_precision_on_the_cpu_is_bfloat16_only(tiny: Path, tmp_path: Path) 
         train(Job(tmp_path / "run", load_config(tiny, ["run.precision=fp16"])))
     train(Job(tmp_path / "run", load_config(tiny, ["run.precision=bf16", "run.epochs=1"])))
     assert np.isfinite(log_of(tmp_path / "run")[0]["loss"])
+
+
+def broken(*_: object) -> Any:
+    raise DataError("b.png: cannot be read")
+
+
+def killed(*_: object) -> Any:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("reader", ["training", "validation"])
+def test_data_that_cannot_be_read_is_one_sentence_from_a_worker_too(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str
+) -> None:
+    owner, name = {"training": (SampleMaker, "__call__"), "validation": (ValidationItems, "_read")}[reader]
+    monkeypatch.setattr(owner, name, broken)
+    with pytest.raises(DataError) as caught:
+        train(Job(tmp_path / "run", load_config(tiny, ["run.epochs=1", "data.workers=1"])))
+    assert str(caught.value) == "b.png: cannot be read"
+
+
+def test_a_worker_that_is_killed_ends_the_run_with_a_sentence(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SampleMaker, "__call__", killed)
+    with pytest.raises(WorkerError, match=r"a process that reads samples was killed; memory may have run out"):
+        train(Job(tmp_path / "run", load_config(tiny, ["data.workers=2"])))
+
+
+def test_ctrl_c_in_the_calibration_says_how_to_finish_it(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*arguments: Any) -> str:
+        os.kill(os.getpid(), signal.SIGINT)
+        return str(list(arguments[-1]([0, 1])))
+
+    monkeypatch.setattr(trainer, "calibrate", interrupted)
+    config = load_config(tiny, ["run.epochs=1", "run.calibrate=true"])
+    with pytest.raises(KeyboardInterrupt):
+        train(Job(tmp_path / "run", config))
+    assert "interrupted after 1 whole epochs and before the calibration; go on with:" in capsys.readouterr().err
+    monkeypatch.undo()
+    train(Job(tmp_path / "run", None, resume=True))
+    assert read_model(tmp_path / "run" / "best.safetensors")[0].temperature != 1.0
+
+
+def test_a_resumed_run_keeps_its_commit_and_clears_what_a_kill_left(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    monkeypatch.setattr(trainer, "commit", lambda: "first")
+    train(Job(folder, load_config(tiny, ["run.epochs=1"])))
+    left = (folder / f".{'0a' * 8}.part", folder / "pictures" / f".{'ff' * 8}.part")
+    mine = folder / ".my notes.part"
+    for file in (*left, mine):
+        file.write_text("x")
+    monkeypatch.setattr(trainer, "commit", lambda: "second")
+    train(Job(folder, load_config(tiny, ["run.epochs=2"]), resume=True))
+    assert read_model(folder / "last.safetensors")[0].provenance.commit == "first"
+    assert not any(file.exists() for file in left)
+    assert mine.exists()
+
+
+def test_a_best_model_newer_than_the_checkpoint_is_not_replaced_by_a_worse_one(tiny: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    train(Job(folder, load_config(tiny, ["run.epochs=1"])))
+    spec, network = read_model(folder / "best.safetensors")
+    metrics = {**spec.provenance.metrics, "miou": 0.99}
+    better = replace(spec, provenance=replace(spec.provenance, metrics=metrics))
+    export.write_network(folder / "best.safetensors", better, network, load_config(tiny).run)
+    train(Job(folder, load_config(tiny, ["run.epochs=2"]), resume=True))
+    assert log_of(folder)[-1]["best_miou"] == 0.99
+    assert read_model(folder / "best.safetensors")[0] == better
+
+
+def test_a_run_without_a_loss_scale_goes_on_where_there_is_one(tiny: Path) -> None:
+    state: Any = stepper_on(load_config(tiny)).state()
+    assert state["scaler"] == {}
+    stepper = stepper_on(load_config(tiny))
+    stepper.scaler = torch.amp.GradScaler("cpu", enabled=True)
+    stepper.load(state)
+    assert stepper.scaler.state_dict()["scale"] > 0
+
+
+def test_a_run_folder_below_a_file_is_refused_first(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="file is not a folder"):
+        train(Job(tmp_path / "file", load_config(tiny, ["data.train=[]"])))

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from rgbt_seg_ros.data.samples import IGNORED, Box, DataError, Sample
-from rgbt_seg_ros.network.conventions import MFNET, Convention
+from rgbt_seg_ros.network.conventions import MFNET, PST900, Convention
 from rgbt_seg_ros.network.spec import ThermalPreprocessing
 from rgbt_seg_ros.training import sources
-from rgbt_seg_ros.training.config import DataConfig, Source
+from rgbt_seg_ros.training.config import DataConfig, Source, TrainingConfig
+from rgbt_seg_ros.training.setup import open_data
 from rgbt_seg_ros.training.sources import LabelledSource, check_all, open_all, open_source
 from rgbt_seg_ros.training.statistics import measure
 
@@ -114,3 +115,40 @@ def test_data_that_is_not_there_is_named() -> None:
     config = DataConfig(train=(Source("synthetic:2@1"),), val=("boxes:nowhere",))
     with pytest.raises(DataError, match="nowhere"):
         open_all(config)
+
+
+def box_folder(folder: Path) -> str:
+    for name in ("rgb", "thermal", "boxes"):
+        (folder / name).mkdir(parents=True)
+    for name in ("rgb", "thermal"):
+        cv2.imwrite(str(folder / name / "a.png"), pair().rgb[..., 0])
+    (folder / "boxes" / "a.txt").write_text("2 0.5 0.58 0.3 0.55\n")
+    return f"boxes:{folder}"
+
+
+def test_classes_the_model_lacks_are_named_before_anything_is_trained() -> None:
+    label = np.zeros((60, 80), np.uint8)
+    source = LabelledSource(OneSample(pair(label=label)), PST900.classes, ThermalPreprocessing())
+    with pytest.raises(DataError, match="one:sample: the model has no class unlabeled, car, person, bike"):
+        source.check()
+    assert not labelled(pair(label=label)).check()
+
+
+def test_boxes_need_the_classes_that_boxes_have(tmp_path: Path) -> None:
+    dataset = open_source(box_folder(tmp_path), None)
+    assert LabelledSource(dataset, MFNET.classes[:4], ThermalPreprocessing()).check()
+    with pytest.raises(DataError, match="the model has no class bike; its classes are unlabeled, car, person"):
+        LabelledSource(dataset, MFNET.classes[:3], ThermalPreprocessing()).check()
+
+
+def test_masks_grown_in_boxes_need_a_class_for_what_is_outside_them() -> None:
+    classes = (replace(MFNET.classes[0], name="road"), *MFNET.classes[1:])
+    source = LabelledSource(OneSample(pair(boxes=())), classes, ThermalPreprocessing())
+    with pytest.raises(DataError, match="class 0, which the model calls 'road'; expected unlabeled or background"):
+        source.check()
+
+
+def test_validation_data_with_grown_masks_is_known(tmp_path: Path) -> None:
+    words = box_folder(tmp_path)
+    data = DataConfig(train=(Source("synthetic:2@1"),), val=("synthetic:1@2", words), render_size=(64, 80))
+    assert open_data(TrainingConfig(data=data), check=True).grown_val == (words,)
