@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rgbt_seg_ros.data.samples import IGNORED
+from rgbt_seg_ros.evaluation.confusion import ratio
 from rgbt_seg_ros.pipeline.masks import UNLABELED
 
 DISTANCE = 0.02
@@ -67,6 +68,4 @@ def boundary_counts(label: Mask, prediction: Mask, num_classes: int, share: floa
 
 def boundary_iou(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Return (K,) Boundary IoU of (2, K) counts; nan for a class with no pixel in either mask."""
-    ratio = np.full(counts.shape[1], np.nan)
-    np.divide(counts[0], counts[1], out=ratio, where=counts[1] > 0)
-    return ratio
+    return ratio(counts[0], counts[1])

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rgbt_seg_ros.data.samples import Box
+from rgbt_seg_ros.evaluation.confusion import ratio
 
 HIT_PERCENT = 30
 """Percent of a box's pixels that have to carry its class for a hit."""
@@ -62,18 +63,12 @@ class BoxCounts:
     @property
     def hit_rate(self) -> npt.NDArray[np.float64]:
         """Return (K,) hits / boxes; nan for a class without boxes."""
-        return _ratio(self.hits, self.boxes)
+        return ratio(self.hits, self.boxes)
 
     @property
     def stray_share(self) -> npt.NDArray[np.float64]:
         """Return (K,) stray pixels / pixels of the class; nan for a class without pixels."""
-        return _ratio(self.stray, self.pixels)
-
-
-def _ratio(part: Counts, whole: Counts) -> npt.NDArray[np.float64]:
-    ratio = np.full(len(part), np.nan)
-    np.divide(part, whole, out=ratio, where=whole > 0)
-    return ratio
+        return ratio(self.stray, self.pixels)
 
 
 def pixels_between(low: float, high: float, size: int) -> slice:

@@ -77,18 +77,19 @@ def _mean(values: npt.NDArray[np.float64]) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
-def _ratio(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    ratio = np.full(len(part), np.nan)
-    np.divide(part, whole, out=ratio, where=whole > 0)
-    return ratio
+def ratio(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return (K,) part / whole; nan where whole is 0."""
+    result = np.full(len(part), np.nan)
+    np.divide(part, whole, out=result, where=whole > 0)
+    return result
 
 
 def scores(matrix: npt.NDArray[np.int64]) -> Scores:
     """Return what a (K, K) confusion matrix (rows truth, columns prediction) says."""
     hits = np.diagonal(matrix)
     pixels, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
-    iou = _ratio(hits, pixels + predicted - hits)
-    accuracy = _ratio(hits, pixels)
+    iou = ratio(hits, pixels + predicted - hits)
+    accuracy = ratio(hits, pixels)
     total = int(matrix.sum())
     return Scores(
         iou=iou,

@@ -15,13 +15,13 @@ from rgbt_seg_ros.data.scenes.conditions import Conditions
 from rgbt_seg_ros.data.scenes.labels import BIKE, Array, FloatArray
 from rgbt_seg_ros.data.scenes.palette import CLOTHES, CYCLES, pick
 from rgbt_seg_ros.data.scenes.persons import Person
-from rgbt_seg_ros.data.scenes.things import Light, Track
+from rgbt_seg_ros.data.scenes.things import Light, Standing, Track
 
 SMALLEST = 12.0
 
 
 @dataclass(frozen=True)
-class Bike:
+class Bike(Standing):
     """A bicycle or a scooter along ``track.heading``, with a rider where there is one.
 
     Its outline is labelled filled, wheels and frame, as annotators do; what is painted has holes.
@@ -39,10 +39,6 @@ class Bike:
     seed: int
     rider: Person | None = None
     steer: float = 0.0
-
-    def place(self, time: float) -> tuple[float, float]:
-        """Return where (x, z) it stands."""
-        return self.track.at(time)
 
     def lights(self, time: float) -> tuple[Light, ...]:
         """Return its head lamp, where it is lit."""

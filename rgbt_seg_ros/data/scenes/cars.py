@@ -14,7 +14,7 @@ from rgbt_seg_ros.data.scenes.car_shapes import SHAPES, Shape
 from rgbt_seg_ros.data.scenes.conditions import Conditions
 from rgbt_seg_ros.data.scenes.labels import CAR, Array, FloatArray, Points
 from rgbt_seg_ros.data.scenes.palette import CARS, pick, shade
-from rgbt_seg_ros.data.scenes.things import Light, Track
+from rgbt_seg_ros.data.scenes.things import Light, Standing, Track
 
 SMALLEST = 9.0
 
@@ -25,7 +25,7 @@ _WHEEL: FloatArray = np.stack((np.cos(_TURN), np.sin(_TURN)), 1).astype(np.float
 
 
 @dataclass(frozen=True)
-class Car:
+class Car(Standing):
     """A vehicle along ``track.heading``; ``running`` warms its engine, ``lamps`` lights it."""
 
     track: Track
@@ -42,10 +42,6 @@ class Car:
     taxi: bool
     stripe: Material | None
     seed: int
-
-    def place(self, time: float) -> tuple[float, float]:
-        """Return where (x, z) its middle is."""
-        return self.track.at(time)
 
     def _axes(self) -> tuple[FloatArray, FloatArray]:
         s, c = math.sin(self.track.heading), math.cos(self.track.heading)

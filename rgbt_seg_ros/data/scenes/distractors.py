@@ -14,11 +14,11 @@ from rgbt_seg_ros.data.scenes.labels import BACKGROUND, RGB, FloatArray
 from rgbt_seg_ros.data.scenes.palette import CLOTHES, CONES, SIGNS, STONE, WALLS, pick
 from rgbt_seg_ros.data.scenes.persons import Person, draw_person
 from rgbt_seg_ros.data.scenes.solids import Box, Pole, upright
-from rgbt_seg_ros.data.scenes.things import Light, Thing, Track, Unlit
+from rgbt_seg_ros.data.scenes.things import Light, Standing, Thing, Track, Unlit
 
 
 @dataclass(frozen=True)
-class Lamp:
+class Lamp(Standing):
     """A street lamp: pole, arm and head."""
 
     track: Track
@@ -28,10 +28,6 @@ class Lamp:
     head: Material
     color: RGB
     globe: bool
-
-    def place(self, time: float) -> tuple[float, float]:
-        """Return where (x, z) it stands."""
-        return self.track.at(time)
 
     def lights(self, time: float) -> tuple[Light, ...]:
         """Return its light, where it is on."""
@@ -75,7 +71,7 @@ def draw_lamp(rng: np.random.Generator, conditions: Conditions, track: Track, st
 
 
 @dataclass(frozen=True)
-class Sign(Unlit):
+class Sign(Unlit, Standing):
     """A sign on a pole, or a free-standing board where the pole is short."""
 
     track: Track
@@ -87,10 +83,6 @@ class Sign(Unlit):
     tall: float
     shape: str
     seed: int
-
-    def place(self, time: float) -> tuple[float, float]:
-        """Return where (x, z) it stands."""
-        return self.track.at(time)
 
     def draw(self, canvas: Canvas, time: float) -> None:
         """Paint it, over everything farther away."""
@@ -135,7 +127,7 @@ def draw_sign(rng: np.random.Generator, conditions: Conditions, track: Track) ->
 
 
 @dataclass(frozen=True)
-class Poster(Unlit):
+class Poster(Unlit, Standing):
     """A board with a picture of a person: the look of one without the warmth."""
 
     track: Track
@@ -143,10 +135,6 @@ class Poster(Unlit):
     figure: Person
     width: float
     height: float
-
-    def place(self, time: float) -> tuple[float, float]:
-        """Return where (x, z) it stands."""
-        return self.track.at(time)
 
     def draw(self, canvas: Canvas, time: float) -> None:
         """Paint it, over everything farther away."""
@@ -181,16 +169,12 @@ def draw_poster(rng: np.random.Generator, conditions: Conditions, track: Track) 
 
 
 @dataclass(frozen=True)
-class Dog(Unlit):
+class Dog(Unlit, Standing):
     """A warm animal on four legs."""
 
     track: Track
     size: float
     coat: Material
-
-    def place(self, time: float) -> tuple[float, float]:
-        """Return where (x, z) it stands."""
-        return self.track.at(time)
 
     def draw(self, canvas: Canvas, time: float) -> None:
         """Paint it, over everything farther away."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -40,12 +41,12 @@ class Path:
         return float(point[0]), float(point[1])
 
 
-class Flat:
+class Flat(Protocol):
     """Something of the ground, painted before everything that stands on it."""
 
     def draw(self, canvas: Canvas) -> None:
         """Paint it."""
-        raise NotImplementedError
+        ...
 
 
 def lift(points: Array, height: float = 0.0) -> FloatArray:
@@ -56,7 +57,7 @@ def lift(points: Array, height: float = 0.0) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class Ground(Flat):
+class Ground:
     """The ground from the horizon down."""
 
     material: Material
@@ -75,7 +76,7 @@ class Ground(Flat):
 
 
 @dataclass(frozen=True)
-class Patch(Flat):
+class Patch:
     """A polygon, or several of one material, lying on the ground: (N, 2) points (x, z) each."""
 
     outlines: Sequence[FloatArray]
@@ -95,7 +96,7 @@ def strip(path: Path, left: float, right: float, z: Array) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class Kerb(Flat):
+class Kerb:
     """A raised stone edge along (N, 2) ground points: a face on either side, and a top ``width`` wide.
 
     It is labelled as long as it looks at least ``thinnest`` px thick in an image 480 high.
@@ -150,7 +151,7 @@ class Kerb(Flat):
 
 
 @dataclass(frozen=True)
-class Bump(Flat):
+class Bump:
     """A band across the road, ``half`` to each side along it, from ``left`` to ``right``, striped.
 
     ``kind`` is rubber (short blocks in turn), chevrons (a hump with slanted bars) or tiles (rows of studs).

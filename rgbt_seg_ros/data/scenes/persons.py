@@ -13,14 +13,14 @@ from rgbt_seg_ros.data.scenes.conditions import Conditions
 from rgbt_seg_ros.data.scenes.labels import BACKGROUND, PERSON, Array, FloatArray
 from rgbt_seg_ros.data.scenes.outfits import Outfit, draw_outfit
 from rgbt_seg_ros.data.scenes.palette import shade
-from rgbt_seg_ros.data.scenes.things import Track, Unlit
+from rgbt_seg_ros.data.scenes.things import Standing, Track, Unlit
 
 SMALLEST = 9.0
 """Height (px at 480 rows) below which a person is not painted."""
 
 
 @dataclass(frozen=True)
-class Person(Unlit):
+class Person(Unlit, Standing):
     """A person on a track; ``heading`` of a standing one is where it looks.
 
     ``lift`` is the height (m) of what it stands or sits on, ``phase`` where its gait begins (radians).
@@ -35,10 +35,6 @@ class Person(Unlit):
     seed: int = 0
     arms: tuple[float, float] = (0.0, 0.0)
     label: int = PERSON
-
-    def place(self, time: float) -> tuple[float, float]:
-        """Return where (x, z) it stands."""
-        return self.track.at(time)
 
     def _skeleton(self, time: float) -> dict[str, Array]:
         """Return joints in the body frame (to its right, ahead, up), as shares of the height."""

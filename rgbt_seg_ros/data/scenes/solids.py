@@ -12,7 +12,7 @@ from rgbt_seg_ros.data.scenes.camera import NEAR
 from rgbt_seg_ros.data.scenes.canvas import Canvas, Material
 from rgbt_seg_ros.data.scenes.labels import BACKGROUND, FloatArray
 from rgbt_seg_ros.data.scenes.palette import shade
-from rgbt_seg_ros.data.scenes.things import Track, Unlit
+from rgbt_seg_ros.data.scenes.things import Standing, Track, Unlit
 
 
 def upright(half: float, height: float) -> FloatArray:
@@ -24,7 +24,7 @@ _SIDES = ((0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7))
 
 
 @dataclass(frozen=True)
-class Box(Unlit):
+class Box(Unlit, Standing):
     """A box: ``length`` across its heading, ``width`` along it, ``height``; ``taper`` narrows its top.
 
     ``top`` and ``front`` (the face towards -heading) may be of another material; ``lift`` raises it off the ground.
@@ -42,10 +42,6 @@ class Box(Unlit):
     label: int = BACKGROUND
     casts: bool = True
     seed: int = 0
-
-    def place(self, time: float) -> tuple[float, float]:
-        """Return its middle (x, z)."""
-        return self.track.at(time)
 
     def shadow(self, side: FloatArray) -> list[FloatArray]:
         """Return the outline that throws a shadow."""
@@ -87,7 +83,7 @@ class Box(Unlit):
 
 
 @dataclass(frozen=True)
-class Pole(Unlit):
+class Pole(Unlit, Standing):
     """A thin upright: pole, bollard, post; ``bands`` are (low, high) shares of its height in a second material."""
 
     track: Track
@@ -98,10 +94,6 @@ class Pole(Unlit):
     bands: tuple[tuple[float, float], ...] = ()
     cap: bool = False
     seed: int = 0
-
-    def place(self, time: float) -> tuple[float, float]:
-        """Return where (x, z) it stands."""
-        return self.track.at(time)
 
     def shadow(self, side: FloatArray) -> list[FloatArray]:
         """Return the outline that throws a shadow."""

@@ -14,11 +14,11 @@ from rgbt_seg_ros.data.scenes.conditions import Conditions
 from rgbt_seg_ros.data.scenes.labels import CAR_STOP, CONE, GUARDRAIL, Array, FloatArray
 from rgbt_seg_ros.data.scenes.palette import CONES, pick, shade
 from rgbt_seg_ros.data.scenes.solids import Box
-from rgbt_seg_ros.data.scenes.things import Track, Unlit
+from rgbt_seg_ros.data.scenes.things import Standing, Track, Unlit
 
 
 @dataclass(frozen=True)
-class Cone(Unlit):
+class Cone(Unlit, Standing):
     """A traffic cone: a tapered body with bands on a square foot; ``tilt`` leans it (radians)."""
 
     track: Track
@@ -30,10 +30,6 @@ class Cone(Unlit):
     bands: tuple[tuple[float, float], ...]
     tilt: float
     seed: int
-
-    def place(self, time: float) -> tuple[float, float]:
-        """Return where (x, z) it stands."""
-        return self.track.at(time)
 
     def shadow(self, side: FloatArray) -> list[FloatArray]:
         """Return the outline that throws a shadow."""
@@ -103,16 +99,12 @@ def draw_cone(rng: np.random.Generator, conditions: Conditions, track: Track, st
 
 
 @dataclass(frozen=True)
-class WheelStop(Unlit):
+class WheelStop(Unlit, Standing):
     """A low bar on the ground that stops a car's wheels; ``marks`` are reflectors on it."""
 
     track: Track
     body: Box
     marks: tuple[Box, ...]
-
-    def place(self, time: float) -> tuple[float, float]:
-        """Return where (x, z) it lies."""
-        return self.track.at(time)
 
     def draw(self, canvas: Canvas, time: float) -> None:
         """Paint it, over everything farther away."""

@@ -55,6 +55,16 @@ class Thing(Protocol):
         ...
 
 
+class Standing:
+    """Something that is where its track is."""
+
+    track: Track
+
+    def place(self, time: float) -> tuple[float, float]:
+        """Return where (x, z) it stands."""
+        return self.track.at(time)
+
+
 class Unlit:
     """A thing without lamps, and so thin or far away that it throws no shadow unless it says so."""
 

@@ -14,7 +14,7 @@ from rgbt_seg_ros.data.scenes.labels import ByteArray, FloatArray
 from rgbt_seg_ros.data.scenes.noise import CANOPIES, canopy
 from rgbt_seg_ros.data.scenes.palette import LEAVES, pick, shade
 from rgbt_seg_ros.data.scenes.solids import upright
-from rgbt_seg_ros.data.scenes.things import Track, Unlit
+from rgbt_seg_ros.data.scenes.things import Standing, Track, Unlit
 
 
 def _outline(index: int, mirrored: bool) -> ByteArray:
@@ -36,7 +36,7 @@ class Clump:
 
 
 @dataclass(frozen=True)
-class Plant(Unlit):
+class Plant(Unlit, Standing):
     """A tree or bush: trunk and branches as (start, end, radius, radius), then clumps of foliage."""
 
     track: Track
@@ -44,10 +44,6 @@ class Plant(Unlit):
     wood: tuple[tuple[tuple[float, float], tuple[float, float], float, float], ...]
     clumps: tuple[Clump, ...]
     seed: int
-
-    def place(self, time: float) -> tuple[float, float]:
-        """Return where (x, z) it stands."""
-        return self.track.at(time)
 
     def shadow(self, side: FloatArray) -> list[FloatArray]:
         """Return the outline that throws a shadow."""
