@@ -1,6 +1,6 @@
-"""Where the files of this package lie: configuration, launch files, the Fast DDS profile. Needs no ROS.
+"""Where the files of this package lie: configuration, launch files, message definitions, the Fast DDS profile. Needs no ROS.
 
-The same layout, ``share/rgbt_seg_ros/{config,launch,package.xml}``, is found above the package after ``colcon
+The same layout, ``share/rgbt_seg_ros/{config,launch,msg,package.xml}``, is found above the package after ``colcon
 build`` and after ``pip install``; in a checkout (editable install, or no install at all) its own files are
 used.
 """
@@ -67,6 +67,14 @@ def classes_file(name_or_path: str | Path) -> Path:
     if not path.is_file():
         raise UserError(f"no class table {str(name_or_path)!r}; expected a YAML file or one of: {', '.join(known)}")
     return path
+
+
+def message_definition(name: str) -> str:
+    """Return the text of ``msg/NAME.msg``. Raises UserError where it is missing."""
+    path = share_dir() / "msg" / f"{name}.msg"
+    if not path.is_file():
+        raise UserError(f"{path} is missing; expected it in an installed {_PACKAGE}")
+    return path.read_text(encoding="utf-8")
 
 
 def fastdds_profile() -> Path:

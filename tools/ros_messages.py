@@ -24,10 +24,11 @@ PACKAGE = "rgbt_seg_ros"
 
 
 def shared_files(root: Path) -> list[tuple[str, list[str]]]:
-    """Return what every install puts under its prefix: configuration, launch files, and the ament mark."""
+    """Return what every install puts under its prefix: configuration, launch files, definitions, and the ament mark."""
     share = f"share/{PACKAGE}"
     files = [(share, ["package.xml"])]
-    for folder in ("config", "launch"):
+    # msg too: bags are written without ROS. A build that generates the messages installs the same files once more.
+    for folder in ("config", "launch", "msg"):
         files += [(f"{share}/{target}", paths) for target, paths in _by_folder(root, root / folder)]
     mark = _temporary_folder() / PACKAGE
     mark.touch()

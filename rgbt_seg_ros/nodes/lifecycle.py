@@ -20,6 +20,7 @@ from rgbt_seg_ros.nodes.outputs import Outputs
 from rgbt_seg_ros.nodes.session import Session
 from rgbt_seg_ros.pipeline import Segmenter
 from rgbt_seg_ros.pipeline.pairing import Pairer
+from rgbt_seg_ros.pipeline.parameters import PARAMETERS, NodeSettings, ParameterError
 
 _STOP_TIMEOUT = 10.0
 
@@ -31,7 +32,7 @@ class SegmentationNode(LifecycleNode):
         """Declare parameters and start diagnostics; ``start`` brings the node up."""
         super().__init__("rgbt_segmentation", **arguments)
         self._refused = parameters.declare(self)
-        self._settings: parameters.NodeSettings | None = None
+        self._settings: NodeSettings | None = None
         self._segmenter: Segmenter | None = None
         self._outputs: Outputs | None = None
         self._session: Session | None = None
@@ -56,7 +57,7 @@ class SegmentationNode(LifecycleNode):
         """Read the parameters, load the model and warm it up; refuse with one sentence where something is wrong."""
         try:
             if self._refused:
-                raise parameters.ParameterError(next(iter(self._refused.values())))
+                raise ParameterError(next(iter(self._refused.values())))
             self._settings = parameters.read(self)
             self._make_pairer()
             if self._settings.threads:
@@ -115,7 +116,7 @@ class SegmentationNode(LifecycleNode):
         return self._end_session(timeout)
 
     def _on_set(self, changes: list[Any]) -> SetParametersResult:
-        own = {parameter.name for parameter in parameters.PARAMETERS}
+        own = {parameter.name for parameter in PARAMETERS}
         fixed = [change.name for change in changes if change.name in own]
         if fixed and self._settings is not None:
             return SetParametersResult(

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from rgbt_seg_ros.errors import UserError
-from rgbt_seg_ros.nodes.conversions import PALETTES, check_rgb, check_thermal, stamp_ns, to_rgb, to_thermal
+from rgbt_seg_ros.nodes.conversions import check_rgb, to_rgb
 from rgbt_seg_ros.nodes.image_stream import ImageStream
 from rgbt_seg_ros.nodes.outputs import FrameFacts, Outputs
-from rgbt_seg_ros.nodes.parameters import NodeSettings
 from rgbt_seg_ros.nodes.worker import LatestWorker
 from rgbt_seg_ros.pipeline import Segmenter
+from rgbt_seg_ros.pipeline.images import PALETTES, check_thermal, stamp_ns, to_thermal
 from rgbt_seg_ros.pipeline.pairing import Pair, Pairer
+from rgbt_seg_ros.pipeline.parameters import NodeSettings
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,88 @@
+"""Which topics of a bag are the two cameras."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rgbt_seg_ros.data.bags.reader import Bag, BagError, Topic
+
+IMAGE = "sensor_msgs/msg/Image"
+COMPRESSED = "sensor_msgs/msg/CompressedImage"
+TYPES = {"raw": IMAGE, "compressed": COMPRESSED}
+"""Message type by the parameters ``rgb.transport`` and ``thermal.transport``."""
+
+_THERMAL = re.compile(r"(?:^|[/_])(?:thermal|lwir|ir|infrared|flir|boson|lepton|tau2|seek|optris)\d*(?=$|[/_])")
+_RGB = re.compile(r"(?:^|[/_])(?:rgb|colou?r|visible|vis|left|front|camera)\d*(?=$|[/_])")
+_NOT_A_CAMERA = re.compile(
+    r"(?:^|[/_])(?:segmentation|depth|mask|label|labels|confidence|overlay|ground_truth)(?=$|[/_])"
+)
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """The image topics of a pair of cameras."""
+
+    rgb: Topic
+    thermal: Topic
+
+
+def find_cameras(
+    bag: Bag,
+    rgb: str | None = None,
+    thermal: str | None = None,
+    transports: tuple[str, str] | None = None,
+) -> Cameras:
+    """Return the topics of both cameras.
+
+    Args:
+        bag: The bag.
+        rgb: Topic of the colour camera; None: the one whose name says so, ``.../rgb/image_raw`` before all others.
+        thermal: Topic of the thermal camera, likewise.
+        transports: What the topics of RGB and thermal carry, ``raw`` or ``compressed``; None: either.
+
+    Raises:
+        BagError: A topic is not there or no image, or its name tells of none or of several; the sentence lists what there is.
+    """
+    wanted = transports or (None, None)
+    chosen_thermal = _choose(bag, "thermal", thermal, wanted[1])
+    chosen_rgb = _choose(bag, "rgb", rgb, wanted[0])
+    if chosen_rgb == chosen_thermal:
+        raise BagError(f"{bag.path}: {chosen_rgb.name} was given for both cameras")
+    return Cameras(chosen_rgb, chosen_thermal)
+
+
+def _choose(bag: Bag, camera: str, name: str | None, transport: str | None) -> Topic:
+    types = tuple(TYPES.values()) if transport is None else (TYPES[transport],)
+    if name is not None:
+        return bag.require(name, types)
+    images = [topic for topic in bag.topics.values() if topic.type in types and not _NOT_A_CAMERA.search(topic.name)]
+    for candidates in (_conventional(images, camera), _named(images, camera)):
+        if len(candidates) == 1:
+            return candidates[0]
+        if candidates:
+            names = ", ".join(topic.name for topic in candidates)
+            raise BagError(f"{bag.path}: {names} may all be the {camera} camera; choose with --{camera}-topic")
+    raise BagError(
+        f"{bag.path}: no topic of {' or '.join(types)} looks like the {camera} camera; "
+        f"choose with --{camera}-topic from {bag.listing()}"
+    )
+
+
+def _conventional(images: Iterable[Topic], camera: str) -> list[Topic]:
+    ends = (f"/{camera}/image_raw", f"/{camera}/image_raw/compressed")
+    return _raw_first([topic for topic in images if f"/{topic.name.lstrip('/')}".endswith(ends)])
+
+
+def _named(images: Iterable[Topic], camera: str) -> list[Topic]:
+    thermal = [topic for topic in images if _THERMAL.search(topic.name)]
+    if camera == "thermal":
+        return _raw_first(thermal)
+    return _raw_first([topic for topic in images if _RGB.search(topic.name) and topic not in thermal])
+
+
+def _raw_first(candidates: list[Topic]) -> list[Topic]:
+    """Return the candidates, less the compressed form of a topic that is there raw too."""
+    raw = {topic.name for topic in candidates if topic.type == IMAGE}
+    return [topic for topic in candidates if topic.type == IMAGE or topic.name.removesuffix("/compressed") not in raw]

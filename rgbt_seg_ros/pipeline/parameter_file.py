@@ -1,0 +1,115 @@
+"""Read the node's parameters from a ROS parameter file, without ROS: the file that a robot launches with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from rgbt_seg_ros.pipeline.parameters import PARAMETERS, Parameter, ParameterError
+
+NODE = "rgbt_segmentation"
+KEY = "ros__parameters"
+_OF_ROS = ("use_sim_time", "qos_overrides")
+"""Parameters that every node has; they mean nothing here."""
+
+
+@dataclass(frozen=True)
+class ParameterValues:
+    """What a file says.
+
+    Attributes:
+        values: Every parameter of the node: what the file says, else its default.
+        unknown: Names in the file that are no parameter of the node; ROS passes over them in silence.
+    """
+
+    values: Mapping[str, Any]
+    unknown: tuple[str, ...] = ()
+
+
+def defaults() -> dict[str, Any]:
+    """Return every parameter with its default."""
+    return {parameter.name: parameter.default for parameter in PARAMETERS}
+
+
+def read_parameter_file(path: str | Path, node: str = f"/{NODE}") -> ParameterValues:
+    """Read what a file sets for a node.
+
+    Sections are matched and nested as ROS does: ``/**``, ``/*``, a full name, or namespaces as keys; a later section wins.
+
+    Args:
+        path: YAML; relative paths in it are relative to the working directory, as for the node.
+        node: Full name of the node.
+
+    Raises:
+        ParameterError: The file is not there, no such YAML, has no section of the node, or a value of another type or out of
+            its range; the sentence names file, parameter and what was expected.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        raise ParameterError(f"{path}: not a readable parameter file ({reason})") from error
+    if not isinstance(content, dict):
+        raise ParameterError(f"{path}: expected sections such as /**: with {KEY}: below them")
+    values, unknown, matched = defaults(), [], False
+    known = {parameter.name: parameter for parameter in PARAMETERS}
+    for name, section in _sections(content, ""):
+        if not isinstance(section, dict):
+            raise ParameterError(f"{path}: {name}: {KEY} holds no names with values")
+        if not _matches(name, node):
+            continue
+        matched = True
+        for key, value in _flat(section, ""):
+            if key in known:
+                values[key] = _checked(known[key], value, path)
+            elif key.split(".")[0] not in _OF_ROS:
+                unknown.append(key)
+    if not matched:
+        raise ParameterError(
+            f"{path}: no section is for the node {node}; expected /**: or {node}: with {KEY}: below it"
+        )
+    return ParameterValues(values, tuple(unknown))
+
+
+def _sections(tree: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if key == KEY:
+            yield prefix or "/", value
+        elif isinstance(value, dict):
+            yield from _sections(value, f"{prefix}/{str(key).strip('/')}")
+
+
+def _matches(pattern: str, node: str) -> bool:
+    """Return whether a section is for a node: ``*`` is one name of the path, ``**`` any number of them."""
+    return _match_parts(pattern.strip("/").split("/"), node.strip("/").split("/"))
+
+
+def _match_parts(pattern: list[str], parts: list[str]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_match_parts(pattern[1:], parts[start:]) for start in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _match_parts(pattern[1:], parts[1:])
+
+
+def _flat(tree: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _checked(parameter: Parameter, value: Any, path: str | Path) -> Any:
+    """Return the value; refuse another type, as ROS does, and one out of its range."""
+    legal = type(value) is type(parameter.default)
+    if legal and parameter.low is not None and parameter.high is not None:
+        legal = parameter.low <= value <= parameter.high
+    if not legal:
+        raise ParameterError(f"{path}: {parameter.name}: {value!r} is not {parameter.legal()}")
+    return value

@@ -1,0 +1,137 @@
+"""The node's parameters: names, defaults, ranges, and the settings they make. What declares them in ROS is above."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.pipeline.alignment import MODES, AlignmentSettings
+from rgbt_seg_ros.pipeline.backends import PRECISIONS
+from rgbt_seg_ros.pipeline.pairing import PairingSettings
+from rgbt_seg_ros.pipeline.segmenter import SegmenterSettings
+from rgbt_seg_ros.pipeline.thermal import METHODS, ThermalSettings
+
+TRANSPORTS = ("raw", "compressed")
+QOS = ("auto", "sensor_data", "reliable")
+POLICIES = ("nearest", "approximate", "exact")
+
+
+class ParameterError(UserError):
+    """A parameter whose value the node cannot be configured with."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: its name, default (which gives the type), meaning, and what is legal."""
+
+    name: str
+    default: Any
+    text: str
+    choices: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+    def legal(self) -> str:
+        """Return in words what values are legal."""
+        kind = {bool: "true or false", int: "a whole number", float: "a number with a decimal point", str: "a text"}
+        words = kind[type(self.default)]
+        if self.choices:
+            words += " out of " + ", ".join(self.choices)
+        if self.low is not None and self.high is not None:
+            words += f" from {self.low:g} to {self.high:g}"
+        return words
+
+
+PARAMETERS = (
+    Parameter("autostart", True, "configure and activate by itself at start"),
+    Parameter("model.file", "demo", "model file (.safetensors), or demo"),
+    Parameter("model.input_size", "model", "what the network sees: model, image or HxW in pixels"),
+    Parameter("model.temperature", 0.0, "softmax temperature; 0 = the model's own", (), 0.0, 100.0),
+    Parameter("sync.policy", "nearest", "how frames are paired by stamp", POLICIES),
+    Parameter("sync.slop", 0.05, "s, largest difference of the stamps of a pair", (), 0.0, 10.0),
+    Parameter("sync.queue_size", 30, "frames of one stream that may wait for a partner", (), 1, 1000),
+    Parameter("sync.thermal_offset", 0.0, "s, added to thermal stamps before pairing", (), -10.0, 10.0),
+    Parameter("sync.reuse_thermal", False, "pair every RGB frame with the nearest thermal frame, used or not"),
+    Parameter("sync.assume_periodic", True, "trust a stream's rhythm instead of waiting for its next frame"),
+    Parameter("rgb.transport", "raw", "raw: rgb/image_raw; compressed: rgb/image_raw/compressed", TRANSPORTS),
+    Parameter("rgb.qos", "auto", "reliability of the subscription; auto follows the publisher", QOS),
+    Parameter(
+        "thermal.transport",
+        "raw",
+        "raw: thermal/image_raw; compressed: thermal/image_raw/compressed",
+        TRANSPORTS,
+    ),
+    Parameter("thermal.qos", "auto", "reliability of the subscription; auto follows the publisher", QOS),
+    Parameter("thermal.normalisation", "auto", "raw values to 8 bits", METHODS),
+    Parameter("thermal.low", 1.0, "lower end: percent (auto, percentile) or raw units (fixed)", (), -1e9, 1e9),
+    Parameter("thermal.high", 99.0, "upper end, same unit", (), -1e9, 1e9),
+    Parameter("alignment.mode", "none", "how thermal comes into the RGB image's pixels", MODES),
+    Parameter("alignment.calibration", "", "calibration file; empty in mode none"),
+    Parameter("output.threshold", 0.0, "probability below which a pixel is 255 (unlabeled)", (), 0.0, 1.0),
+    Parameter("output.overlay_alpha", 0.5, "weight of the class colours in the overlay", (), 0.0, 1.0),
+    Parameter("runtime.device", "auto", "auto, cpu, cuda or cuda:N"),
+    Parameter("runtime.precision", "auto", "arithmetic of the network", PRECISIONS),
+    Parameter("runtime.threads", 0, "CPU threads of the network; 0 = torch's choice", (), 0, 256),
+    Parameter("runtime.warm_up", 1, "runs of the network before the first frame", (), 0, 100),
+)
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """What the node is configured with."""
+
+    model: str
+    policy: str
+    pairing: PairingSettings
+    segmenter: SegmenterSettings
+    rgb_transport: str
+    rgb_qos: str
+    thermal_transport: str
+    thermal_qos: str
+    overlay_alpha: float
+    threads: int
+    warm_up: int
+
+
+def settings_of(values: Mapping[str, Any]) -> NodeSettings:
+    """Return the settings that the values of all parameters, each of its type and in its range, make.
+
+    Raises:
+        UserError: A value is not legal; the sentence names the parameter, the value and the legal ones.
+    """
+    for parameter in PARAMETERS:
+        if parameter.choices and values[parameter.name] not in parameter.choices:
+            raise ParameterError(
+                f"{parameter.name}: '{values[parameter.name]}' is not one of {', '.join(parameter.choices)}"
+            )
+    if not values["model.file"]:
+        raise ParameterError("model.file: empty; expected the path of a .safetensors model file, or demo")
+    return NodeSettings(
+        model=values["model.file"],
+        policy=values["sync.policy"],
+        pairing=PairingSettings(
+            slop=values["sync.slop"],
+            queue_size=values["sync.queue_size"],
+            thermal_offset=values["sync.thermal_offset"],
+            reuse_thermal=values["sync.reuse_thermal"],
+            assume_periodic=values["sync.assume_periodic"],
+        ),
+        segmenter=SegmenterSettings(
+            input_size=values["model.input_size"],
+            threshold=values["output.threshold"],
+            temperature=values["model.temperature"],
+            device=values["runtime.device"],
+            precision=values["runtime.precision"],
+            thermal=ThermalSettings(values["thermal.normalisation"], values["thermal.low"], values["thermal.high"]),
+            alignment=AlignmentSettings(values["alignment.mode"], values["alignment.calibration"]),
+        ),
+        rgb_transport=values["rgb.transport"],
+        rgb_qos=values["rgb.qos"],
+        thermal_transport=values["thermal.transport"],
+        thermal_qos=values["thermal.qos"],
+        overlay_alpha=values["output.overlay_alpha"],
+        threads=values["runtime.threads"],
+        warm_up=values["runtime.warm_up"],
+    )
