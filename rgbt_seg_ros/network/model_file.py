@@ -170,7 +170,8 @@ def _open(path: Path) -> safe_open:
         ) from error
 
 
-def _resolve(path: str | Path) -> Path:
+def resolve_model(path: str | Path) -> Path:
+    """Return the file that ``path`` names: itself, or that of the package's model named ``demo``."""
     return DEMO if str(path) == "demo" else Path(path)
 
 
@@ -180,7 +181,7 @@ def read_spec(path: str | Path) -> ModelSpec:
     Raises:
         ModelFileError: Not a file, truncated, somebody else's, or of a newer format.
     """
-    path = _resolve(path)
+    path = resolve_model(path)
     with _open(path) as file:
         return _parse(path, file.metadata())
 
@@ -191,7 +192,7 @@ def read_model(path: str | Path) -> tuple[ModelSpec, FusionNetwork]:
     Raises:
         ModelFileError: As ``read_spec``, or its tensors are not those of its variant and classes.
     """
-    path = _resolve(path)
+    path = resolve_model(path)
     with _open(path) as file:
         spec = _parse(path, file.metadata())
         # Copied, since what safetensors returns is the mapped file itself: a model file that is overwritten in place

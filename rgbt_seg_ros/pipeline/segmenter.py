@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,23 @@ class Segmentation:
 
     label: npt.NDArray[np.uint8]
     confidence: npt.NDArray[np.uint8]
+    durations: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One pair as the network takes it, still in 8 bits.
+
+    Attributes:
+        rgb: (h, w, 3) uint8 RGB of the network's size.
+        thermal: (h, w) uint8, normalised, in the pixels of ``rgb``.
+        image_size: (H, W) of the RGB image, and of the masks to come.
+        durations: Seconds of the stages ``thermal`` and ``alignment``.
+    """
+
+    rgb: npt.NDArray[np.uint8]
+    thermal: npt.NDArray[np.uint8]
+    image_size: tuple[int, int]
     durations: dict[str, float]
 
 
@@ -179,11 +197,24 @@ class Segmenter:
         Raises:
             UserError: An image has another shape or dtype.
         """
-        image_size = (rgb.shape[0], rgb.shape[1])
+        return self.segment([self.prepare(rgb, thermal)])[0]
+
+    def prepare(self, rgb: npt.NDArray[np.uint8], thermal: npt.NDArray[Any]) -> Prepared:
+        """Do what comes before the network; for those who overlap it with the network. Arguments as of a call."""
         rgb_input, aligned, durations = prepare(self.spec, self.settings, rgb, thermal)
-        inference = self._backend.infer(rgb_input, aligned, image_size)
-        finishing = time.perf_counter()
-        apply_threshold(inference.label, inference.confidence, self.settings.threshold)
-        durations |= inference.durations
-        durations["masks"] += time.perf_counter() - finishing
-        return Segmentation(inference.label, inference.confidence, durations)
+        return Prepared(rgb_input, aligned, (rgb.shape[0], rgb.shape[1]), durations)
+
+    def segment(self, pairs: Sequence[Prepared]) -> list[Segmentation]:
+        """Segment prepared pairs, all of one image size and one input size, in one run of the network.
+
+        One at a time gives what a call gives, bit by bit; a batch may differ from that in the last bits of a probability.
+        """
+        inferences = self._backend.infer([(pair.rgb, pair.thermal) for pair in pairs], pairs[0].image_size)
+        results = []
+        for pair, inference in zip(pairs, inferences, strict=True):
+            finishing = time.perf_counter()
+            apply_threshold(inference.label, inference.confidence, self.settings.threshold)
+            durations = {**pair.durations, **inference.durations}
+            durations["masks"] += time.perf_counter() - finishing
+            results.append(Segmentation(inference.label, inference.confidence, durations))
+        return results

@@ -146,10 +146,11 @@ class Fixed:
 
     name = "fixed"
 
-    def infer(self, rgb, thermal, output_size):
+    def infer(self, pairs, output_size):
+        ((rgb, thermal),) = pairs
         self.sizes = rgb.shape[:2], thermal.shape
         label = np.zeros(output_size, np.uint8)
-        return Inference(label, label + 100, {"preprocess": 0.0, "network": 0.0, "masks": 0.0})
+        return [Inference(label, label + 100, {"preprocess": 0.0, "network": 0.0, "masks": 0.0})]
 
 
 @pytest.mark.parametrize(("text", "size"), [("model", None), ("image", (96, 128)), ("32x48", (32, 48))])

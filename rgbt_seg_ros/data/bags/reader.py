@@ -145,6 +145,9 @@ class Bag:
             for connection, log_time, data in self._reader.messages(chosen, start, stop):
                 read += 1
                 yield RawMessage(connection.topic, connection.msgtype, log_time, data)
+        expected = sum(entry.msgcount for entry in chosen)
+        if start is None and stop is None and read < expected:
+            raise BagError(f"{self.path}: ends after {read} of {expected} messages; it may be truncated, or was not closed")
 
     def decode(self, message: RawMessage) -> Any:
         """Return the message with its fields as attributes; images' data is a (N,) uint8 array.

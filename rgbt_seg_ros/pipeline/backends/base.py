@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,7 +23,7 @@ class Inference:
     Attributes:
         label: (H, W) uint8 class ids, owned by the caller.
         confidence: (H, W) uint8, round(255·p) of the winning class, owned by the caller.
-        durations: Seconds per stage, in order: ``preprocess``, ``network``, ``masks``.
+        durations: Seconds per stage, in order: ``preprocess``, ``network``, ``masks``; of a batch, this pair's even share.
     """
 
     label: npt.NDArray[np.uint8]
@@ -39,13 +40,14 @@ class Backend(Protocol):
         ...
 
     def infer(
-        self, rgb: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], output_size: tuple[int, int]
-    ) -> Inference:
-        """Segment one pair.
+        self,
+        pairs: Sequence[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]],
+        output_size: tuple[int, int],
+    ) -> list[Inference]:
+        """Segment pairs of one size together. The node gives one at a time; a batch may differ from that in the last bits.
 
         Args:
-            rgb: (h, w, 3) uint8 RGB at the network's input size.
-            thermal: (h, w) uint8, normalised, in the pixels of ``rgb``.
+            pairs: (h, w, 3) uint8 RGB at the network's input size, and (h, w) uint8 thermal, normalised, in its pixels.
             output_size: (H, W) of the masks.
         """
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -138,16 +139,24 @@ class TorchBackend:
 
     @torch.inference_mode()
     def infer(
-        self, rgb: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], output_size: tuple[int, int]
-    ) -> Inference:
-        """Segment one pair; see ``Backend.infer``."""
+        self,
+        pairs: Sequence[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]],
+        output_size: tuple[int, int],
+    ) -> list[Inference]:
+        """Segment pairs of one size; see ``Backend.infer``."""
         start = self._now()
-        inputs = self._load(rgb, self._rgb), self._load(thermal, self._thermal)
+        rgb = self._stack([self._load(pair[0], self._rgb) for pair in pairs])
+        thermal = self._stack([self._load(pair[1], self._thermal) for pair in pairs])
         loaded = self._now()
-        logits = self._network(*inputs, output_size=output_size)
+        logits = self._network(rgb, thermal, output_size=output_size)
         computed = self._now()
-        label, confidence = decide(logits, self._temperature)
-        result = label.cpu().numpy(), confidence.cpu().numpy()
+        masks = [decide(logits[index : index + 1], self._temperature) for index in range(len(pairs))]
+        results = [(label.cpu().numpy(), confidence.cpu().numpy()) for label, confidence in masks]
         end = self._now()
-        durations = {"preprocess": loaded - start, "network": computed - loaded, "masks": end - computed}
-        return Inference(*result, durations)
+        spent = {"preprocess": loaded - start, "network": computed - loaded, "masks": end - computed}
+        share = {stage: seconds / len(pairs) for stage, seconds in spent.items()}
+        return [Inference(label, confidence, dict(share)) for label, confidence in results]
+
+    def _stack(self, tensors: list[torch.Tensor]) -> torch.Tensor:
+        # torch.cat of one copies it; of several it keeps channels-last.
+        return tensors[0] if len(tensors) == 1 else torch.cat(tensors)

@@ -1,0 +1,228 @@
+"""Evaluate one bag, from its path to its report."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rgbt_seg_ros import __version__
+from rgbt_seg_ros.data.bags.reader import Bag, BagError
+from rgbt_seg_ros.data.bags.topics import find_cameras
+from rgbt_seg_ros.data.samples import Sample
+from rgbt_seg_ros.evaluation.bags.extras import check_extras, write_extras
+from rgbt_seg_ros.evaluation.bags.figures import BagRun, bag_figures
+from rgbt_seg_ros.evaluation.bags.frames import read_pair
+from rgbt_seg_ros.evaluation.bags.job import Job, Progress, Result, silent
+from rgbt_seg_ros.evaluation.bags.labels import LabelSource, open_labels, require_some
+from rgbt_seg_ros.evaluation.bags.plan import Plan, axis_of, make_plan
+from rgbt_seg_ros.evaluation.bags.records import read_records
+from rgbt_seg_ros.evaluation.bags.report import to_html, to_markdown
+from rgbt_seg_ros.evaluation.bags.run import Models, Runner
+from rgbt_seg_ros.evaluation.bags.timings import read_timings
+from rgbt_seg_ros.evaluation.bags.totals import Totals, total
+from rgbt_seg_ros.evaluation.bags.workspace import REPORT, Workspace
+from rgbt_seg_ros.evaluation.examples import Example, choose
+from rgbt_seg_ros.evaluation.figures import to_json
+from rgbt_seg_ros.evaluation.files import write_texts
+from rgbt_seg_ros.evaluation.pictures import pictures_of
+from rgbt_seg_ros.network.model_file import read_spec, resolve_model
+from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
+from rgbt_seg_ros.pipeline.parameters import NodeSettings, settings_of
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in the middle; the sentence says what is kept."""
+
+
+@lru_cache(maxsize=2)
+def open_segmenter(model: str, settings: SegmenterSettings, threads: int, warm_up: int) -> Segmenter:
+    """Return a segmenter, kept for the next bag of this process; raises UserError as ``Segmenter.open``."""
+    if threads:
+        torch.set_num_threads(threads)
+    segmenter = Segmenter.open(model, settings)
+    segmenter.warm_up(runs=warm_up)
+    return segmenter
+
+
+def sha256(path: Path) -> str:
+    """Return the hash of a file that is there."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def evaluate_bag(job: Job, progress: Progress = silent) -> Result:
+    """Segment every pair of a bag and write what came of it.
+
+    Args:
+        job: What to evaluate, and where to.
+        progress: Shows how far it is.
+
+    Raises:
+        UserError: The bag, the model, the labels or the place cannot be used, or no pair could be segmented.
+        Interrupted: On Ctrl-C; what is done is kept.
+    """
+    settings = settings_of(job.parameters)
+    check_extras(job)
+    with Bag(job.bag) as bag, Bag(job.bag) as for_labels:
+        cameras = find_cameras(bag, job.rgb_topic, job.thermal_topic)
+        spec = read_spec(job.model)
+        workspace = Workspace(job.output, _identity(job, bag), _keeps_masks(job), job.resume, job.force)
+        if workspace.finished:
+            return _finished(job, bag, workspace, spec.num_classes)
+        plan = make_plan(bag, cameras, lambda: job.make_pairer(settings.policy, settings.pairing), job.find_bridge())
+        labels = None
+        if job.labels:
+            labels = open_labels(for_labels, job.labels)
+            require_some(labels, [pair.rgb_stamp for pair in plan.pairs], bag, job.labels)
+        models = _open_models(job, settings)
+        runner = Runner(bag, plan, models, labels, job.find_bridge(), job.batch)
+        seconds = _run(runner, workspace, plan, models, job, progress)
+        totals = total(
+            read_records(workspace.frames, spec.num_classes), plan.axis, spec.num_classes, labels is not None
+        )
+        if totals.whole.pairs == totals.whole.skipped:
+            workspace.discard()
+            reason = totals.reasons.most_common(1)[0][0]
+            raise BagError(f"{job.bag}: none of {totals.whole.pairs} pairs could be segmented: {reason}")
+        examples = _examples(job, bag, plan, models, labels, totals)
+        figures = bag_figures(
+            _run_of(job, models, cameras.rgb.name, cameras.thermal.name),
+            plan,
+            totals,
+            [entry.name for entry in spec.classes],
+            labels is not None,
+            _describe(examples, plan),
+        )
+        timings = {
+            "stages": read_timings(workspace.timings),
+            "wall_s": seconds[0],
+            "pairs": seconds[1],
+            "pairs_per_second": seconds[1] / seconds[0] if seconds[0] > 0 else None,
+            "device": models.segmenter.name,
+        }
+        extras = write_extras(job, plan, workspace, spec, settings)
+        texts = {
+            "report.html": to_html(figures, timings, spec.classes, examples),
+            "report.md": to_markdown(figures, timings),
+            "timings.json": to_json(timings),
+            REPORT: to_json(figures),
+        }
+        write_texts({job.output / name: text for name, text in texts.items()})
+        workspace.finish()
+    files = (*(job.output / name for name in (REPORT, "report.html")), *extras)
+    return Result(figures, timings, totals.whole, labels is not None, files)
+
+
+def _keeps_masks(job: Job) -> bool:
+    return job.output_bag is not None or job.video is not None
+
+
+def _identity(job: Job, bag: Bag) -> dict[str, Any]:
+    return {
+        "bag": [str(job.bag.absolute()), bag.message_count, bag.start, bag.end],
+        "model": sha256(resolve_model(job.model)),
+        "compare": sha256(resolve_model(job.compare)) if job.compare else None,
+        "parameters": {name: value for name, value in job.parameters.items() if name != "model.file"},
+        "labels": job.labels,
+        "topics": [job.rgb_topic, job.thermal_topic],
+        "batch": job.batch,
+        "version": __version__,
+    }
+
+
+def _open_models(job: Job, settings: NodeSettings) -> Models:
+    def opened(model: str) -> Segmenter:
+        return open_segmenter(model, settings.segmenter, settings.threads, settings.warm_up)
+
+    return Models(opened(job.model), opened(job.compare) if job.compare else None)
+
+
+def _run(
+    runner: Runner, workspace: Workspace, plan: Plan, models: Models, job: Job, progress: Progress
+) -> tuple[float, int]:
+    """Run what is not done yet; return the seconds it took, and how many pairs that were."""
+    done = workspace.done(models.segmenter.spec.num_classes)
+    step = progress(len(plan.pairs), done.pairs)
+    count = done.pairs
+    start = time.perf_counter()
+    try:
+        with workspace:
+            for outcome in runner.run(done.pairs, done.last):
+                workspace.add(outcome.record, outcome.durations, outcome.masks)
+                count += 1
+                step()
+    except KeyboardInterrupt as stop:
+        raise Interrupted(
+            f"{job.bag}: {count} of {len(plan.pairs)} pairs are kept in {job.output}; --resume goes on from there"
+        ) from stop
+    return time.perf_counter() - start, count - done.pairs
+
+
+def _finished(job: Job, bag: Bag, workspace: Workspace, num_classes: int) -> Result:
+    import json
+
+    figures = json.loads((job.output / REPORT).read_text(encoding="utf-8"))
+    timings = json.loads((job.output / "timings.json").read_text(encoding="utf-8"))
+    labelled = figures["score"] == "miou"
+    totals = total(read_records(workspace.frames, num_classes), axis_of(bag.start, bag.end), num_classes, labelled)
+    return Result(figures, timings, totals.whole, labelled, (job.output / REPORT, job.output / "report.html"))
+
+
+def _examples(
+    job: Job, bag: Bag, plan: Plan, models: Models, labels: LabelSource | None, totals: Totals
+) -> list[Example]:
+    """Return the best, median and worst frames; for their pictures, read and segmented once more."""
+    examples = []
+    runner = Runner(bag, plan, models, labels)
+    for kind, index, score in choose(totals.scores):
+        pair = plan.pairs[index]
+        pictures = []
+        if job.pictures:
+            images = read_pair(bag, plan.cameras, pair, job.find_bridge())
+            label, _ = runner.label(pair, images.rgb, images.thermal)
+            sample = Sample("", "", images.rgb, images.thermal, label)
+            pictures = pictures_of(sample, models.segmenter(images.rgb, images.thermal), models.segmenter.spec)
+        name = f"stamp {pair.rgb_stamp}"
+        examples.append(Example(kind, index, score, name, "", tuple(pictures)))
+    return examples
+
+
+def _describe(examples: list[Example], plan: Plan) -> dict[str, list[dict[str, Any]]]:
+    result: dict[str, list[dict[str, Any]]] = {"best": [], "median": [], "worst": []}
+    for entry in examples:
+        time_s = (plan.pairs[entry.index].completed - plan.axis.start) * 1e-9
+        result[entry.kind].append(
+            {"name": entry.name, "group": entry.group, "score": entry.score, "index": entry.index, "time_s": time_s}
+        )
+    return result
+
+
+def _run_of(job: Job, models: Models, rgb: str, thermal: str) -> BagRun:
+    spec = models.segmenter.spec
+    topics: Mapping[str, str | None] = {"rgb": rgb, "thermal": thermal, "labels": job.labels or None}
+    compare = None
+    if models.other is not None:
+        compare = {"model": job.compare, "title": models.other.spec.title}
+    return BagRun(
+        bag=str(job.bag),
+        model=job.model,
+        title=spec.title,
+        temperature=spec.temperature,
+        provenance=asdict(spec.provenance),
+        engine=models.segmenter.name,
+        command=job.command,
+        version=__version__,
+        parameters=dict(job.parameters),
+        topics=topics,
+        compare=compare,
+    )

@@ -1,0 +1,96 @@
+"""The bag and the video that an evaluation writes once every mask is there."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+from rgbt_seg_ros.data.bags.reader import Bag
+from rgbt_seg_ros.data.bags.writer import check_new_bag
+from rgbt_seg_ros.evaluation.bags.frames import convert, read_pairs
+from rgbt_seg_ros.evaluation.bags.job import Job
+from rgbt_seg_ros.evaluation.bags.output_bag import PairOutput, write_output_bag
+from rgbt_seg_ros.evaluation.bags.plan import Plan
+from rgbt_seg_ros.evaluation.bags.records import read_records
+from rgbt_seg_ros.evaluation.bags.timings import durations_by_pair
+from rgbt_seg_ros.evaluation.bags.video import check_video, write_video
+from rgbt_seg_ros.evaluation.bags.workspace import Workspace
+from rgbt_seg_ros.network import ModelSpec
+from rgbt_seg_ros.pipeline.parameters import NodeSettings
+from rgbt_seg_ros.pipeline.rendering import overlay
+
+
+def check_extras(job: Job) -> None:
+    """Refuse places that could not be written to, before any work.
+
+    Raises:
+        UserError: The bag is there already, the video is no .mp4, or a folder cannot be written to.
+    """
+    if job.output_bag is not None:
+        check_new_bag(job.output_bag)
+    if job.video is not None:
+        check_video(job.video)
+
+
+def write_extras(job: Job, plan: Plan, workspace: Workspace, spec: ModelSpec, settings: NodeSettings) -> list[Path]:
+    """Write what was asked for, from the masks that were kept; return the paths.
+
+    Raises:
+        UserError: The bag cannot be read any more, or a place not written.
+    """
+    written = []
+    if job.output_bag is not None:
+        with Bag(job.bag) as bag:
+            outputs = _outputs(job, plan, workspace, spec.num_classes)
+            write_output_bag(job.output_bag, bag, outputs, spec, job.namespace, settings.overlay_alpha)
+        written.append(job.output_bag)
+    if job.video is not None:
+        start = plan.pairs[0].rgb_stamp
+        frames = (
+            ((entry.rgb_stamp - start) * 1e-9, overlay(entry.rgb, entry.label, spec.classes, settings.overlay_alpha))
+            for entry in _outputs(job, plan, workspace, spec.num_classes)
+        )
+        write_video(job.video, frames, _rate(plan))
+        written.append(job.video)
+    return written
+
+
+def _rate(plan: Plan) -> float:
+    """Return pairs per second, of the median step between two."""
+    stamps = [pair.rgb_stamp for pair in plan.pairs]
+    steps = sorted(after - before for before, after in itertools.pairwise(stamps) if after > before)
+    return 1e9 / steps[len(steps) // 2] if steps else 1.0
+
+
+def _outputs(job: Job, plan: Plan, workspace: Workspace, num_classes: int) -> Iterator[PairOutput]:
+    durations = durations_by_pair(workspace.timings)
+    records = read_records(workspace.frames, num_classes)
+    bridge = job.find_bridge()
+    processed = 0
+    with Bag(job.bag) as bag:
+        for record, (pair, rgb, thermal) in zip(records, read_pairs(bag, plan.cameras, plan.pairs), strict=False):
+            if record.skipped:
+                continue
+            processed += 1
+            images = convert(bag, plan.cameras, rgb, thermal, bridge)
+            label, confidence = workspace.masks(pair.index)
+            spent = durations.get(pair.index, {})
+            yield PairOutput(
+                index=pair.index,
+                completed=pair.completed,
+                rgb_stamp=pair.rgb_stamp,
+                thermal_stamp=pair.thermal_stamp,
+                frame_id=images.frame_id,
+                offset=pair.offset,
+                label=label,
+                confidence=confidence,
+                rgb=images.rgb,
+                durations=spent,
+                received_rgb=pair.received[0],
+                received_thermal=pair.received[1],
+                processed=processed,
+                dropped={name: count for name, count in zip(plan.reasons, pair.dropped, strict=True) if count},
+                latency=(pair.completed - pair.rgb_stamp) * 1e-9 + sum(spent.values()),
+                overhead=sum(spent.values()) - spent.get("network", 0.0),
+            )

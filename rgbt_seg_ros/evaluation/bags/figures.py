@@ -1,0 +1,147 @@
+"""The figures of a bag as plain data: what ``report.json`` holds and every report shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from rgbt_seg_ros.data.bags.reader import NANOSECONDS
+from rgbt_seg_ros.evaluation.bags.plan import Plan
+from rgbt_seg_ros.evaluation.bags.totals import Sums, Totals
+from rgbt_seg_ros.evaluation.calibration import reliability
+from rgbt_seg_ros.evaluation.confusion import scores
+from rgbt_seg_ros.evaluation.figures import figures_of
+
+
+@dataclass(frozen=True)
+class BagRun:
+    """What was evaluated; what is here makes the figures again.
+
+    Attributes:
+        bag: As it was named.
+        model: The model file, as it was named.
+        title: Variant and class count in words.
+        temperature: The softmax temperature used.
+        provenance: Where the model's weights came from, as its file says.
+        engine: Variant, engine, device and precision.
+        command: The command line, less where it writes.
+        version: Of this package.
+        parameters: Of the node, by name.
+        topics: ``rgb``, ``thermal`` and ``labels``.
+        compare: Name and title of the other model; None: there is none.
+    """
+
+    bag: str
+    model: str
+    title: str
+    temperature: float
+    provenance: Mapping[str, Any]
+    engine: str
+    command: str
+    version: str
+    parameters: Mapping[str, Any]
+    topics: Mapping[str, str | None]
+    compare: Mapping[str, str] | None = None
+
+
+def mask_figures(sums: Sums, names: Sequence[str]) -> dict[str, Any]:
+    """Return what is known of masks without true ones: coverage, confidence, class shares, label flips."""
+    labelled = int(sums.pixels.sum())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = sums.pixels / labelled if labelled else np.full(len(names), math.nan)
+        confidence = sums.confidence / (255.0 * sums.pixels)
+    return {
+        "coverage": sums.coverage,
+        "mean_confidence": sums.mean_confidence,
+        "class_share": {name: float(share[index]) for index, name in enumerate(names)},
+        "class_confidence": {name: float(confidence[index]) for index, name in enumerate(names)},
+        "flips_per_pixel_second": sums.flip_rate,
+        "compared_pairs": sums.flip_pairs,
+    }
+
+
+def label_figures(sums: Sums, names: Sequence[str]) -> dict[str, Any]:
+    """Return the figures of ``rgbt-seg evaluate``; ``per_class`` is None without true labels."""
+    result = {**figures_of(sums.counts, names, ()), "frames": sums.counts.labelled, "groups": {}}
+    if sums.counts.labelled:
+        result["reliability"] = [asdict(entry) for entry in reliability(sums.counts.levels)]
+        result["confusion_matrix"] = sums.counts.matrix.tolist()
+    return result
+
+
+def agreement_figures(sums: Sums, names: Sequence[str], other: Mapping[str, str] | None) -> dict[str, Any] | None:
+    """Return how alike the masks of both models are; None without a second one."""
+    if other is None:
+        return None
+    matrix = sums.agreement
+    result = scores(matrix)
+    per_class = {name: float(result.iou[index]) for index, name in enumerate(names)}
+    return {**other, "agreement": result.pixel_accuracy, "miou": result.miou, "per_class": per_class}
+
+
+def _offsets(offsets: Sequence[float]) -> dict[str, float]:
+    values = np.array(offsets, np.float64)
+    size = np.abs(values)
+    return {
+        "mean": float(values.mean()),
+        "median": float(np.median(values)),
+        "p95_abs": float(np.percentile(size, 95)),
+        "max_abs": float(size.max()),
+    }
+
+
+def _timeline(plan: Plan, totals: Totals, labelled: bool) -> dict[str, Any]:
+    bins = []
+    for index, (traffic, sums) in enumerate(zip(plan.traffic, totals.bins, strict=True)):
+        entry: dict[str, Any] = {"time_s": index * plan.axis.seconds_per_bin, **asdict(traffic)}
+        empty = sums is None or sums.pairs == sums.skipped
+        entry |= {"pairs": 0 if sums is None else sums.pairs, "skipped": 0 if sums is None else sums.skipped}
+        shown: dict[str, Any] = dict.fromkeys(("mean_confidence", "coverage", "flips", "class_share", "miou"))
+        if sums is not None and not empty:
+            pixels = int(sums.pixels.sum())
+            shown["mean_confidence"], shown["coverage"] = sums.mean_confidence, sums.coverage
+            shown["flips"] = sums.flip_rate if sums.flip_pairs else None
+            shown["class_share"] = [int(count) / pixels for count in sums.pixels] if pixels else None
+            shown["miou"] = sums.miou if labelled and sums.counts.labelled else None
+        bins.append({**entry, **shown})
+    return {"seconds_per_bin": plan.axis.seconds_per_bin, "bins": bins}
+
+
+def bag_figures(
+    run: BagRun, plan: Plan, totals: Totals, names: Sequence[str], labelled: bool, frames: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return everything there is to say of a bag.
+
+    Args:
+        run: What was evaluated.
+        plan: Its pairs and what became of every frame.
+        totals: What was summed over its pairs.
+        names: The model's class names by id.
+        labelled: Whether there were true labels.
+        frames: Which frames were best, median and worst.
+    """
+    whole = totals.whole
+    return {
+        **asdict(run),
+        "start_s": plan.axis.start / NANOSECONDS,
+        "duration_s": (plan.axis.end - plan.axis.start) / NANOSECONDS,
+        "received": {"rgb": plan.received[0], "thermal": plan.received[1]},
+        "dropped": dict(plan.dropped),
+        "pairs": whole.pairs,
+        "processed": whole.pairs - whole.skipped,
+        "skipped": dict(sorted(totals.reasons.items())),
+        "labels_refused": dict(sorted(totals.notes.items())),
+        "notes": list(plan.notes),
+        "offset_s": _offsets(totals.offsets),
+        "classes": list(names),
+        **mask_figures(whole, names),
+        "compare": agreement_figures(whole, names, run.compare),
+        **label_figures(whole, names),
+        "score": "miou" if labelled else "mean_confidence",
+        "timeline": _timeline(plan, totals, labelled),
+        "frame_examples": dict(frames),
+    }

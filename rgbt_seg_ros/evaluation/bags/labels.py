@@ -1,0 +1,144 @@
+"""True label masks of a recording: from a topic of the bag, or from a folder of files named by stamp."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rgbt_seg_ros.data.bags.reader import Bag, BagError, header_stamp
+from rgbt_seg_ros.data.bags.topics import IMAGE
+from rgbt_seg_ros.data.class_table import read_classes
+from rgbt_seg_ros.data.label_files import read_label
+from rgbt_seg_ros.data.labelled_folder import CLASSES
+from rgbt_seg_ros.network.spec import ClassInfo
+from rgbt_seg_ros.pipeline.images import ConversionError, view
+from rgbt_seg_ros.pipeline.masks import UNLABELED
+
+LABEL_INFO = "vision_msgs/msg/LabelInfo"
+_DTYPES: dict[str, npt.DTypeLike] = {"mono8": np.uint8, "8UC1": np.uint8, "mono16": np.uint16, "16UC1": np.uint16}
+Mask = npt.NDArray[np.uint8]
+
+
+class LabelSource(Protocol):
+    """Where true label masks come from."""
+
+    @property
+    def classes(self) -> tuple[ClassInfo, ...] | None:
+        """Class table of the labels; None: the model's."""
+        ...
+
+    def __contains__(self, stamp: int) -> bool:
+        """Return whether the RGB image of a stamp (ns) has a label mask."""
+        ...
+
+    def read(self, stamp: int) -> Mask:
+        """Return the (H, W) uint8 label mask of the RGB image of a stamp (ns); raises UserError."""
+        ...
+
+
+class TopicLabels:
+    """Label masks of an image topic (mono8 or mono16) whose headers are those of the RGB images."""
+
+    def __init__(self, bag: Bag, topic: str) -> None:
+        """Find all of them, and ``label_info`` beside the topic.
+
+        Raises:
+            BagError: There is no such topic, or it holds no images.
+        """
+        self._bag = bag
+        self._topic = bag.require(topic, (IMAGE,)).name
+        self._log_times: dict[int, int] = {}
+        for raw in bag.messages((self._topic,)):
+            self._log_times.setdefault(header_stamp(raw), raw.log_time)
+        self.classes = _label_info(bag, f"{topic.rpartition('/')[0]}/label_info")
+
+    def __contains__(self, stamp: int) -> bool:
+        return stamp in self._log_times
+
+    def read(self, stamp: int) -> Mask:
+        """Return the label mask of a stamp (ns).
+
+        Raises:
+            BagError: Its message cannot be read.
+            ConversionError: It is no mono8 or mono16 image, or holds values above 255.
+        """
+        log_time = self._log_times[stamp]
+        raws = self._bag.messages((self._topic,), log_time, log_time + 1)
+        message = self._bag.decode(next(raw for raw in raws if header_stamp(raw) == stamp))
+        if message.encoding not in _DTYPES:
+            raise ConversionError(
+                f"{self._topic}: {message.encoding} is no label mask; expected one of {', '.join(_DTYPES)}"
+            )
+        pixels = view(message, self._topic, 1, _DTYPES[message.encoding])
+        if pixels.dtype.itemsize > 1 and pixels.max() > 255:
+            raise ConversionError(
+                f"{self._topic}: a label mask holds {pixels.max()}; expected class ids 0..254, or 255"
+            )
+        return pixels.astype(np.uint8, copy=False)
+
+
+class FolderLabels:
+    """Label masks in PNG files named by the stamp of the RGB image in ns, with ``classes.yaml`` beside them if need be."""
+
+    def __init__(self, folder: Path) -> None:
+        """List them.
+
+        Raises:
+            BagError: The folder is not there, or holds none.
+            DataError: Its class table cannot be read.
+        """
+        if not folder.is_dir():
+            raise BagError(f"{folder}: no folder of label masks")
+        self._files = {int(path.stem): path for path in sorted(folder.glob("*.png")) if path.stem.isdigit()}
+        if not self._files:
+            raise BagError(
+                f"{folder}: no label masks; expected PNG files named by the stamp of their RGB image in nanoseconds"
+            )
+        table = folder / CLASSES
+        self.classes = read_classes(table) if table.is_file() else None
+
+    def __contains__(self, stamp: int) -> bool:
+        return stamp in self._files
+
+    def read(self, stamp: int) -> Mask:
+        """Return the label mask of a stamp (ns); raises DataError where the file cannot be used."""
+        return read_label(self._files[stamp], UNLABELED)
+
+
+def open_labels(bag: Bag, where: str) -> LabelSource:
+    """Return label masks: of the folder ``where`` if that is one, else of the topic of that name.
+
+    Args:
+        bag: To read them from, and nothing else at the same time.
+        where: A folder or a topic.
+
+    Raises:
+        UserError: It is neither.
+    """
+    return FolderLabels(Path(where)) if Path(where).is_dir() else TopicLabels(bag, where)
+
+
+def require_some(labels: LabelSource, stamps: Sequence[int], bag: Bag, where: str) -> None:
+    """Refuse labels that fit no pair.
+
+    Raises:
+        BagError: None has the stamp of any of the RGB images of pairs (ns).
+    """
+    if not any(stamp in labels for stamp in stamps):
+        raise BagError(
+            f"{bag.path}: {where}: no label mask has the stamp of a paired RGB image; expected equal stamps "
+            f"(the first pair's is {stamps[0]} ns)"
+        )
+
+
+def _label_info(bag: Bag, topic: str) -> tuple[ClassInfo, ...] | None:
+    found = bag.topics.get(topic)
+    if found is None or found.type != LABEL_INFO or not found.count:
+        return None
+    message = bag.decode(next(iter(bag.messages((topic,)))))
+    table = {int(entry.class_id): str(entry.class_name) for entry in message.class_map}
+    return tuple(ClassInfo(number, name, (0, 0, 0)) for number, name in sorted(table.items()))

@@ -1,0 +1,74 @@
+"""The figures of many bags together: their sums, and a line for each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rgbt_seg_ros.evaluation.bags.figures import agreement_figures, label_figures, mask_figures
+from rgbt_seg_ros.evaluation.bags.job import Job, Result
+from rgbt_seg_ros.evaluation.bags.totals import Sums
+
+_SAME = ("model", "title", "temperature", "provenance", "engine", "version", "parameters", "classes", "score")
+
+
+def merge(folder: Path, command: str, jobs: Sequence[Job], results: Sequence[Result]) -> dict[str, Any]:
+    """Return the figures of all bags, in the order given, whichever was done first.
+
+    Args:
+        folder: Of the bags, as it was named.
+        command: The command line, less where it writes.
+        jobs: One a bag, with the same model and parameters.
+        results: One a job.
+    """
+    first = results[0].figures
+    names = list(first["classes"])
+    sums = Sums.none(len(names))
+    for result in results:
+        sums.merge(result.sums)
+    compare = first["compare"]
+    other = None if compare is None else {key: compare[key] for key in ("model", "title")}
+    return {
+        "bag": str(folder),
+        **{key: first[key] for key in _SAME},
+        "command": command,
+        "topics": first["topics"],
+        "compare": agreement_figures(sums, names, other),
+        "duration_s": sum(result.figures["duration_s"] for result in results),
+        "received": _added(result.figures["received"] for result in results),
+        "dropped": _added(result.figures["dropped"] for result in results),
+        "skipped": _added(result.figures["skipped"] for result in results),
+        "labels_refused": _added(result.figures["labels_refused"] for result in results),
+        "pairs": sums.pairs,
+        "processed": sums.pairs - sums.skipped,
+        **mask_figures(sums, names),
+        **label_figures(sums, names),
+        "bags": [_line(job, result) for job, result in zip(jobs, results, strict=True)],
+    }
+
+
+def _added(parts: Any) -> dict[str, int]:
+    counted: Counter[str] = Counter()
+    for part in parts:
+        counted.update(part)
+    return dict(sorted(counted.items()))
+
+
+def _line(job: Job, result: Result) -> Mapping[str, Any]:
+    keys = ("pairs", "processed", "miou", "mean_confidence", "coverage", "flips_per_pixel_second")
+    figures = {key: result.figures[key] for key in keys}
+    return {"bag": job.bag.name, **figures, "link": f"{job.output.name}/report.html"}
+
+
+def merged_timings(results: Sequence[Result], wall: float) -> dict[str, Any]:
+    """Return how long all of it took (s), and what that makes a second; the stages are in the bags' own reports."""
+    pairs = sum(int(result.timings["pairs"]) for result in results)
+    return {
+        "stages": {},
+        "wall_s": wall,
+        "pairs": pairs,
+        "pairs_per_second": pairs / wall if wall > 0 else None,
+        "device": results[0].timings["device"],
+    }

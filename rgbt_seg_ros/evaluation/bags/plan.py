@@ -1,0 +1,229 @@
+"""Which pairs a bag gives: the node's pairing over the stamps of a whole bag, before any image is looked at."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from rgbt_seg_ros.data.bags.reader import NANOSECONDS, Bag, BagError, RawMessage
+from rgbt_seg_ros.data.bags.topics import Cameras
+from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.pipeline.images import Bridge, check_rgb, check_thermal, stamp_ns
+from rgbt_seg_ros.pipeline.pairing import Pair, Pairer
+
+BINS = 600
+"""At most so many points on the axis of time."""
+
+
+@dataclass(frozen=True)
+class PlannedPair:
+    """A pair to come.
+
+    Attributes:
+        index: 0, 1, 2, … in the order the node would get them.
+        rgb: The RGB frame is the so-many-th message of its topic.
+        thermal: The same of the thermal frame.
+        rgb_stamp: Stamp (ns).
+        thermal_stamp: Stamp as published (ns).
+        offset: thermal + thermal_offset - rgb (s).
+        completed: Log time (ns) of the message that made the pair certain.
+        rgb_log_time: Log time (ns) of the RGB frame.
+        thermal_log_time: Log time (ns) of the thermal frame.
+        received: RGB and thermal frames until then.
+        dropped: Frames dropped until then, in the order of ``Plan.reasons``.
+    """
+
+    index: int
+    rgb: int
+    thermal: int
+    rgb_stamp: int
+    thermal_stamp: int
+    offset: float
+    completed: int
+    rgb_log_time: int
+    thermal_log_time: int
+    received: tuple[int, int]
+    dropped: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What came in one stretch of the bag: frames of either camera, and frames dropped."""
+
+    rgb: int = 0
+    thermal: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The axis of time of everything that is shown over it.
+
+    Attributes:
+        start: Log time (ns) of the first message.
+        end: Log time (ns) of the last.
+        seconds_per_bin: At least 1, so that there are at most ``BINS``.
+    """
+
+    start: int
+    end: int
+    seconds_per_bin: int
+
+    @property
+    def bins(self) -> int:
+        """How many there are."""
+        return (self.end - self.start) // (self.seconds_per_bin * NANOSECONDS) + 1
+
+    def bin_of(self, log_time: int) -> int:
+        """Return the bin of a log time (ns)."""
+        return min(max(0, log_time - self.start) // (self.seconds_per_bin * NANOSECONDS), self.bins - 1)
+
+
+def axis_of(start: int, end: int) -> Axis:
+    """Return an axis over log times (ns)."""
+    return Axis(start, end, max(1, -(-(end - start + 1) // (BINS * NANOSECONDS))))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every pair of a bag, and what became of every frame.
+
+    Attributes:
+        cameras: The topics.
+        pairs: In the order the node would get them.
+        received: RGB and thermal frames.
+        reasons: Names of what frames are dropped for, such as ``rgb_no_partner``.
+        dropped: Frames by reason; none where nothing was.
+        axis: Of time.
+        traffic: For each of its bins.
+        notes: Sentences on frames that could not be used, one of each kind.
+    """
+
+    cameras: Cameras
+    pairs: tuple[PlannedPair, ...]
+    received: tuple[int, int]
+    reasons: tuple[str, ...]
+    dropped: Mapping[str, int]
+    axis: Axis
+    traffic: tuple[Traffic, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Frame:
+    ordinal: int
+    log_time: int
+
+
+class _Planner:
+    """Feeds the pairer in the order of recording and writes down what comes of it."""
+
+    def __init__(self, bag: Bag, cameras: Cameras, pairer: Pairer, bridge: Bridge | None) -> None:
+        self._bag, self._cameras, self._pairer, self._bridge = bag, cameras, pairer, bridge
+        self._invalid: Counter[str] = Counter()
+        self._notes: dict[str, str] = {}
+        self._received = [0, 0]
+        self._reasons = ("rgb_invalid", "thermal_invalid", *sorted(pairer.counters().dropped))
+        self._axis = axis_of(bag.start, bag.end)
+        self._traffic = [[0, 0, 0] for _ in range(self._axis.bins)]
+        self._lost = 0
+        self._pairs: list[PlannedPair] = []
+
+    def _dropped(self) -> tuple[int, ...]:
+        counted = self._pairer.counters().dropped
+        return tuple(self._invalid[reason] + counted.get(reason, 0) for reason in self._reasons)
+
+    def _take(self, raw: RawMessage) -> None:
+        stream = int(raw.topic == self._cameras.thermal.name)
+        ordinal = self._received[stream]
+        self._received[stream] += 1
+        where = self._traffic[self._axis.bin_of(raw.log_time)]
+        where[stream] += 1
+        pairs: list[Pair] = []
+        try:
+            message = self._bag.decode(raw)
+            if stream:
+                check_thermal(message, raw.topic)
+            else:
+                check_rgb(message, raw.topic, self._bridge)
+        except UserError as error:
+            kind = "thermal_invalid" if stream else "rgb_invalid"
+            self._invalid[kind] += 1
+            self._notes.setdefault(kind, str(error))
+        else:
+            add = self._pairer.add_thermal if stream else self._pairer.add_rgb
+            pairs = add(stamp_ns(message.header), _Frame(ordinal, raw.log_time))
+        self._settle(pairs, raw.log_time)
+
+    def _settle(self, pairs: list[Pair], log_time: int) -> None:
+        dropped = self._dropped()
+        lost = sum(dropped)
+        self._traffic[self._axis.bin_of(log_time)][2] += lost - self._lost
+        self._lost = lost
+        for pair in pairs:
+            self._pairs.append(
+                PlannedPair(
+                    len(self._pairs),
+                    pair.rgb.ordinal,
+                    pair.thermal.ordinal,
+                    pair.rgb_stamp,
+                    pair.thermal_stamp,
+                    pair.offset,
+                    log_time,
+                    pair.rgb.log_time,
+                    pair.thermal.log_time,
+                    (self._received[0], self._received[1]),
+                    dropped,
+                )
+            )
+
+    def run(self) -> Plan:
+        names = (self._cameras.rgb.name, self._cameras.thermal.name)
+        for raw in self._bag.messages(names):
+            self._take(raw)
+        self._settle(self._pairer.flush(), self._bag.end)
+        dropped = dict(zip(self._reasons, self._dropped(), strict=True))
+        return Plan(
+            self._cameras,
+            tuple(self._pairs),
+            (self._received[0], self._received[1]),
+            self._reasons,
+            {reason: count for reason, count in dropped.items() if count},
+            self._axis,
+            tuple(Traffic(*entry) for entry in self._traffic),
+            tuple(self._notes.values()),
+        )
+
+
+def make_plan(bag: Bag, cameras: Cameras, make_pairer: Callable[[], Pairer], bridge: Bridge | None = None) -> Plan:
+    """Pair a whole bag as the node would, with no frame lost on the way and nothing superseded.
+
+    Frames come in the order of their log times. At the end waiting frames are decided, as if none could follow.
+
+    Args:
+        bag: The bag.
+        cameras: Its two image topics.
+        make_pairer: Makes the pairer of the parameters.
+        bridge: Takes encodings that only cv_bridge knows; None: they are refused.
+
+    Raises:
+        BagError: The bag cannot be read to its end, or gives no pair: the sentence says why.
+    """
+    plan = _Planner(bag, cameras, make_pairer(), bridge).run()
+    if not plan.pairs:
+        raise BagError(_why_no_pair(bag, plan))
+    return plan
+
+
+def _why_no_pair(bag: Bag, plan: Plan) -> str:
+    rgb, thermal = plan.received
+    if not rgb or not thermal:
+        missing = plan.cameras.rgb.name if not rgb else plan.cameras.thermal.name
+        return f"{bag.path}: no pairs: {missing} has no messages"
+    reasons = ", ".join(f"{reason} {count}" for reason, count in plan.dropped.items())
+    note = "".join(f"; {note}" for note in plan.notes)
+    return (
+        f"{bag.path}: no pairs of {rgb} RGB and {thermal} thermal frames ({reasons}){note}; "
+        f"`rgbt-seg bag check {bag.path}` compares their stamps, and says which slop and offset would give pairs"
+    )

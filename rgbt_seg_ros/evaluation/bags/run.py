@@ -1,0 +1,236 @@
+"""Segment the pairs of a bag: reading, decoding and scaling run ahead of the network, counting behind it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rgbt_seg_ros.data.bags.reader import Bag
+from rgbt_seg_ros.data.samples import DataError, Sample
+from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.evaluation.bags.consistency import flips
+from rgbt_seg_ros.evaluation.bags.frames import convert, read_pairs
+from rgbt_seg_ros.evaluation.bags.labels import LabelSource
+from rgbt_seg_ros.evaluation.bags.overlap import ahead
+from rgbt_seg_ros.evaluation.bags.plan import Plan, PlannedPair
+from rgbt_seg_ros.evaluation.bags.records import Record
+from rgbt_seg_ros.evaluation.classes import ClassMap
+from rgbt_seg_ros.evaluation.confusion import confusion_matrix
+from rgbt_seg_ros.evaluation.counts import frame_counts
+from rgbt_seg_ros.pipeline import Segmentation, Segmenter
+from rgbt_seg_ros.pipeline.images import Bridge
+from rgbt_seg_ros.pipeline.masks import UNLABELED, statistics
+from rgbt_seg_ros.pipeline.segmenter import Prepared
+
+AHEAD = 3
+"""Pairs that may wait between two stages."""
+
+Mask = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Models:
+    """What segments.
+
+    Attributes:
+        segmenter: The model whose masks are counted.
+        other: The model it is compared with; None: none.
+    """
+
+    segmenter: Segmenter
+    other: Segmenter | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one pair gave.
+
+    Attributes:
+        record: To be kept.
+        durations: Seconds by stage, ``conversion`` first.
+        masks: Label and confidence; None where the pair was skipped.
+    """
+
+    record: Record
+    durations: dict[str, float]
+    masks: tuple[Mask, Mask] | None
+
+
+@dataclass(frozen=True)
+class _Ready:
+    pair: PlannedPair
+    conversion: float = 0.0
+    prepared: Prepared | None = None
+    for_other: Prepared | None = None
+    label: Mask | None = None
+    problem: str = ""
+    label_problem: str = ""
+
+
+@dataclass(frozen=True)
+class _Segmented:
+    ready: _Ready
+    masks: Segmentation | None = None
+    other: Mask | None = None
+    problem: str = ""
+
+
+class Runner:
+    """Everything that stays the same from pair to pair."""
+
+    def __init__(
+        self,
+        bag: Bag,
+        plan: Plan,
+        models: Models,
+        labels: LabelSource | None = None,
+        bridge: Bridge | None = None,
+        batch: int = 1,
+    ) -> None:
+        """Take what there is to work with; nothing is read yet."""
+        self._bag, self._plan, self._models = bag, plan, models
+        self._labels, self._bridge, self._batch = labels, bridge, batch
+        spec = models.segmenter.spec
+        table = labels.classes if labels is not None and labels.classes is not None else spec.classes
+        self._classes = ClassMap(table, spec.classes, str(bag.path))
+        if labels is not None:
+            self._classes.require([entry.name for entry in table])
+        self._of_other = np.full(256, UNLABELED, np.uint8)
+        if models.other is not None:
+            ids = {entry.name: entry.id for entry in spec.classes}
+            for entry in models.other.spec.classes:
+                self._of_other[entry.id] = ids.get(entry.name, UNLABELED)
+
+    def run(self, first: int = 0, before: int | None = None) -> Iterator[Outcome]:
+        """Yield the outcome of every pair from ``first`` on, in order.
+
+        Args:
+            first: Index of the first pair whose outcome is wanted.
+            before: Index of the last pair before it that has masks, which are made again to count flips against; None: none.
+
+        Raises:
+            UserError: The bag cannot be read.
+        """
+        pairs = self._plan.pairs[first if before is None else before :]
+        segmented = ahead(self._segment(ahead(self._read(pairs), AHEAD)), AHEAD)
+        try:
+            for outcome in self._count(segmented):
+                if outcome.record.index >= first:
+                    yield outcome
+        finally:
+            segmented.close()
+
+    def _read(self, pairs: Sequence[PlannedPair]) -> Iterator[_Ready]:
+        for pair, rgb, thermal in read_pairs(self._bag, self._plan.cameras, pairs):
+            start = time.perf_counter()
+            try:
+                images = convert(self._bag, self._plan.cameras, rgb, thermal, self._bridge)
+                conversion = time.perf_counter() - start
+                prepared = self._models.segmenter.prepare(images.rgb, images.thermal)
+                other = self._models.other
+                for_other = None if other is None else other.prepare(images.rgb, images.thermal)
+            except UserError as error:
+                yield _Ready(pair, problem=str(error))
+                continue
+            label, problem = self.label(pair, images.rgb, images.thermal)
+            yield _Ready(pair, conversion, prepared, for_other, label, label_problem=problem)
+
+    def label(self, pair: PlannedPair, rgb: Mask, thermal: npt.NDArray[Any]) -> tuple[Mask | None, str]:
+        """Return the true label mask of a pair in the model's class ids, and what is wrong with it; None: there is none."""
+        if self._labels is None or pair.rgb_stamp not in self._labels:
+            return None, ""
+        try:
+            label = self._labels.read(pair.rgb_stamp)
+            return self._classes.apply(Sample(f"stamp {pair.rgb_stamp}", "", rgb, thermal, label)).label, ""
+        except UserError as error:
+            return None, str(error)
+
+    def _segment(self, ready: Iterator[_Ready]) -> Iterator[_Segmented]:
+        def alike(entry: _Ready) -> tuple[Any, ...]:
+            if entry.prepared is None:
+                return ()
+            return (entry.prepared.image_size, entry.prepared.rgb.shape)
+
+        for _, group in groupby(ready, alike):
+            for batch in _batches(group, self._batch):
+                yield from self._segment_batch(batch)
+
+    def _segment_batch(self, batch: list[_Ready]) -> list[_Segmented]:
+        if batch[0].prepared is None:
+            return [_Segmented(entry, problem=entry.problem) for entry in batch]
+        try:
+            masks = self._models.segmenter.segment([entry.prepared for entry in batch if entry.prepared])
+            others: Sequence[Mask | None] = [None] * len(batch)
+            if self._models.other is not None:
+                given = [entry.for_other for entry in batch if entry.for_other]
+                others = [masks.label for masks in self._models.other.segment(given)]
+        except Exception as error:  # as the node: a pair that fails is counted, and the next one has its turn
+            problem = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            return [_Segmented(entry, problem=problem) for entry in batch]
+        return [_Segmented(*entry) for entry in zip(batch, masks, others, strict=True)]
+
+    def _count(self, segmented: Iterator[_Segmented]) -> Iterator[Outcome]:
+        before: tuple[Mask, int] | None = None
+        for entry in segmented:
+            pair = entry.ready.pair
+            record = Record(
+                pair.index,
+                pair.rgb_stamp,
+                pair.thermal_stamp,
+                pair.offset,
+                pair.completed,
+                note=entry.ready.label_problem,
+            )
+            masks = entry.masks
+            if masks is None:
+                yield Outcome(replace(record, skipped=entry.problem), {}, None)
+                continue
+            record = self._counted(record, entry, masks)
+            if before is not None:
+                record = replace(record, flips=flips(before[0], masks.label, pair.rgb_stamp - before[1]))
+            before = (masks.label, pair.rgb_stamp)
+            durations = {"conversion": entry.ready.conversion, **masks.durations}
+            yield Outcome(record, durations, (masks.label, masks.confidence))
+
+    def _counted(self, record: Record, entry: _Segmented, masks: Segmentation) -> Record:
+        classes = self._models.segmenter.spec.num_classes
+        seen = statistics(masks.label, masks.confidence, classes)
+        # The mean was made of whole grey levels; back to their sum, so that sums of many frames are exact.
+        grey = tuple(round(255 * mean * count) for mean, count in zip(seen.confidence, seen.pixels, strict=True))
+        counts = agreement = None
+        if entry.ready.label is not None:
+            # Only the label of a sample is counted; its images are gone.
+            sample = Sample("", "", masks.label[..., None], masks.label, entry.ready.label)
+            try:
+                counts = frame_counts(sample, masks, classes)
+            except DataError as error:
+                record = replace(record, note=str(error))
+        if entry.other is not None:
+            agreement = confusion_matrix(self._of_other[entry.other], masks.label, classes)
+        height, width = masks.label.shape
+        return replace(
+            record,
+            size=(height, width),
+            pixels=seen.pixels,
+            confidence=grey,
+            unlabeled=seen.unlabeled,
+            counts=counts,
+            agreement=agreement,
+        )
+
+
+def _batches(entries: Iterator[_Ready], size: int) -> Iterator[list[_Ready]]:
+    batch: list[_Ready] = []
+    for entry in entries:
+        batch.append(entry)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

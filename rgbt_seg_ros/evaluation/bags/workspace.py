@@ -1,0 +1,211 @@
+"""Where an evaluation writes: lines and masks while it runs, from which it can go on; reports only once it is done."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.evaluation.bags.records import Record, from_line, to_line
+from rgbt_seg_ros.files import replacing
+
+UNFINISHED = ".unfinished"
+FRAMES = "frames.jsonl"
+TIMINGS = "timings.jsonl"
+REPORT = "report.json"
+JOB = "job.json"
+
+Mask = npt.NDArray[np.uint8]
+
+
+class WorkspaceError(UserError):
+    """An output folder that is in use, or cannot be written to."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come: how many pairs are done, and the index of the last one with masks (None: none has)."""
+
+    pairs: int = 0
+    last: int | None = None
+
+
+class Workspace:
+    """The folder of one bag's results; a context manager while lines are added."""
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any], keep_masks: bool, resume: bool, force: bool) -> None:
+        """Begin, or go on.
+
+        Args:
+            folder: Of the results.
+            identity: Everything that the results depend on; what was begun with another cannot be gone on with.
+            keep_masks: Whether masks are needed again at the end.
+            resume: Go on where an interrupted run stopped; without one, begin.
+            force: Replace what is there, finished or not.
+
+        Raises:
+            WorkspaceError: Something is there and neither was asked for, or was begun with something else.
+        """
+        self.folder = folder
+        self._part = folder / UNFINISHED
+        self.keep_masks = keep_masks
+        self._lines: Any = None
+        self._times: Any = None
+        self.finished = False
+        if force or not (self._part.exists() or (folder / REPORT).exists()):
+            self._begin({**identity, "masks": keep_masks})
+        elif self._part.exists():
+            if not resume:
+                raise WorkspaceError(
+                    f"{folder}: holds a run that was interrupted; go on with --resume, or begin again with --force"
+                )
+            self._require(self._part / JOB, {**identity, "masks": keep_masks})
+        elif resume:
+            self._require(folder / JOB, identity)
+            self.finished = True
+        else:
+            raise WorkspaceError(f"{folder}: holds a report already; choose another folder, or replace it with --force")
+
+    def _require(self, place: Path, identity: Mapping[str, Any]) -> None:
+        try:
+            begun = json.loads(place.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise WorkspaceError(f"{place}: cannot be read; begin again with --force") from error
+        wanted = json.loads(json.dumps(identity))
+        other = sorted(key for key in wanted if begun.get(key) != wanted[key])
+        if other:
+            raise WorkspaceError(
+                f"{self.folder}: was begun with another {', '.join(other)}; go on with the same, or begin again with --force"
+            )
+
+    def _begin(self, identity: Mapping[str, Any]) -> None:
+        try:
+            shutil.rmtree(self._part, ignore_errors=True)
+            self._part.mkdir(parents=True)
+            if self.keep_masks:
+                (self._part / "masks").mkdir()
+            with replacing(self._part / JOB, failure=WorkspaceError) as (part,):
+                part.write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: OSError) -> WorkspaceError:
+        return WorkspaceError(
+            f"{self.folder}: cannot be written ({error.strerror or error}); --resume goes on from here"
+        )
+
+    def done(self, num_classes: int) -> Progress:
+        """Return how far an interrupted run came, and cut off the line that it was writing.
+
+        Raises:
+            WorkspaceError: Its lines cannot be read.
+        """
+        path = self._part / FRAMES
+        if not path.is_file():
+            return Progress()
+        progress, size = Progress(), 0
+        try:
+            with path.open("rb") as lines:
+                for line in lines:
+                    if not line.endswith(b"\n"):
+                        break
+                    record = from_line(line.decode("utf-8"), num_classes)
+                    last = progress.last if record.skipped else record.index
+                    progress, size = Progress(record.index + 1, last), size + len(line)
+            os.truncate(path, size)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise WorkspaceError(f"{path}: cannot be gone on with ({error}); begin again with --force") from error
+        return progress
+
+    def __enter__(self) -> Workspace:
+        try:
+            self._lines = (self._part / FRAMES).open("a", encoding="utf-8")
+            self._times = (self._part / TIMINGS).open("a", encoding="utf-8")
+        except OSError as error:
+            raise self._failure(error) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in (self._lines, self._times):
+            if file is not None:
+                file.close()
+
+    def add(self, record: Record, durations: Mapping[str, float], masks: tuple[Mask, Mask] | None) -> None:
+        """Write down one pair; its line last, so that a line says that all of the pair is there.
+
+        Raises:
+            WorkspaceError: The disk refuses it.
+        """
+        try:
+            if self.keep_masks and masks is not None:
+                self._write_masks(record.index, *masks)
+            self._times.write(json.dumps({"index": record.index, **durations}) + "\n")
+            self._times.flush()
+            self._lines.write(to_line(record))
+            self._lines.flush()
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def _mask_file(self, index: int) -> Path:
+        return self._part / "masks" / f"{index:08d}.png"
+
+    def _write_masks(self, index: int, label: Mask, confidence: Mask) -> None:
+        # Level 1: a third of the time of the default, for files a little larger, that live as long as the run.
+        encoded = cv2.imencode(".png", np.concatenate((label, confidence)), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
+        self._mask_file(index).write_bytes(encoded.tobytes())
+
+    def masks(self, index: int) -> tuple[Mask, Mask]:
+        """Return label and confidence mask of a pair that is done.
+
+        Raises:
+            WorkspaceError: They are not there.
+        """
+        try:
+            content = self._mask_file(index).read_bytes()
+        except OSError as error:
+            raise WorkspaceError(f"{self._mask_file(index)}: is missing; begin again with --force") from error
+        both = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED), dtype=np.uint8)
+        return both[: len(both) // 2], both[len(both) // 2 :]
+
+    @property
+    def frames(self) -> Path:
+        """The file of lines: in the unfinished run, and in the folder once it is finished."""
+        part = self._part / FRAMES
+        return part if part.is_file() else self.folder / FRAMES
+
+    @property
+    def timings(self) -> Path:
+        """The file of times, a line a pair, of the unfinished run."""
+        return self._part / TIMINGS
+
+    def discard(self) -> None:
+        """Forget the unfinished run."""
+        shutil.rmtree(self._part, ignore_errors=True)
+        with suppress(OSError):
+            self.folder.rmdir()
+
+    def finish(self) -> None:
+        """Move the lines to where they stay and forget the rest; call once everything else is written.
+
+        Raises:
+            WorkspaceError: The disk refuses it.
+        """
+        try:
+            for name in (JOB, FRAMES):
+                os.replace(self._part / name, self.folder / name)
+            shutil.rmtree(self._part)
+        except OSError as error:
+            raise self._failure(error) from error
