@@ -2,14 +2,15 @@
 
 ======================  ==================================================================================
 ``synthetic:1000@7``    1000 generated scenes of seed 7 (``data.synthetic``)
+``drive:900@7``         900 consecutive frames at 30 Hz of moving worlds of seed 7 (likewise)
 ``mfnet:DIR:LIST``      the MFNet data set; LIST is train, val, test, test_day, test_night or a list file
 ``pst900:DIR:SPLIT``    the PST900 data set; SPLIT is train or test
 ``folder:DIR[:LIST]``   rgb/, thermal/, labels/ and classes.yaml
 ``boxes:DIR[:LIST]``    rgb/, thermal/ and boxes/ (YOLO text files)
 ======================  ==================================================================================
 
-COUNT and SEED are below 2**32. A DIR may have colons in it: of all ways to split, the one with the longest DIR that exists
-counts.
+COUNT, FRAMES and SEED are below 2**32. A DIR may have colons in it: of all ways to split, the one with the longest DIR
+that exists counts.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from rgbt_seg_ros.data.samples import DataError, Dataset
 
 FORMS = {
     "synthetic": ("synthetic:COUNT@SEED", "synthetic:1000@7"),
+    "drive": ("drive:FRAMES@SEED", "drive:900@7"),
     "mfnet": ("mfnet:DIR:LIST", "mfnet:data/mfnet:train"),
     "pst900": ("pst900:DIR:SPLIT", "pst900:data/pst900:test"),
     "folder": ("folder:DIR[:LIST]", "folder:data/mine"),
@@ -43,14 +45,15 @@ def open_dataset(spec: str, problems: Problems | None = None) -> Dataset:
     kind, _, rest = spec.partition(":")
     if kind not in FORMS or not rest:
         raise DataError(f"'{spec}' names no data; expected {forms()}")
-    if kind == "synthetic":
+    if kind in ("synthetic", "drive"):
         # The scenes refuse what is too large; here, what is too long for a number.
         match = re.fullmatch(r"([1-9]\d{0,99})@(\d{1,99})", rest, re.ASCII)
         if not match:
-            raise DataError(f"'{spec}': {_expected(kind)}, COUNT from 1 and SEED from 0, both below 2**32")
-        from rgbt_seg_ros.data.synthetic import SyntheticScenes
+            count = FORMS[kind][0].partition(":")[2].partition("@")[0]
+            raise DataError(f"'{spec}': {_expected(kind)}, {count} from 1 and SEED from 0, both below 2**32")
+        from rgbt_seg_ros.data.synthetic import SyntheticDrive, SyntheticScenes
 
-        return SyntheticScenes(int(match[1]), int(match[2]))
+        return (SyntheticScenes if kind == "synthetic" else SyntheticDrive)(int(match[1]), int(match[2]))
     directory, part = split_directory(rest)
     if kind == "mfnet":
         from rgbt_seg_ros.data.mfnet import LISTS, MfnetDataset

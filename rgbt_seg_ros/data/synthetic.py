@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -25,6 +26,10 @@ SMALLEST = 32
 
 LIMIT = 2**32
 """Of seeds and scenes: SeedSequence takes larger numbers apart into words of 32 bits, and scenes would come twice."""
+
+DRIVE_RATE_HZ = 30.0
+DRIVE_WORLD_FRAMES = 300
+"""Frames of a drive after which the next world begins: 10 s, in which the camera goes some 25 m at most."""
 
 Size = tuple[int, int]
 
@@ -132,3 +137,59 @@ class SyntheticScenes:
         if not 0 <= index < self.count:
             raise IndexError(f"{self.spec} has no scene {index}")
         return render_scene(self.seed, index, self.size)
+
+
+@lru_cache(maxsize=2)
+def _driven_world(seed: int, index: int, size: Size) -> tuple[World, ThermalCamera, float]:
+    """Return world ``index`` of a drive, its thermal camera, and the gain that the RGB camera keeps in it."""
+    rng, noise = _streams(seed, index, 1)
+    world = draw_world(rng)
+    thermal = draw_thermal_camera(rng, world.conditions)
+    return world, thermal, _see(world, thermal, 0.0, size, noise, "", None)[1]
+
+
+@dataclass(frozen=True)
+class SyntheticDrive:
+    """``frames`` consecutive frames at 30 Hz of moving worlds of a seed, at a size (H, W).
+
+    As ``render_sequence``, but with a random stream for the noise of each frame, so that any frame can be had by itself, in any
+    process; and with another world of the seed every ``DRIVE_WORLD_FRAMES`` frames. A frame does not depend on how many
+    there are.
+
+    Raises DataError for fewer than one frame, a negative seed, 2**32 frames or a seed of that and more, or a size below 32x32.
+    """
+
+    frames: int
+    seed: int
+    size: Size = SIZE
+
+    def __post_init__(self) -> None:
+        if not 0 < self.frames < LIMIT:
+            raise DataError(f"{self.spec}: expected at least one frame, and fewer than 2**32")
+        if not 0 <= self.seed < LIMIT:
+            raise DataError(f"{self.spec}: expected a seed of at least 0 and below 2**32")
+        _check(self.size)
+
+    @property
+    def spec(self) -> str:
+        """The words that name this data."""
+        return f"drive:{self.frames}@{self.seed}"
+
+    @property
+    def convention(self) -> Convention:
+        """MFNet's classes and image size."""
+        return MFNET
+
+    def __len__(self) -> int:
+        return self.frames
+
+    def __getitem__(self, index: int) -> Sample:
+        """Render frame ``index``; raises IndexError past the end."""
+        if not 0 <= index < self.frames:
+            raise IndexError(f"{self.spec} has no frame {index}")
+        number, frame = divmod(index, DRIVE_WORLD_FRAMES)
+        world, thermal, gain = _driven_world(self.seed, number, self.size)
+        # Counted from 1: with a 0 at its end a key is that of the world itself.
+        noise = _streams(self.seed, number, 1, 1 + frame)[1]
+        time = frame / DRIVE_RATE_HZ
+        return _see(world, thermal, time, self.size, noise, f"{self.seed}-{index:06d}", gain)[0]

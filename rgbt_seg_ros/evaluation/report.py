@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
-
 from rgbt_seg_ros.evaluation.examples import Example
-from rgbt_seg_ros.evaluation.html_template import TEMPLATE
+from rgbt_seg_ros.evaluation.html_template import address, render_page
 from rgbt_seg_ros.evaluation.reliability_plot import reliability_svg
 from rgbt_seg_ros.evaluation.tables import Table, show, tables
 from rgbt_seg_ros.network import ClassInfo
@@ -25,11 +23,16 @@ def _cell(text: str) -> str:
 
 def markdown_table(table: Table) -> str:
     """Return a table in Markdown, numbers to the right."""
-    lines = [table.header, ("---", *("---:" for _ in table.header[1:])), *table.rows]
-    if table.kind in ("text", "frames"):
-        lines[1] = tuple("---" for _ in table.header)
-    rules = "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
-    return f"## {table.title}\n\n{rules}\n" + (f"\n{table.note}\n" if table.note else "")
+    rules = ("---", *("---" if table.kind in ("text", "frames") else "---:" for _ in table.header[1:]))
+    rows = [tuple(map(_cell, row)) for row in table.rows]
+    if table.links:
+        rows = [
+            (f"[{row[0]}]({address(link)})" if link else row[0], *row[1:])
+            for row, link in zip(rows, table.links, strict=True)
+        ]
+    lines = [tuple(map(_cell, table.header)), rules, *rows]
+    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"## {table.title}\n\n{text}\n" + (f"\n{table.note}\n" if table.note else "")
 
 
 def to_markdown(figures: Mapping[str, Any]) -> str:
@@ -55,6 +58,11 @@ def _headline(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def plots_of(figures: Mapping[str, Any]) -> dict[str, str]:
+    """Return the SVG elements that stand before tables, by kind of table."""
+    return {"reliability": reliability_svg(figures["reliability"])} if "reliability" in figures else {}
+
+
 def to_html(figures: Mapping[str, Any], classes: Sequence[ClassInfo], examples: Sequence[Example] = ()) -> str:
     """Return the report as one HTML page that fetches nothing and runs no script.
 
@@ -63,14 +71,12 @@ def to_html(figures: Mapping[str, Any], classes: Sequence[ClassInfo], examples: 
         classes: The model's, for the key of the colours.
         examples: The frames to show; those without pictures are left to the table.
     """
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(TEMPLATE).render(
+    return render_page(
         title=title_of(figures),
         trained=figures["provenance"]["trained"],
         headline=_headline(figures),
         tables=tables(figures),
-        plot=reliability_svg(figures["reliability"]) if "reliability" in figures else "",
         classes=classes,
-        examples=[example for example in examples if example.pictures],
-        show=show,
+        examples=examples,
+        plots=plots_of(figures),
     )

@@ -31,6 +31,7 @@ class Table:
         note: One sentence below it; may be empty.
         kind: ``numbers``, ``text``, or ``reliability`` and ``frames``, which stand beside a plot and pictures.
         shades: For each row, how dark (0..1) each cell after the first is; empty: no cell is.
+        links: For each row, the path that its first cell leads to, relative to the report; empty, or an empty path: none.
     """
 
     title: str
@@ -39,6 +40,7 @@ class Table:
     note: str = ""
     kind: str = "numbers"
     shades: tuple[tuple[float, ...], ...] = ()
+    links: tuple[str, ...] = ()
 
 
 def show(value: float | int | None, digits: int = 4) -> str:
@@ -171,6 +173,16 @@ def _score_words(figures: Mapping[str, Any]) -> str:
     return "Score: share of the frame's boxes that were hit."
 
 
+def provenance_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what a model file says of where its weights came from, a row a fact."""
+    rows = []
+    for key, value in figures["provenance"].items():
+        if value not in ("", {}):
+            text = ", ".join(f"{name} {number:g}" for name, number in value.items()) if key == "metrics" else str(value)
+            rows.append((f"provenance: {key}", text))
+    return rows
+
+
 def _facts(figures: Mapping[str, Any]) -> Table:
     rows = [
         ("model", f"{figures['model']} ({figures['title']})"),
@@ -179,29 +191,35 @@ def _facts(figures: Mapping[str, Any]) -> Table:
         ("engine", figures["engine"]),
         ("rgbt_seg_ros", figures["version"]),
         ("command", figures["command"]),
+        *provenance_rows(figures),
     ]
-    for key, value in figures["provenance"].items():
-        if value not in ("", {}):
-            text = ", ".join(f"{name} {number:g}" for name, number in value.items()) if key == "metrics" else str(value)
-            rows.append((f"provenance: {key}", text))
     return Table("Where this comes from", ("", ""), tuple(rows), kind="text")
+
+
+def label_scores(figures: Mapping[str, Any]) -> list[Table]:
+    """Return the tables of figures that data with label masks have; none where ``per_class`` is None."""
+    if figures["per_class"] is None:
+        return []
+    result = [_headline(figures)]
+    if "modalities" in figures:
+        result += [_ablation(figures, "miou", "mIoU by modality"), _ablation(figures, "ece", "ECE by modality")]
+    result.append(_classes(figures))
+    if figures["groups"]:
+        result.append(_class_groups(figures))
+    return result
+
+
+def label_details(figures: Mapping[str, Any]) -> list[Table]:
+    """Return reliability and confusion matrix of data with label masks; none where ``per_class`` is None."""
+    return [] if figures["per_class"] is None else [_reliability(figures), _confusion(figures)]
 
 
 def tables(figures: Mapping[str, Any]) -> list[Table]:
     """Return every table that the figures (``figures.all_figures``) have something to fill with, in reading order."""
-    labelled, boxed = figures["per_class"] is not None, "hit_rate" in figures
-    result = []
-    if labelled:
-        result.append(_headline(figures))
-        if "modalities" in figures:
-            result += [_ablation(figures, "miou", "mIoU by modality"), _ablation(figures, "ece", "ECE by modality")]
-        result.append(_classes(figures))
-        if figures["groups"]:
-            result.append(_class_groups(figures))
-    if boxed:
+    result = label_scores(figures)
+    if "hit_rate" in figures:
         result.append(_boxes(figures))
-    if labelled:
-        result += [_reliability(figures), _confusion(figures)]
+    result += label_details(figures)
     if any(figures["frame_examples"].values()):
         result.append(_frames(figures))
     return [*result, _facts(figures)]

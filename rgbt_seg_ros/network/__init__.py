@@ -6,10 +6,14 @@ floats into logits (N, K, H, W). ``read_spec`` reads what a file says of its mod
 
 from __future__ import annotations
 
-from rgbt_seg_ros.network.encoders import VARIANTS
-from rgbt_seg_ros.network.fusion_network import FusionNetwork
-from rgbt_seg_ros.network.model_file import ModelFileError, load_model, read_model, read_spec, write_model
-from rgbt_seg_ros.network.spec import ClassInfo, ModelSpec, Normalisation
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rgbt_seg_ros.network.encoders import VARIANTS
+    from rgbt_seg_ros.network.fusion_network import FusionNetwork
+    from rgbt_seg_ros.network.model_file import ModelFileError, load_model, read_model, read_spec, write_model
+    from rgbt_seg_ros.network.spec import ClassInfo, ModelSpec, Normalisation
 
 __all__ = [
     "VARIANTS",
@@ -23,3 +27,17 @@ __all__ = [
     "read_spec",
     "write_model",
 ]
+
+_PLACES = {
+    "VARIANTS": "encoders",
+    "FusionNetwork": "fusion_network",
+    **dict.fromkeys(("ModelFileError", "load_model", "read_model", "read_spec", "write_model"), "model_file"),
+    **dict.fromkeys(("ClassInfo", "ModelSpec", "Normalisation"), "spec"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for (PEP 562): class tables and data need neither torch nor timm, which take seconds to import."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from rgbt_seg_ros.data.checks import check_dataset
 from rgbt_seg_ros.data.samples import DataError, Dataset, Sample
 from rgbt_seg_ros.data.specs import open_dataset
-from rgbt_seg_ros.data.synthetic import SyntheticScenes
+from rgbt_seg_ros.data.synthetic import SyntheticDrive, SyntheticScenes
 from rgbt_seg_ros.data.weak_masks import weak_label
 from rgbt_seg_ros.evaluation.classes import ClassMap
 from rgbt_seg_ros.network.conventions import CONVENTIONS, Convention
@@ -25,7 +25,7 @@ from rgbt_seg_ros.training.schema import ConfigError
 def open_source(spec: str, render_size: tuple[int, int] | None) -> Dataset:
     """Open data by its words; generated scenes are drawn at ``render_size`` (H, W) where one is given."""
     dataset = open_dataset(spec)
-    if render_size is not None and isinstance(dataset, SyntheticScenes):
+    if render_size is not None and isinstance(dataset, (SyntheticScenes, SyntheticDrive)):
         return replace(dataset, size=render_size)
     return dataset
 
@@ -58,7 +58,7 @@ def check_all(datasets: Sequence[Dataset], show: int = 5) -> None:
     """
     problems: list[str] = []
     for dataset in {dataset.spec: dataset for dataset in datasets}.values():
-        if not isinstance(dataset, SyntheticScenes):
+        if not isinstance(dataset, (SyntheticScenes, SyntheticDrive)):
             problems += check_dataset(dataset).problems
     if problems:
         more = f"; and {len(problems) - show} more" if len(problems) > show else ""

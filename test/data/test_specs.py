@@ -22,6 +22,24 @@ def test_wrong_words_for_scenes_show_right_ones(rest):
         open_dataset(f"synthetic:{rest}")
 
 
+@pytest.mark.parametrize("rest", ["5", "0@1", "5@-1", "five@1"])
+def test_wrong_words_for_a_drive_show_right_ones(rest):
+    with pytest.raises(UserError, match=r"drive:FRAMES@SEED, such as drive:900@7, FRAMES from 1") as caught:
+        open_dataset(f"drive:{rest}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rest", [f"{2**32}@1", f"1@{2**32}"])
+def test_a_drive_beyond_what_is_different_is_refused(rest):
+    with pytest.raises(UserError, match=r"drive:.*2\*\*32"):
+        open_dataset(f"drive:{rest}")
+
+
+def test_the_drive_is_that_of_frames_and_seed():
+    dataset = open_dataset("drive:30@7")
+    assert (len(dataset), dataset.spec, dataset[29].name) == (30, "drive:30@7", "7-000029")
+
+
 @pytest.mark.parametrize("rest", ["99999999999999999999@1", f"{2**32}@1", f"1@{2**32}", f"1@{'9' * 5000}"])
 def test_scenes_beyond_what_is_different_are_refused(rest):
     with pytest.raises(UserError, match=r"2\*\*32") as caught:

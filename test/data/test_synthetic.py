@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from rgbt_seg_ros.data.samples import DataError
-from rgbt_seg_ros.data.synthetic import SyntheticScenes, render_scene, render_sequence
+from rgbt_seg_ros.data.synthetic import (
+    DRIVE_WORLD_FRAMES,
+    SyntheticDrive,
+    SyntheticScenes,
+    render_scene,
+    render_sequence,
+)
 
 SMALL = (96, 128)
 MEDIUM = (240, 320)
@@ -140,6 +146,36 @@ def test_a_sequence_is_the_same_again_and_at_a_slower_rate_moves_further():
     assert np.mean(slow[2].label != slow[0].label) > np.mean(fast[2].label != fast[0].label)
 
 
+def test_a_drive_is_a_sequence_but_for_noise():
+    drive = SyntheticDrive(4, 4, MEDIUM)
+    for index, frame in enumerate(render_sequence(4, 4, MEDIUM)):
+        sample = drive[index]
+        np.testing.assert_array_equal(sample.label, frame.label)
+        difference = np.abs(sample.rgb.astype(int) - frame.rgb)
+        assert 0 < difference.mean() < 5, difference.mean()
+    assert [sample.name for sample in (drive[0], drive[3])] == ["4-000000", "4-000003"]
+
+
+def test_a_frame_of_a_drive_is_the_same_whenever_and_wherever_it_is_read():
+    drive = SyntheticDrive(400, 4, SMALL)
+    late = drive[7]
+    drive[0], drive[350]
+    assert_same(drive[7], late)
+    assert_same(SyntheticDrive(8, 4, SMALL)[7], late)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert_same(pool.apply(drive.__getitem__, (7,)), late)
+
+
+def test_a_drive_goes_on_in_another_world():
+    drive = SyntheticDrive(DRIVE_WORLD_FRAMES + 2, 4, SMALL)
+    before, after, later = (drive[DRIVE_WORLD_FRAMES + offset] for offset in (-1, 0, 1))
+    assert np.mean(before.label != after.label) > 0.05
+    assert np.mean(after.label != later.label) < 0.05
+    for index in (-1, len(drive)):
+        with pytest.raises(IndexError):
+            drive[index]
+
+
 def test_what_cannot_be_rendered_is_refused_with_a_sentence():
     for make in (
         lambda: SyntheticScenes(0, 1),
@@ -151,6 +187,11 @@ def test_what_cannot_be_rendered_is_refused_with_a_sentence():
         lambda: render_scene(0, 2**32, SMALL),
         lambda: render_sequence(2**32, 3, SMALL),
         lambda: SyntheticScenes(3, 1, (31, 640)),
+        lambda: SyntheticDrive(0, 1),
+        lambda: SyntheticDrive(2**32, 1),
+        lambda: SyntheticDrive(3, -1),
+        lambda: SyntheticDrive(3, 2**32),
+        lambda: SyntheticDrive(3, 1, (31, 640)),
         lambda: render_scene(1, 0, (480, 16)),
         lambda: render_scene(1, -1, SMALL),
         lambda: render_sequence(1, 0, SMALL),

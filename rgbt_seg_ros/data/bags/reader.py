@@ -12,6 +12,7 @@ from typing import Any
 
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, Qos
+from rosbags.typesys import TypesysError
 
 from rgbt_seg_ros.data.bags.types import typestore
 from rgbt_seg_ros.errors import UserError
@@ -36,7 +37,7 @@ class Topic:
         count: Messages, as the bag's index says.
         qos: What its publishers offered; may be empty.
         definition: Text of the type as the bag carries it; empty: it does not.
-        digest: Hash of the type (REP 2011), likewise.
+        digest: Hash of the type (REP 2011); empty where there is no definition either.
     """
 
     name: str
@@ -95,7 +96,16 @@ class Bag:
             first = connections[0]
             qos = first.ext.offered_qos_profiles if isinstance(first.ext, ConnectionExtRosbag2) else ()
             count = sum(entry.msgcount for entry in connections)
-            self.topics[name] = Topic(name, first.msgtype, count, tuple(qos), first.msgdef.data, first.digest)
+            self.topics[name] = Topic(name, first.msgtype, count, tuple(qos), first.msgdef.data, self._digest(first))
+
+    def _digest(self, connection: Connection) -> str:
+        """Return the hash of a topic's type; of its definition where the bag, of Humble or a single file, carries no hash."""
+        if connection.digest or not connection.msgdef.data:
+            return connection.digest
+        try:
+            return self._reader.typestore.hash_rihs01(connection.msgtype)
+        except (KeyError, TypesysError):  # a definition without one of its parts
+            return ""
 
     def __enter__(self) -> Bag:
         return self
@@ -147,7 +157,9 @@ class Bag:
                 yield RawMessage(connection.topic, connection.msgtype, log_time, data)
         expected = sum(entry.msgcount for entry in chosen)
         if start is None and stop is None and read < expected:
-            raise BagError(f"{self.path}: ends after {read} of {expected} messages; it may be truncated, or was not closed")
+            raise BagError(
+                f"{self.path}: ends after {read} of {expected} messages; it may be truncated, or was not closed"
+            )
 
     def decode(self, message: RawMessage) -> Any:
         """Return the message with its fields as attributes; images' data is a (N,) uint8 array.
@@ -161,6 +173,14 @@ class Bag:
             raise BagError(
                 f"{self.path}: {message.topic}: a message cannot be read as {message.type} ({error})"
             ) from error
+
+    def has_header(self, topic: str) -> bool:
+        """Return whether the messages of a topic begin with a std_msgs/Header, by the definition of their type."""
+        found = self._reader.typestore.fielddefs.get(self.require(topic).type)
+        if found is None or not found[1]:
+            return False
+        kind, detail = found[1][0][1]
+        return bool(kind.name == "NAME" and detail == "std_msgs/msg/Header")
 
     def require(self, topic: str, types: Collection[str] = ()) -> Topic:
         """Return a topic of the bag.

@@ -21,6 +21,7 @@ from rosbags.interfaces import (
     QosTime,
 )
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from rgbt_seg_ros.data.bags.reader import BagError, RawMessage, Topic
 from rgbt_seg_ros.data.bags.types import typestore
@@ -57,6 +58,13 @@ def check_new_bag(path: Path) -> None:
         above = above.parent
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         raise BagError(f"{path}: cannot be written, since {above} is no folder that can be written to")
+
+
+def _hash_of_nothing(type_: str) -> str:
+    """Return the hash of a type without fields: a reader compares it with the definition."""
+    store = get_typestore(Stores.EMPTY)
+    store.register(get_types_from_msg("", type_))
+    return store.hash_rihs01(type_)
 
 
 class BagWriter:
@@ -121,14 +129,21 @@ class BagWriter:
         )
 
     def copy_topic(self, topic: Topic) -> None:
-        """Add a topic of another bag, with the definition and the hash of its type there."""
-        known = bool(topic.definition and topic.digest)
+        """Add a topic of another bag, with the definition and the hash of its type there.
+
+        SQLite bags up to Humble carry no definitions. A type that is unknown besides is written as an empty one: its messages are
+        copied and played all the same, by whoever knows it.
+        """
+        definition, digest = topic.definition, topic.digest
+        if not (definition and digest) and topic.type not in self._types.fielddefs:
+            definition, digest = "", _hash_of_nothing(topic.type)
+        known = bool(digest)
         self._connections[topic.name] = self._writer.add_connection(
             topic.name,
             topic.type,
             typestore=None if known else self._types,
-            msgdef=topic.definition if known else None,
-            rihs01=topic.digest if known else None,
+            msgdef=definition if known else None,
+            rihs01=digest if known else None,
             offered_qos_profiles=topic.qos,
         )
 

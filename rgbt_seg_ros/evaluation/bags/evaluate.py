@@ -72,10 +72,12 @@ def evaluate_bag(job: Job, progress: Progress = silent) -> Result:
         Interrupted: On Ctrl-C; what is done is kept.
     """
     settings = settings_of(job.parameters)
-    check_extras(job)
     with Bag(job.bag) as bag, Bag(job.bag) as for_labels:
+        check_extras(job, bag)
         cameras = find_cameras(bag, job.rgb_topic, job.thermal_topic)
         spec = read_spec(job.model)
+        if job.compare:
+            read_spec(job.compare)
         workspace = Workspace(job.output, _identity(job, bag), _keeps_masks(job), job.resume, job.force)
         if workspace.finished:
             return _finished(job, bag, workspace, spec.num_classes)

@@ -10,7 +10,7 @@ from rgbt_seg_ros.data.bags.reader import Bag
 from rgbt_seg_ros.data.bags.writer import check_new_bag
 from rgbt_seg_ros.evaluation.bags.frames import convert, read_pairs
 from rgbt_seg_ros.evaluation.bags.job import Job
-from rgbt_seg_ros.evaluation.bags.output_bag import PairOutput, write_output_bag
+from rgbt_seg_ros.evaluation.bags.output_bag import PairOutput, output_topics, write_output_bag
 from rgbt_seg_ros.evaluation.bags.plan import Plan
 from rgbt_seg_ros.evaluation.bags.records import read_records
 from rgbt_seg_ros.evaluation.bags.timings import durations_by_pair
@@ -21,14 +21,16 @@ from rgbt_seg_ros.pipeline.parameters import NodeSettings
 from rgbt_seg_ros.pipeline.rendering import overlay
 
 
-def check_extras(job: Job) -> None:
+def check_extras(job: Job, bag: Bag) -> None:
     """Refuse places that could not be written to, before any work.
 
     Raises:
-        UserError: The bag is there already, the video is no .mp4, or a folder cannot be written to.
+        UserError: The bag is there already, ``bag`` has topics of the names that would be written beside them, the video is no
+            .mp4, or a folder cannot be written to.
     """
     if job.output_bag is not None:
         check_new_bag(job.output_bag)
+        output_topics(bag, job.namespace)
     if job.video is not None:
         check_video(job.video)
 

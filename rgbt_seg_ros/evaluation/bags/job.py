@@ -72,7 +72,7 @@ class Job:
     resume: bool = False
     force: bool = False
     output_bag: Path | None = None
-    namespace: str = ""
+    namespace: str = "/"
     video: Path | None = None
     make_pairer: PairerFactory = nearest_only
     find_bridge: Callable[[], Bridge | None] = no_bridge

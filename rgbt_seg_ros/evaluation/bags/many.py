@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -10,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from rgbt_seg_ros.errors import UserError
-from rgbt_seg_ros.evaluation.bags.evaluate import evaluate_bag
+from rgbt_seg_ros.evaluation.bags.evaluate import Interrupted, evaluate_bag
 from rgbt_seg_ros.evaluation.bags.job import Job, Progress, Result, silent
 
 ATTEMPTS = 3
@@ -39,7 +41,6 @@ def _again(job: Job) -> Job:
 
 
 def _task(job: Job) -> Result:
-    # A child of a terminal gets Ctrl-C too; the parent stops it, and what it has done is kept.
     return evaluate_bag(job)
 
 
@@ -93,8 +94,13 @@ def _round(
                 submit()
         except BrokenProcessPool:
             return
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+        except BaseException as stop:
+            # What the others have done is kept line by line; nobody waits for the end of their bags.
+            for process in multiprocessing.active_children():
+                process.terminate()
+            if isinstance(stop, KeyboardInterrupt):
+                kept = ", ".join(str(jobs[position].output) for position in running.values())
+                raise Interrupted(f"what is done is kept in {kept}; --resume goes on from there") from stop
             raise
 
 
@@ -146,8 +152,10 @@ def _connect(address: str) -> Any:
         import ray
     except ImportError as error:
         raise UserError("--ray: Ray is not installed; pip install 'rgbt_seg_ros[ray]'") from error
+    # Ray reports its use to its makers unless it is told not to; that is for the user to decide, not for us.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="error")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises many kinds for an address nothing answers at
         raise UserError(f"--ray: no cluster answers at {address} ({' '.join(str(error).split())})") from error
     return ray

@@ -139,9 +139,13 @@ class Workspace:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for file in (self._lines, self._times):
-            if file is not None:
+        try:
+            for file in (self._lines, self._times):
                 file.close()
+        except OSError as failure:
+            # Where the disk refused a line before, its rest is refused again.
+            if error is None:
+                raise self._failure(failure) from failure
 
     def add(self, record: Record, durations: Mapping[str, float], masks: tuple[Mask, Mask] | None) -> None:
         """Write down one pair; its line last, so that a line says that all of the pair is there.

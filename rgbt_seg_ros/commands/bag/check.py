@@ -1,0 +1,96 @@
+"""``rgbt-seg bag check BAG``: is a recording of two cameras sound, what does pairing give, how late is thermal."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import TYPE_CHECKING, Any
+
+from rgbt_seg_ros.errors import UserError
+
+if TYPE_CHECKING:
+    from rgbt_seg_ros.pipeline.pairing import PairingSettings
+
+
+def register(actions: Any) -> None:
+    """Add the action to ``rgbt-seg bag``."""
+    parser = actions.add_parser("check", help="streams, pairing, and the thermal camera's delay")
+    parser.add_argument("bag", metavar="BAG", help="a folder with metadata.yaml, or a file *.mcap or *.db3")
+    parser.add_argument("--rgb-topic", metavar="TOPIC", help="of the RGB camera (default: by its name)")
+    parser.add_argument("--thermal-topic", metavar="TOPIC", help="of the thermal camera (default: by its name)")
+    parser.add_argument("--params", metavar="FILE", help="the node's parameter file (default: its defaults)")
+    parser.add_argument("--slop", type=float, metavar="S", help="in place of sync.slop")
+    parser.add_argument("--thermal-offset", type=float, metavar="S", help="in place of sync.thermal_offset")
+    parser.add_argument("--max-delay", type=positive, default=0.3, metavar="S", help="delays to try (default ±0.3)")
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument("--stamps-only", action="store_true", help="decode no images: the delay in candidates at best")
+    given.add_argument(
+        "--seconds", type=positive, default=60.0, metavar="S", help="of images to seek the delay in (default 60)"
+    )
+    parser.add_argument("--json", metavar="OUT", help="file for all of it")
+    parser.set_defaults(run=run)
+
+
+def positive(text: str) -> float:
+    """Parse a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+    return value
+
+
+def pairing_of(args: argparse.Namespace) -> PairingSettings:
+    """Return how the node would pair, with what the command line puts in place of it."""
+    import sys
+    from dataclasses import replace
+
+    from rgbt_seg_ros.pipeline.parameter_file import defaults, read_parameter_file
+    from rgbt_seg_ros.pipeline.parameters import settings_of
+
+    values = defaults()
+    if args.params:
+        found = read_parameter_file(args.params)
+        values = dict(found.values)
+        if found.unknown:
+            print(f"{args.params}: no parameters of the node: {', '.join(found.unknown)}", file=sys.stderr)
+    settings = settings_of(values)
+    if settings.policy != "nearest":
+        print(f"{args.params}: sync.policy is {settings.policy}; what follows is of nearest", file=sys.stderr)
+    given = {"slop": args.slop, "thermal_offset": args.thermal_offset}
+    return replace(settings.pairing, **{name: value for name, value in given.items() if value is not None})
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check the bag, print what was found, and write it if asked for; 2 where no pairing is possible."""
+    from pathlib import Path
+
+    from tqdm import tqdm
+
+    from rgbt_seg_ros.data.bags.check import CheckOptions, check_bag
+    from rgbt_seg_ros.data.bags.check_text import as_dict, to_json, to_text
+    from rgbt_seg_ros.data.bags.reader import Bag
+    from rgbt_seg_ros.data.bags.topics import find_cameras
+    from rgbt_seg_ros.files import check_place, replacing
+    from rgbt_seg_ros.nodes.bridge import find_bridge
+
+    if args.json:
+        check_place(Path(args.json), UserError)
+    options = CheckOptions(pairing_of(args), 0.0 if args.stamps_only else args.seconds, args.max_delay)
+    with Bag(args.bag) as bag:
+        cameras = find_cameras(bag, args.rgb_topic, args.thermal_topic)
+        count = cameras.rgb.count + cameras.thermal.count
+        check = check_bag(
+            bag,
+            cameras,
+            options,
+            find_bridge(),
+            lambda messages: tqdm(messages, total=count, unit="message", disable=None, leave=False),
+        )
+    if args.json:
+        with replacing(Path(args.json)) as (part,):
+            part.write_text(to_json(as_dict(args.bag, check)), encoding="utf-8", errors="backslashreplace")
+    print(to_text(args.bag, check))
+    return 0 if check.usable else 2

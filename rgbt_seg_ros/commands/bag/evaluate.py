@@ -1,0 +1,186 @@
+"""``rgbt-seg bag evaluate BAG --model M``: every pair of a recording through the node's own path, in figures and pictures."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rgbt_seg_ros.commands.evaluate import positive
+from rgbt_seg_ros.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from rgbt_seg_ros.evaluation.bags.job import Job, Result
+
+
+def register(actions: Any) -> None:
+    """Add the action to ``rgbt-seg bag``."""
+    parser = actions.add_parser("evaluate", help="what a model makes of a recording: figures, report, masks, video")
+    parser.add_argument("bag", help="a bag, or a folder of bags")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="DIR", help="folder for report.json, report.html and more"
+    )
+    parser.add_argument("--model", help="a .safetensors model file, or demo; default: what the parameters say")
+    parser.add_argument("--params", metavar="FILE", help="the node's parameter file")
+    parser.add_argument("--labels", default="", metavar="TOPIC|DIR", help="true label masks")
+    parser.add_argument("--compare", default="", metavar="M2", help="a second model, for how far both agree")
+    parser.add_argument("--rgb-topic", metavar="TOPIC", help="default: the topic whose name says so")
+    parser.add_argument("--thermal-topic", metavar="TOPIC", help="likewise")
+    parser.add_argument("--batch", type=positive, default=1, metavar="N", help="pairs a run; 1: the bits of the node")
+    parser.add_argument("--write-bag", metavar="OUT", help="a new bag: all topics, and the masks beside them")
+    parser.add_argument("--namespace", default="/", help="of the topics of the masks in that bag")
+    parser.add_argument("--video", metavar="OUT.mp4", help="a video of the overlay")
+    parser.add_argument("--no-pictures", action="store_true", help="no frames in the report")
+    parser.add_argument("--workers", type=positive, default=1, metavar="N", help="bags at a time, each by a process")
+    parser.add_argument("--ray", metavar="ADDRESS", help="on a Ray cluster: auto, local or ray://HOST:PORT")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
+    again.add_argument("--force", action="store_true", help="replace the results in DIR")
+    parser.set_defaults(run=run)
+
+
+def canonical_command(args: argparse.Namespace, model: str) -> str:
+    """Return the command that gives these figures, less where it writes and how the work is shared."""
+    words = ["rgbt-seg", "bag", "evaluate", args.bag, "--model", model]
+    for option in ("params", "labels", "compare", "rgb_topic", "thermal_topic"):
+        value = getattr(args, option)
+        if value:
+            words += [f"--{option.replace('_', '-')}", value]
+    if args.batch != 1:
+        words += ["--batch", str(args.batch)]
+    return shlex.join(words)
+
+
+def parameters_of(args: argparse.Namespace) -> Mapping[str, Any]:
+    """Return all parameters of the node: the defaults, what the file says, and the model that was named."""
+    from rgbt_seg_ros.pipeline.parameter_file import defaults, read_parameter_file
+
+    values = defaults()
+    if args.params:
+        found = read_parameter_file(args.params)
+        values = dict(found.values)
+        if found.unknown:
+            print(f"{args.params}: no parameters of the node: {', '.join(found.unknown)}", file=sys.stderr)
+    if args.model:
+        values["model.file"] = args.model
+    return values
+
+
+def jobs_of(args: argparse.Namespace) -> list[Job]:
+    """Return a job for each bag."""
+    from rgbt_seg_ros.data.bags.reader import find_bags
+    from rgbt_seg_ros.evaluation.bags.job import Job
+    from rgbt_seg_ros.nodes.bridge import find_bridge
+    from rgbt_seg_ros.nodes.message_filters_pairing import create_pairer
+
+    bags = find_bags(Path(args.bag))
+    values = parameters_of(args)
+    output = Path(args.output)
+    many = bags != [Path(args.bag)]
+    if many and (args.write_bag or args.video):
+        raise UserError("--write-bag and --video are for one bag; expected a bag, not a folder of bags")
+    return [
+        Job(
+            bag=bag,
+            output=output / bag.name if many else output,
+            parameters=values,
+            compare=args.compare,
+            labels=args.labels,
+            rgb_topic=args.rgb_topic,
+            thermal_topic=args.thermal_topic,
+            command=canonical_command(args, values["model.file"]),
+            batch=args.batch,
+            pictures=not args.no_pictures,
+            resume=args.resume,
+            force=args.force,
+            output_bag=Path(args.write_bag) if args.write_bag else None,
+            namespace=args.namespace,
+            video=Path(args.video) if args.video else None,
+            make_pairer=create_pairer,
+            find_bridge=find_bridge,
+        )
+        for bag in bags
+    ]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, write the reports, and print the figures."""
+    import time
+
+    from rgbt_seg_ros.evaluation.bags.evaluate import Interrupted
+    from rgbt_seg_ros.evaluation.bags.report import to_summary
+
+    if args.namespace != "/" and not args.write_bag:
+        raise UserError("--namespace: only the bag of --write-bag has topics of ours")
+    jobs = jobs_of(args)
+    start = time.perf_counter()
+    try:
+        results = _evaluate(args, jobs)
+    except Interrupted as stop:
+        print(f"\ninterrupted: {stop}", file=sys.stderr)
+        raise
+    figures, files = results[0].figures, list(results[0].files)
+    if len(jobs) > 1 or jobs[0].output != Path(args.output):
+        figures, files = _merge(args, jobs, results, time.perf_counter() - start)
+    print(to_summary(figures))
+    for path in files:
+        print(path)
+    timings = [result.timings for result in results]
+    pairs, seconds = sum(entry["pairs"] for entry in timings), sum(entry["wall_s"] for entry in timings)
+    rate = f", {pairs / seconds:.1f} a second and process" if seconds > 0 else ""
+    print(f"{pairs} pairs{rate}, {figures['title']}, {figures['engine']}")
+    return 0
+
+
+def _evaluate(args: argparse.Namespace, jobs: Sequence[Job]) -> list[Result]:
+    from tqdm import tqdm
+
+    from rgbt_seg_ros.evaluation.bags.many import by_processes, on_ray, serially
+
+    if args.ray is None and args.workers == 1:
+        return serially(jobs, lambda position, result: None, _bar)
+    with tqdm(total=len(jobs), unit="bag", disable=None) as bar:
+
+        def done(position: int, result: Result) -> None:
+            bar.update()
+
+        return on_ray(jobs, args.ray, done) if args.ray is not None else by_processes(jobs, args.workers, done)
+
+
+def _bar(pairs: int, done: int) -> Callable[[], None]:
+    from tqdm import tqdm
+
+    bar = tqdm(total=pairs, initial=done, unit="pair", disable=None)
+
+    def step() -> None:
+        bar.update()
+        if bar.n == pairs:
+            bar.close()
+
+    return step
+
+
+def _merge(
+    args: argparse.Namespace, jobs: Sequence[Job], results: Sequence[Result], seconds: float
+) -> tuple[dict[str, Any], list[Path]]:
+    from rgbt_seg_ros.evaluation.bags.merged import merge, merged_timings
+    from rgbt_seg_ros.evaluation.bags.report import to_html, to_markdown
+    from rgbt_seg_ros.evaluation.figures import to_json
+    from rgbt_seg_ros.evaluation.files import write_texts
+    from rgbt_seg_ros.network.model_file import read_spec
+
+    figures = merge(Path(args.bag), jobs[0].command, jobs, results)
+    timings = merged_timings(results, seconds)
+    output = Path(args.output)
+    texts = {
+        "report.html": to_html(figures, timings, read_spec(jobs[0].model).classes),
+        "report.md": to_markdown(figures, timings),
+        "timings.json": to_json(timings),
+        "report.json": to_json(figures),
+    }
+    write_texts({output / name: text for name, text in texts.items()})
+    return figures, [output / "report.json", output / "report.html"]

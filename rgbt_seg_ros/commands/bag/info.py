@@ -1,0 +1,65 @@
+"""``rgbt-seg bag info BAG``: what is in a recording."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rgbt_seg_ros.data.bags.info import BagInfo, TopicInfo
+
+
+def register(actions: Any) -> None:
+    """Add the action to ``rgbt-seg bag``."""
+    parser = actions.add_parser("info", help="topics, types, rates and storage of a bag")
+    parser.add_argument("bag", metavar="BAG", help="a folder with metadata.yaml, or a file *.mcap or *.db3")
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what is in the bag."""
+    from tqdm import tqdm
+
+    from rgbt_seg_ros.data.bags.check_text import to_json
+    from rgbt_seg_ros.data.bags.info import read_info
+    from rgbt_seg_ros.data.bags.reader import Bag
+
+    with Bag(args.bag) as bag:
+        info = read_info(
+            bag, lambda raws: tqdm(raws, total=bag.message_count, unit="message", disable=None, leave=False)
+        )
+    print(to_json(info).rstrip() if args.json else to_text(info))
+    return 0
+
+
+def to_text(info: BagInfo) -> str:
+    """Return a description for a terminal."""
+    from datetime import datetime, timezone
+
+    start = datetime.fromtimestamp(info.start / 1e9, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+    lines = [
+        info.path,
+        f"storage   {info.storage}, compression {info.compression}, ROS distribution {info.distro or 'not known'}",
+        f"start     {info.start / 1e9:.3f} s ({start})",
+        f"duration  {info.duration:.3f} s, {info.messages} messages",
+    ]
+    for topic in info.topics:
+        lines += _topic_text(topic)
+    return "\n".join(lines)
+
+
+def _topic_text(topic: TopicInfo) -> list[str]:
+    lines = ["", f"{topic.name}  {topic.type}, {topic.count} messages"]
+    if topic.image:
+        lines.append(f"  first image: {topic.image}")
+    rates = (
+        ("on average", topic.mean_rate_hz),
+        ("by log times", topic.log_rate_hz),
+        ("by stamps", topic.stamp_rate_hz),
+    )
+    known = [f"{rate:.2f} Hz {what}" for what, rate in rates if not math.isnan(rate)]
+    if known:
+        lines.append(f"  {', '.join(known)}" + (" (median interval)" if len(known) > 1 else ""))
+    return [*lines, *(f"  offered: {profile}" for profile in topic.qos)]

@@ -1,0 +1,43 @@
+"""``rgbt-seg bag record TOPIC... -o OUT``: live topics to a bag (needs ROS 2; for machines without rosbag2)."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rgbt_seg_ros.commands.bag.play import above_zero
+from rgbt_seg_ros.errors import UserError
+
+
+def register(actions: Any) -> None:
+    """Add the action to the parser of ``bag``."""
+    parser = actions.add_parser("record", help="record live topics into a bag (needs ROS 2)")
+    parser.add_argument("topics", nargs="*", metavar="TOPIC", help="topics to record")
+    parser.add_argument("--all", action="store_true", help="every topic but hidden ones")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the new bag, a folder")
+    parser.add_argument("--storage", default="mcap", choices=("mcap", "sqlite3"), help="format of the bag's file")
+    parser.add_argument("--duration", type=above_zero, metavar="S", help="end by itself after S seconds")
+    parser.add_argument("--use-sim-time", action="store_true", help="log times are those of /clock")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Record until Ctrl-C, or for the duration."""
+    from rgbt_seg_ros.nodes.stopping import StopSignals
+
+    if args.all == bool(args.topics):
+        raise UserError("bag record: expected topics, or --all")
+    with StopSignals() as stop:
+        try:
+            from rgbt_seg_ros.nodes.bag_recorder import RecordSettings, record
+        except ImportError as error:
+            raise UserError(f"bag record: ROS 2 is needed ({error})") from error
+        settings = RecordSettings(
+            topics=tuple(args.topics),
+            everything=args.all,
+            duration=args.duration,
+            use_sim_time=args.use_sim_time,
+            storage=args.storage,
+        )
+        return record(args.output, settings, stop)

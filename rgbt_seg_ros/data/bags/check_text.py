@@ -1,0 +1,223 @@
+"""A bag check in words for a terminal, and as plain data for JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from rgbt_seg_ros.data.bags.check import LARGEST_OFFSET, BagCheck, CameraCheck
+from rgbt_seg_ros.data.bags.pairing_preview import BINS, PairingPreview
+from rgbt_seg_ros.data.bags.statistics import GAP, ClockLag
+
+_BAR = 40
+
+
+def plain(value: Any) -> Any:
+    """Return dataclasses as dictionaries, tuples as lists, floats to 6 digits after the point, and nan as None."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return value
+
+
+def to_json(value: Any) -> str:
+    """Return plain data as JSON: the same bytes for the same data."""
+    return json.dumps(plain(value), indent=1, ensure_ascii=False) + "\n"
+
+
+def as_dict(path: str, check: BagCheck) -> dict[str, Any]:
+    """Return a check as plain data; times in s, all but the counts rounded to µs."""
+    delay = check.delay
+    phase = None if delay.phase is None else {**asdict(delay.phase), "locked": delay.phase.locked}
+    return {
+        "bag": path,
+        "usable": check.usable,
+        "rgb": _camera_dict(check.rgb),
+        "thermal": _camera_dict(check.thermal),
+        "pairing": _pairing_dict(check.pairing),
+        "no_pairs": check.no_pairs,
+        "clock_difference": check.clocks,
+        "delay": {
+            "seconds": delay.seconds,
+            "uncertainty": delay.uncertainty,
+            "source": delay.source,
+            "reason": delay.reason,
+            "candidates": delay.candidates,
+            "stamps": phase,
+            "motion": None if delay.motion is None else asdict(delay.motion),
+        },
+        "suggested": {
+            "sync.thermal_offset": None if check.suggested is None else check.suggested.thermal_offset,
+            "sync.slop": delay.slop,
+            "pairing": None if check.suggested is None else _pairing_dict(check.suggested),
+        },
+        "problems": list(problems(check)),
+    }
+
+
+def _camera_dict(camera: CameraCheck) -> dict[str, Any]:
+    return {
+        "topic": camera.topic.name,
+        "type": camera.topic.type,
+        **asdict(camera.stream),
+        "images": asdict(camera.images),
+    }
+
+
+def _pairing_dict(pairing: PairingPreview) -> dict[str, Any]:
+    edges = [pairing.slop * index / BINS for index in range(BINS + 1)]
+    return {
+        **asdict(pairing),
+        "dropped": dict(pairing.dropped),
+        "histogram": {"edges": edges, "counts": pairing.histogram},
+    }
+
+
+def problems(check: BagCheck) -> Iterator[str]:
+    """Yield a sentence for everything that is wrong with a recording, the worst first."""
+    if check.no_pairs:
+        yield f"no pairs: {check.no_pairs}"
+    if check.clocks:
+        yield (
+            f"thermal stamps are {check.clocks:+.3f} s from RGB stamps of the same moment of recording: "
+            "the cameras are stamped by different clocks"
+        )
+    for camera in (check.rgb, check.thermal):
+        yield from _camera_problems(camera)
+
+
+def _camera_problems(camera: CameraCheck) -> Iterator[str]:
+    name, stream, images = camera.topic.name, camera.stream, camera.images
+    if not stream.count:
+        yield f"{name}: no messages"
+    if images.invalid:
+        count = _counted(images.invalid, "image")
+        yield f"{count} cannot be used, the first at {images.invalid_at:.3f} s: {images.first_invalid}"
+    if images.changes:
+        listed = ", ".join(f"{what} at {at:.3f} s" for at, what in images.first_changes)
+        more = _more(images.changes, images.first_changes)
+        yield f"{name}: images change {_counted(images.changes, 'time')}: {images.first}, then {listed}{more}"
+    if stream.backwards:
+        yield f"{name}: stamps run backwards {_counted(stream.backwards, 'time')}, first at {stream.backwards_at:.3f} s"
+    if stream.duplicates:
+        yield f"{name}: {_counted(stream.duplicates, 'stamp')} repeated, the first at {stream.duplicates_at:.3f} s"
+    if stream.gaps:
+        listed = ", ".join(f"{gap.length:.3f} s at {gap.at:.3f} s" for gap in stream.first_gaps)
+        more = _more(stream.gaps, stream.first_gaps)
+        yield f"{name}: {_counted(stream.gaps, 'gap')} above {GAP:g} median intervals: {listed}{more}"
+    if stream.lag is not None and stream.lag.kind != "constant":
+        yield f"{name}: {_lag(stream.lag)}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _more(count: int, listed: tuple[Any, ...]) -> str:
+    return ", ..." if count > len(listed) else ""
+
+
+def _lag(lag: ClockLag) -> str:
+    if lag.kind == "zero":
+        return "every stamp is 0"
+    words = f"log time minus stamp {lag.median:.3f} s (5th to 95th percentile: {lag.spread * 1000:.1f} ms apart)"
+    if lag.kind == "drifting":
+        return f"{words}, drifting by {lag.drift:+.3f} s over the recording"
+    return f"{words}, of different clocks" if lag.kind == "other clock" else words
+
+
+def to_text(path: str, check: BagCheck) -> str:
+    """Return a check for a terminal."""
+    lines = [path]
+    for camera in (check.rgb, check.thermal):
+        lines += _camera_text(camera)
+    lines += ["", *_pairing_text("pairing", check.pairing)]
+    lines += ["", *_delay_text(check)]
+    if check.suggested is not None and check.suggested.pairs:
+        lines += ["", *_pairing_text("pairing as suggested", check.suggested)]
+    found = list(problems(check))
+    lines += ["", "problems" if found else "no problems", *(f"  {problem}" for problem in found)]
+    return "\n".join(lines)
+
+
+def _camera_text(camera: CameraCheck) -> list[str]:
+    stream = camera.stream
+    lines = [
+        "",
+        f"{camera.topic.name}  {camera.topic.type}, {stream.count} messages, {camera.images.first or 'no image'}",
+    ]
+    if stream.count > 1:
+        intervals = (("median", stream.interval_median), ("p99", stream.interval_p99), ("largest", stream.interval_max))
+        listed = ", ".join(f"{name} {1000 * value:.1f} ms" for name, value in intervals)
+        lines.append(f"  {stream.mean_rate_hz:.2f} Hz on average; intervals: {listed}")
+    if stream.lag is not None:
+        lines.append(f"  {_lag(stream.lag)}")
+    return lines
+
+
+def _pairing_text(title: str, pairing: PairingPreview) -> list[str]:
+    lines = [
+        f"{title}: sync.slop {pairing.slop:g} s, sync.thermal_offset {pairing.thermal_offset:g} s",
+        f"  {pairing.pairs} pairs of {pairing.rgb} RGB and {pairing.thermal} thermal frames; without partner: "
+        f"{pairing.rgb - pairing.pairs} RGB, {pairing.thermal - pairing.thermal_paired} thermal",
+    ]
+    if pairing.dropped:
+        lines.append("  dropped: " + ", ".join(f"{reason} {count}" for reason, count in pairing.dropped.items()))
+    if pairing.pairs:
+        lines.append(
+            f"  |Δt|: median {pairing.median * 1000:.1f} ms, p99 {pairing.p99 * 1000:.1f} ms, "
+            f"largest {pairing.largest * 1000:.1f} ms"
+        )
+        most = max(pairing.histogram)
+        for index, count in enumerate(pairing.histogram):
+            low, high = (1000 * pairing.slop * edge / BINS for edge in (index, index + 1))
+            bar = "█" * math.ceil(_BAR * count / most)
+            lines.append(f"  {low:7.1f} to {high:5.1f} ms {count:7d} {bar}".rstrip())
+    return lines
+
+
+def _delay_text(check: BagCheck) -> list[str]:
+    delay, phase, motion = check.delay, check.delay.phase, check.delay.motion
+    if delay.seconds is None:
+        lines = [f"thermal delay: cannot be told: {delay.reason}"]
+    else:
+        lines = [
+            f"thermal delay: {delay.seconds * 1000:.1f} ms ± {delay.uncertainty * 1000:.1f} ms (standard deviation), "
+            f"from {delay.source}" + (f"; {delay.reason}" if delay.reason else "")
+        ]
+    if phase is not None:
+        what = "locked to each other" if phase.locked else "not locked to each other"
+        lines.append(
+            f"  stamps: cameras {what} (concentration {phase.concentration:.2f}"
+            + (f", jitter {phase.jitter * 1000:.1f} ms)" if phase.locked else ")")
+        )
+        if delay.candidates:
+            lines.append(
+                f"  the stamps allow {phase.phase * 1000:.1f} ms + k · {phase.period * 1000:.1f} ms, k any whole number"
+            )
+    if motion is not None and motion.delay is not None:
+        lines.append(
+            f"  motion: {motion.delay * 1000:.1f} ms ± {motion.uncertainty * 1000:.1f} ms "
+            f"in {motion.seconds:.1f} s of images, correlation {motion.correlation:.2f}"
+        )
+    elif motion is not None:
+        lines.append(f"  motion: {motion.reason}")
+    if delay.slop is not None:
+        offset = delay.thermal_offset
+        if offset is not None and abs(offset) > LARGEST_OFFSET:
+            lines.append(
+                f"suggested: one clock for both cameras; sync.thermal_offset takes at most {LARGEST_OFFSET:g} s"
+            )
+        elif offset is not None:
+            lines.append(f"suggested: sync.thermal_offset: {offset:.4f}, sync.slop: {delay.slop:.4f}")
+        else:
+            lines.append(f"suggested: sync.slop: {delay.slop:.4f} once the offset is known")
+    return lines

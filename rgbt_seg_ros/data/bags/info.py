@@ -1,0 +1,149 @@
+"""What is in a recording: how it is stored, and of each topic type, count, rates, quality of service and images."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rosbags.interfaces import Qos, QosDurability, QosHistory, QosReliability
+
+from rgbt_seg_ros.data.bags.reader import METADATA, NANOSECONDS, Bag, RawMessage, Topic, header_stamp
+from rgbt_seg_ros.data.bags.statistics import mean_rate_hz, rate_hz
+from rgbt_seg_ros.data.bags.topics import COMPRESSED, IMAGE
+
+_STORAGES = {".mcap": "mcap", ".db3": "sqlite3"}
+Progress = Callable[[Iterable[RawMessage]], Iterable[RawMessage]]
+
+
+@dataclass(frozen=True)
+class TopicInfo:
+    """One topic.
+
+    Attributes:
+        name: As recorded.
+        type: Message type.
+        count: Messages read.
+        log_rate_hz: One over the median interval of log times; nan below two.
+        stamp_rate_hz: The same of header stamps; nan also where the type begins with no header.
+        mean_rate_hz: Messages over the time from the first to the last, by log time.
+        image: Of the first message of an image topic: encoding and size, or the format of a compressed one; else empty.
+        qos: What its publishers offered, in words.
+    """
+
+    name: str
+    type: str
+    count: int
+    log_rate_hz: float
+    stamp_rate_hz: float
+    mean_rate_hz: float
+    image: str
+    qos: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BagInfo:
+    """A recording.
+
+    Attributes:
+        path: As it was named.
+        storage: ``mcap`` or ``sqlite3``.
+        compression: Of rosbag2, such as ``zstd (file)``; ``none`` also where the storage compresses by itself.
+        distro: ROS distribution that recorded it; empty: not written down.
+        start: Log time of the first message (ns).
+        duration: From the first to the last message (s).
+        messages: Of all topics.
+        topics: By name.
+    """
+
+    path: str
+    storage: str
+    compression: str
+    distro: str
+    start: int
+    duration: float
+    messages: int
+    topics: tuple[TopicInfo, ...]
+
+
+def describe_qos(profile: Qos) -> str:
+    """Return a QoS profile in words."""
+    reliability = "best effort" if profile.reliability == QosReliability.BEST_EFFORT else "reliable"
+    durability = "transient local" if profile.durability == QosDurability.TRANSIENT_LOCAL else "volatile"
+    history = "keep all" if profile.history == QosHistory.KEEP_ALL else f"depth {profile.depth}"
+    return f"{reliability}, {durability}, {history}"
+
+
+def _untouched(messages: Iterable[RawMessage]) -> Iterator[RawMessage]:
+    yield from messages
+
+
+class _TopicReader:
+    def __init__(self, bag: Bag, topic: Topic) -> None:
+        self._bag, self._topic = bag, topic
+        self._stamped = bag.has_header(topic.name)
+        self._log_times, self._stamps = array("q"), array("q")
+        self._image = ""
+
+    def take(self, raw: RawMessage) -> None:
+        if not self._log_times and self._topic.type in (IMAGE, COMPRESSED):
+            message = self._bag.decode(raw)
+            size = (
+                f"{message.encoding} {message.width}x{message.height}" if self._topic.type == IMAGE else message.format
+            )
+            self._image = str(size)
+        self._log_times.append(raw.log_time)
+        if self._stamped:
+            self._stamps.append(header_stamp(raw))
+
+    def result(self) -> TopicInfo:
+        log_times = np.array(self._log_times, np.int64)
+        return TopicInfo(
+            name=self._topic.name,
+            type=self._topic.type,
+            count=len(log_times),
+            log_rate_hz=rate_hz(log_times),
+            stamp_rate_hz=rate_hz(np.array(self._stamps, np.int64)),
+            mean_rate_hz=mean_rate_hz(log_times),
+            image=self._image,
+            qos=tuple(dict.fromkeys(describe_qos(profile) for profile in self._topic.qos)),
+        )
+
+
+def read_info(bag: Bag, progress: Progress = _untouched) -> BagInfo:
+    """Describe a bag in one pass, in which only the first image of a topic is decoded.
+
+    Raises:
+        BagError: The bag cannot be read to its end.
+    """
+    readers = {name: _TopicReader(bag, topic) for name, topic in sorted(bag.topics.items())}
+    for raw in progress(bag.messages()):
+        readers[raw.topic].take(raw)
+    storage, compression, distro = _recording(bag.path)
+    return BagInfo(
+        path=str(bag.path),
+        storage=storage,
+        compression=compression,
+        distro=distro,
+        start=bag.start,
+        duration=(bag.end - bag.start) / NANOSECONDS,
+        messages=bag.message_count,
+        topics=tuple(reader.result() for reader in readers.values()),
+    )
+
+
+def _recording(path: Path) -> tuple[str, str, str]:
+    """Return storage, compression and ROS distribution, by the metadata of a bag that could be opened."""
+    if not path.is_dir():
+        return _STORAGES[path.suffix], "none", ""
+    import yaml
+
+    content: dict[str, Any] = yaml.safe_load((path / METADATA).read_text(encoding="utf-8"))
+    metadata = content["rosbag2_bagfile_information"]
+    mode = str(metadata.get("compression_mode") or "none").lower()
+    compression = "none" if mode == "none" else f"{metadata.get('compression_format')} ({mode})"
+    distro = str(metadata.get("ros_distro") or "")
+    return str(metadata["storage_identifier"]), compression, "" if distro == "unknown" else distro

@@ -1,0 +1,172 @@
+"""A bag with the masks of an evaluation beside the messages of the bag they were made from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rgbt_seg_ros.data.bags.messages import header, image, label_info, make, time
+from rgbt_seg_ros.data.bags.reader import Bag, BagError
+from rgbt_seg_ros.data.bags.topics import IMAGE
+from rgbt_seg_ros.data.bags.writer import BagWriter, qos
+from rgbt_seg_ros.network import ModelSpec
+from rgbt_seg_ros.pipeline.masks import statistics
+from rgbt_seg_ros.pipeline.rendering import overlay
+
+TOPICS = {
+    "mask": IMAGE,
+    "confidence": IMAGE,
+    "overlay": IMAGE,
+    "report": "rgbt_seg_ros/msg/FrameReport",
+    "label_info": "vision_msgs/msg/LabelInfo",
+}
+"""Type by name under ``segmentation/``; the node publishes the same."""
+
+_NAME = re.compile(r"[A-Za-z_]\w*(?:/[A-Za-z_]\w*)*", re.ASCII)
+_MODALITY_RGB_THERMAL = 0
+
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PairOutput:
+    """What came of one pair.
+
+    Attributes:
+        index: Of the pair.
+        completed: Log time (ns) of the message that completed the pair.
+        rgb_stamp: Stamp of the RGB frame (ns).
+        thermal_stamp: Stamp of the thermal frame as published (ns).
+        frame_id: Of the RGB frame.
+        offset: thermal + thermal_offset - rgb (s).
+        label: (H, W) uint8 class ids, 255 unlabeled.
+        confidence: (H, W) uint8, round(255·p).
+        rgb: (H, W, 3) uint8 RGB, for the overlay.
+        durations: Seconds per stage, in the order they ran.
+        received_rgb: RGB frames until then.
+        received_thermal: Thermal frames until then.
+        processed: Pairs segmented until then, this one included.
+        dropped: Frames dropped until then, by reason.
+        latency: From the RGB stamp to the mask (s).
+        overhead: From the completed pair to the mask, less the network (s).
+    """
+
+    index: int
+    completed: int
+    rgb_stamp: int
+    thermal_stamp: int
+    frame_id: str
+    offset: float
+    label: Image
+    confidence: Image
+    rgb: Image
+    durations: Mapping[str, float]
+    received_rgb: int
+    received_thermal: int
+    processed: int
+    dropped: Mapping[str, int]
+    latency: float
+    overhead: float
+
+
+def output_topics(bag: Bag, namespace: str = "/") -> dict[str, str]:
+    """Return the topic of each of ``TOPICS``.
+
+    Args:
+        bag: The bag that they are to be beside.
+        namespace: Of ``segmentation/...``, such as ``/`` or ``/front``.
+
+    Raises:
+        BagError: The namespace is no ROS name, or the bag has one of the topics already.
+    """
+    inner = namespace.strip("/")
+    if inner and not _NAME.fullmatch(inner):
+        raise BagError(f"--namespace: '{namespace}' is no ROS name; expected one such as / or /evaluated")
+    prefix = f"/{inner}" if inner else ""
+    topics = {name: f"{prefix}/segmentation/{name}" for name in TOPICS}
+    taken = [topic for topic in topics.values() if topic in bag.topics]
+    if taken:
+        raise BagError(f"{bag.path}: has {', '.join(taken)} already; choose another place for the new with --namespace")
+    return topics
+
+
+def frame_report(output: PairOutput, spec: ModelSpec) -> Any:
+    """Return the rgbt_seg_ros/FrameReport of a pair, as the node fills it."""
+    counted = statistics(output.label, output.confidence, spec.num_classes)
+    return make(
+        TOPICS["report"],
+        header=header(output.rgb_stamp, output.frame_id),
+        thermal_stamp=time(output.thermal_stamp),
+        offset=output.offset,
+        modality=_MODALITY_RGB_THERMAL,
+        stage=list(output.durations),
+        stage_duration=np.array(list(output.durations.values()), np.float64),
+        latency=output.latency,
+        overhead=output.overhead,
+        class_id=np.array([entry.id for entry in spec.classes], np.uint8),
+        class_pixels=np.array(counted.pixels, np.uint32),
+        class_confidence=np.array(counted.confidence, np.float32),
+        unlabeled_pixels=counted.unlabeled,
+        received_rgb=output.received_rgb,
+        received_thermal=output.received_thermal,
+        processed=output.processed,
+        drop_reason=list(output.dropped),
+        drop_count=np.array(list(output.dropped.values()), np.uint64),
+        model=spec.title,
+    )
+
+
+def write_output_bag(
+    out: Path, bag: Bag, results: Iterator[PairOutput], spec: ModelSpec, namespace: str = "/", alpha: float = 0.5
+) -> None:
+    """Copy a bag, message by message as it is, with what the node would have published beside it.
+
+    Images carry stamp and frame of the RGB image. Log time of a pair's messages is that of the message that completed the pair,
+    and they follow it: the bag plays back as if the node had taken no time. The class table is latched and comes first. Memory
+    does not grow with the bag.
+
+    Args:
+        out: The new bag, MCAP; it appears whole or not at all.
+        bag: The bag that the pairs are of.
+        results: Its pairs, in the order they were completed.
+        spec: Of the model.
+        namespace: Of the topics ``segmentation/...``.
+        alpha: Weight of the class colours in the overlay, 0..1.
+
+    Raises:
+        BagError: As ``output_topics``; or the bag cannot be read, or the new one not written.
+    """
+    topics = output_topics(bag, namespace)
+    # A bag of its own: the pairs may be read from the other one at the same time.
+    with Bag(bag.path) as source, BagWriter(out) as writer:
+        for topic in source.topics.values():
+            writer.copy_topic(topic)
+        for name, type_ in TOPICS.items():
+            latched = name == "label_info"
+            writer.add_topic(topics[name], type_, [qos(latched=latched, depth=1 if latched else 5)])
+        writer.write(topics["label_info"], source.start, label_info(header(source.start, ""), spec.classes))
+        waiting = next(results, None)
+        for message in source.messages():
+            while waiting is not None and waiting.completed < message.log_time:
+                _write_pair(writer, topics, waiting, spec, alpha)
+                waiting = next(results, None)
+            writer.write_raw(message)
+        while waiting is not None:
+            _write_pair(writer, topics, waiting, spec, alpha)
+            waiting = next(results, None)
+
+
+def _write_pair(
+    writer: BagWriter, topics: Mapping[str, str], output: PairOutput, spec: ModelSpec, alpha: float
+) -> None:
+    head = header(output.rgb_stamp, output.frame_id)
+    picture = overlay(output.rgb, output.label, spec.classes, alpha)
+    for name, pixels in (("mask", output.label), ("confidence", output.confidence), ("overlay", picture)):
+        writer.write(topics[name], output.completed, image(head, pixels))
+    writer.write(topics["report"], output.completed, frame_report(output, spec))

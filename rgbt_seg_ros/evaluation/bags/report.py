@@ -1,0 +1,82 @@
+"""The Markdown and the HTML report of a bag, or of many bags together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rgbt_seg_ros.evaluation.bags.bag_tables import bag_tables
+from rgbt_seg_ros.evaluation.bags.bag_template import TEMPLATE
+from rgbt_seg_ros.evaluation.bags.timeline_plot import timeline_svg
+from rgbt_seg_ros.evaluation.examples import Example
+from rgbt_seg_ros.evaluation.html_template import render_page
+from rgbt_seg_ros.evaluation.report import markdown_table, plots_of
+from rgbt_seg_ros.evaluation.tables import show
+from rgbt_seg_ros.network import ClassInfo
+
+_LABEL_SCORES = (("miou", "mIoU"), ("macc", "mAcc"), ("boundary_iou", "boundary IoU"), ("ece", "ECE"))
+_MASK_SCORES = (("coverage", "coverage"), ("mean_confidence", "mean confidence"))
+_NOTE = (
+    "Shaded: no pair came, or one could not be segmented. Masks are shown at the moment that their pair was complete. "
+    "Rest the pointer on the plot for its numbers."
+)
+
+
+def title_of(figures: Mapping[str, Any]) -> str:
+    """Return what was evaluated on what, in one line."""
+    return f"{figures['model']} on {figures['bag']}"
+
+
+def to_markdown(figures: Mapping[str, Any], timings: Mapping[str, Any]) -> str:
+    """Return the report in Markdown, without plots and pictures; arguments as of ``to_html``."""
+    warning = "" if figures["provenance"]["trained"] else "\n**UNTRAINED weights: these figures mean nothing.**\n"
+    tables = "\n".join(markdown_table(table) for table in bag_tables(figures, timings))
+    return f"# {title_of(figures)}\n{warning}\n{tables}"
+
+
+def to_summary(figures: Mapping[str, Any]) -> str:
+    """Return the tables of the report that fit a terminal, in Markdown."""
+    chosen = [table for table in bag_tables(figures) if table.kind == "numbers" and not table.shades]
+    return "\n".join(markdown_table(table) for table in chosen)
+
+
+def _headline(figures: Mapping[str, Any], timings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    result = [(name, show(figures[key])) for key, name in _LABEL_SCORES if figures["per_class"] is not None]
+    result += [("pairs segmented", f"{figures['processed']} of {figures['pairs']}")]
+    result += [(name, show(figures[key])) for key, name in _MASK_SCORES]
+    result.append(("flips per pixel per second", show(figures["flips_per_pixel_second"])))
+    if figures["compare"]:
+        result.append(("agreement of both models", show(figures["compare"]["agreement"])))
+    if timings and timings["pairs_per_second"] is not None:
+        result.append(("pairs evaluated per second", show(timings["pairs_per_second"], 1)))
+    return result
+
+
+def to_html(
+    figures: Mapping[str, Any],
+    timings: Mapping[str, Any],
+    classes: Sequence[ClassInfo],
+    examples: Sequence[Example] = (),
+) -> str:
+    """Return the report as one HTML page that fetches nothing and runs no script.
+
+    Args:
+        figures: What ``report.json`` holds. ``bags`` in it makes a table that leads to the reports of single bags; ``timeline``
+            makes the plot.
+        timings: What ``timings.json`` holds; may be empty.
+        classes: The model's, for the plot and the key of the colours.
+        examples: The frames to show; those without pictures are left to the table.
+    """
+    timeline = figures.get("timeline")
+    return render_page(
+        title=title_of(figures),
+        trained=figures["provenance"]["trained"],
+        headline=_headline(figures, timings),
+        tables=bag_tables(figures, timings),
+        classes=classes,
+        examples=examples,
+        plots=plots_of(figures),
+        template=TEMPLATE,
+        timeline=timeline_svg(timeline, figures["duration_s"], classes) if timeline else "",
+        note=_NOTE,
+    )

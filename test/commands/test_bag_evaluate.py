@@ -1,0 +1,286 @@
+"""``rgbt-seg bag evaluate``: the same bytes every time, the figures of ``evaluate``, interruptions, and one-line errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from rgbt_seg_ros.cli import main
+from rgbt_seg_ros.data.bags import messages
+from rgbt_seg_ros.data.bags.reader import Bag
+from rgbt_seg_ros.data.bags.writer import BagWriter
+from rgbt_seg_ros.data.class_table import format_classes
+from rgbt_seg_ros.data.label_files import write_label
+from rgbt_seg_ros.data.synthetic import render_sequence
+from rgbt_seg_ros.network.conventions import MFNET
+
+SIZE = (48, 64)
+START = 1_700_000_000_000_000_000
+STEP = 50_000_000
+IMAGE = "sensor_msgs/msg/Image"
+TOPICS = ("/rgb/image_raw", "/thermal/image_raw", "/ground_truth/mask")
+SAMPLES = tuple(render_sequence(4, 12, SIZE))
+
+
+def new_model(path, seed):
+    arguments = ["model", "new", "--variant", "atto", "--input-size", "64x64", "--seed", str(seed), "--half"]
+    assert main([*arguments, "-o", str(path)]) == 0
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    return new_model(folder / "m.safetensors", 0), new_model(folder / "m2.safetensors", 1)
+
+
+def write_bag(path, samples=SAMPLES, labels=True, change=lambda topic, index, image: image):
+    with BagWriter(path) as bag:
+        for topic in TOPICS[: 3 if labels else 2]:
+            bag.add_topic(topic, IMAGE)
+        for index, sample in enumerate(samples):
+            stamp = START + index * STEP
+            for topic, pixels in zip(TOPICS, (sample.rgb, sample.thermal, sample.label), strict=True):
+                if labels or topic != TOPICS[2]:
+                    image = change(topic, index, messages.image(messages.header(stamp, "optical"), pixels))
+                    bag.write(topic, stamp + 1000, image)
+    return path
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory):
+    return write_bag(tmp_path_factory.mktemp("bags") / "drive")
+
+
+def evaluate(bag, output, model, *options):
+    return main(["bag", "evaluate", str(bag), "-o", str(output), "--model", model, *options])
+
+
+def report(output):
+    return json.loads((output / "report.json").read_text())
+
+
+LABELS = ("--labels", TOPICS[2])
+
+
+def test_the_figures_are_those_of_evaluate_on_the_same_pairs(bag, models, tmp_path):
+    for index, sample in enumerate(SAMPLES):
+        for folder, pixels in (("rgb", sample.rgb[..., ::-1]), ("thermal", sample.thermal)):
+            (tmp_path / "data" / folder).mkdir(parents=True, exist_ok=True)
+            assert cv2.imwrite(str(tmp_path / "data" / folder / f"{index:03d}.png"), pixels)
+        (tmp_path / "data" / "labels").mkdir(exist_ok=True)
+        write_label(tmp_path / "data" / "labels" / f"{index:03d}.png", sample.label, MFNET.classes)
+    (tmp_path / "data" / "classes.yaml").write_text(format_classes(MFNET.classes))
+    assert evaluate(bag, tmp_path / "out", models[0], *LABELS) == 0
+    words = [
+        "evaluate",
+        "--model",
+        models[0],
+        "--data",
+        f"folder:{tmp_path / 'data'}",
+        "--json",
+        str(tmp_path / "e.json"),
+    ]
+    assert main(words) == 0
+    found, expected = report(tmp_path / "out"), json.loads((tmp_path / "e.json").read_text())
+    for key in ("miou", "miou_nan_as_zero", "macc", "pixel_accuracy", "boundary_iou", "ece", "brier", "per_class"):
+        assert found[key] == expected[key]
+    assert found["confusion_matrix"] == expected["confusion_matrix"]
+    assert found["frames"] == found["pairs"] == len(SAMPLES)
+
+
+def test_two_runs_give_the_same_bytes(bag, models, tmp_path):
+    for name in ("a", "b"):
+        assert evaluate(bag, tmp_path / name, models[0], *LABELS, "--compare", models[1]) == 0
+    for file in ("report.json", "frames.jsonl"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    names = {path.name for path in (tmp_path / "a").iterdir()}
+    assert names == {"report.json", "report.html", "report.md", "timings.json", "frames.jsonl", "job.json"}
+
+
+def test_without_labels_there_are_shares_confidence_and_flips(bag, models, tmp_path, capsys):
+    assert evaluate(bag, tmp_path / "out", models[0]) == 0
+    figures = report(tmp_path / "out")
+    assert figures["per_class"] is None
+    assert figures["coverage"] == 1.0
+    assert sum(figures["class_share"].values()) == pytest.approx(1.0)
+    assert 0 < figures["mean_confidence"] <= 1
+    assert figures["compared_pairs"] == len(SAMPLES) - 1
+    assert figures["flips_per_pixel_second"] >= 0
+    assert figures["offset_s"]["max_abs"] == 0
+    assert len(figures["frame_examples"]["worst"]) == 3
+    output = capsys.readouterr().out
+    assert f"{len(SAMPLES)} pairs" in output
+    assert str(tmp_path / "out" / "report.html") in output
+
+
+def test_a_model_agrees_with_itself_and_less_with_another(bag, models, tmp_path):
+    shares = []
+    for index, other in enumerate(models):
+        assert evaluate(bag, tmp_path / str(index), models[0], "--compare", other) == 0
+        shares.append(report(tmp_path / str(index))["compare"]["agreement"])
+    assert shares[0] == 1.0
+    assert shares[1] < 1.0
+
+
+def test_the_parameter_file_of_the_node_decides(bag, models, tmp_path):
+    params = tmp_path / "params.yaml"
+    params.write_text(
+        f'/**:\n  ros__parameters:\n    model: {{file: "{models[1]}"}}\n    sync: {{slop: 0.0}}\n'
+        "    output: {threshold: 1.0}\n    mystery: 3\n"
+    )
+    assert main(["bag", "evaluate", str(bag), "-o", str(tmp_path / "out"), "--params", str(params)]) == 0
+    figures = report(tmp_path / "out")
+    assert figures["model"] == models[1]
+    assert figures["parameters"]["sync.slop"] == 0.0
+    # Nothing is as certain as 1.
+    assert figures["coverage"] < 0.01
+
+
+def test_masks_go_into_a_bag_and_a_video(bag, models, tmp_path):
+    out, video = tmp_path / "masks", tmp_path / "overlay.mp4"
+    assert evaluate(bag, tmp_path / "out", models[0], "--write-bag", str(out), "--video", str(video)) == 0
+    with Bag(out) as written:
+        assert written.topics["/segmentation/mask"].count == len(SAMPLES)
+        assert written.topics["/rgb/image_raw"].count == len(SAMPLES)
+        stamps = [written.decode(raw).header.stamp for raw in written.messages(["/segmentation/mask"])]
+        assert [stamp.sec * 10**9 + stamp.nanosec for stamp in stamps] == [
+            START + i * STEP for i in range(len(SAMPLES))
+        ]
+    capture = cv2.VideoCapture(str(video))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == pytest.approx(len(SAMPLES), abs=1)
+    capture.release()
+    assert not (tmp_path / "out" / ".unfinished").exists()
+
+
+def start(bag, output, model, *options):
+    command = [sys.executable, "-m", "rgbt_seg_ros.cli", "bag", "evaluate", str(bag), "-o", str(output)]
+    return subprocess.Popen([*command, "--model", model, *options], stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_what_was_done_is_kept_and_gone_on_with(models, tmp_path, how, capsys):
+    bag = write_bag(tmp_path / "long", SAMPLES * 12)
+    options = (*LABELS, "--write-bag", str(tmp_path / "masks"))
+    assert evaluate(bag, tmp_path / "whole", models[0], *LABELS) == 0
+    process = start(bag, tmp_path / "out", models[0], *options)
+    lines = tmp_path / "out" / ".unfinished" / "frames.jsonl"
+    while process.poll() is None and not (lines.is_file() and lines.stat().st_size > 3000):
+        time.sleep(0.01)
+    process.send_signal(how)
+    errors = process.communicate(timeout=60)[1]
+    assert process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    if how == signal.SIGINT:
+        assert f"of {12 * len(SAMPLES)} pairs are kept in {tmp_path / 'out'}; --resume goes on from there" in errors
+        assert "Traceback" not in errors
+    assert not (tmp_path / "out" / "report.json").exists()
+    assert not (tmp_path / "masks").exists()
+    capsys.readouterr()
+    assert evaluate(bag, tmp_path / "out", models[0], *options) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert evaluate(bag, tmp_path / "out", models[1], *options, "--resume") == 2
+    assert "was begun with another model" in capsys.readouterr().err
+    done = lines.read_bytes().count(b"\n")
+    assert evaluate(bag, tmp_path / "out", models[0], *options, "--resume") == 0
+    timings = json.loads((tmp_path / "out" / "timings.json").read_text())
+    assert timings["pairs"] == 12 * len(SAMPLES) - done
+    for file in ("report.json", "frames.jsonl"):
+        assert (tmp_path / "out" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+    with Bag(tmp_path / "masks") as written:
+        assert written.topics["/segmentation/confidence"].count == 12 * len(SAMPLES)
+
+
+def test_a_folder_with_a_report_is_not_overwritten_unasked(bag, models, tmp_path, capsys):
+    assert evaluate(bag, tmp_path / "out", models[0]) == 0
+    assert evaluate(bag, tmp_path / "out", models[0]) == 2
+    assert "--force" in capsys.readouterr().err
+    before = (tmp_path / "out" / "report.json").read_bytes()
+    assert evaluate(bag, tmp_path / "out", models[0], "--resume") == 0
+    assert evaluate(bag, tmp_path / "out", models[0], "--force") == 0
+    assert (tmp_path / "out" / "report.json").read_bytes() == before
+
+
+def test_a_folder_of_bags_is_summed_up(bag, models, tmp_path):
+    folder = tmp_path / "bags"
+    write_bag(folder / "one", SAMPLES[:5])
+    write_bag(folder / "two", SAMPLES[5:])
+    assert evaluate(folder, tmp_path / "out", models[0], *LABELS) == 0
+    assert evaluate(bag, tmp_path / "whole", models[0], *LABELS) == 0
+    merged, whole = report(tmp_path / "out"), report(tmp_path / "whole")
+    for key in ("miou", "confusion_matrix", "class_share", "mean_confidence"):
+        assert merged[key] == whole[key]
+    assert [entry["bag"] for entry in merged["bags"]] == ["one", "two"]
+    for entry in merged["bags"]:
+        assert (tmp_path / "out" / entry["link"]).is_file()
+
+
+def test_a_disk_that_is_full_is_one_sentence_and_leaves_no_report(bag, models, tmp_path):
+    def small():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+
+    command = [sys.executable, "-B", "-m", "rgbt_seg_ros.cli", "bag", "evaluate", str(bag), "-o", str(tmp_path / "out")]
+    done = subprocess.run(
+        [*command, "--model", models[0], *LABELS], preexec_fn=small, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2
+    (line,) = [entry for entry in done.stderr.splitlines() if "error" in entry]
+    assert (
+        line == f"rgbt-seg: error: {tmp_path / 'out'}: cannot be written (File too large); --resume goes on from here"
+    )
+    assert not (tmp_path / "out" / "report.json").exists()
+
+
+def broken(topic, index, image):
+    if topic == "/thermal/image_raw":
+        image.encoding = "mystery"
+    return image
+
+
+def slow(topic, index, image):
+    if topic == "/thermal/image_raw":
+        image.header.stamp.sec += 100
+    return image
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "words"),
+    [
+        (None, ("--rgb-topic", "/x"), "no topic /x; it has /ground_truth/mask"),
+        (None, ("--labels", "/x"), "no topic /x; it has"),
+        (None, ("--compare", "gone.safetensors"), "gone.safetensors"),
+        (None, ("--params", "gone.yaml"), "gone.yaml: not a readable parameter file"),
+        (None, ("--video", "out.avi"), "ends in .mp4"),
+        (None, ("--namespace", "/front"), "--namespace: only the bag of --write-bag"),
+        (broken, (), "no pairs of 12 RGB and 12 thermal frames"),
+        (slow, (), "no pairs of 12 RGB and 12 thermal frames"),
+    ],
+)
+def test_bad_input_is_one_sentence(bag, models, tmp_path, capsys, change, options, words):
+    if change is not None:
+        bag = write_bag(tmp_path / "bag", change=change)
+    assert evaluate(bag, tmp_path / "out", models[0], *options) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("rgbt-seg: error: ")
+    assert words in line
+    assert not (tmp_path / "out" / "report.json").exists()
+
+
+def test_pairs_that_are_all_skipped_are_one_sentence(bag, models, tmp_path, capsys):
+    floats = [replace(sample, thermal=sample.thermal.astype(np.float32)) for sample in SAMPLES]
+    path = write_bag(tmp_path / "bag", floats)
+    params = tmp_path / "params.yaml"
+    params.write_text('/**:\n  ros__parameters:\n    thermal: {normalisation: "none"}\n')
+    assert evaluate(path, tmp_path / "out", models[0], "--params", str(params)) == 2
+    assert "none of 12 pairs could be segmented: thermal.normalisation" in capsys.readouterr().err
+    assert not os.path.exists(tmp_path / "out")

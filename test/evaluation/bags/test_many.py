@@ -1,0 +1,136 @@
+"""Many bags, by one process, by several, and on a Ray cluster; processes are killed in the middle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.evaluation.bags.job import Job
+from rgbt_seg_ros.evaluation.bags.many import by_processes, on_ray, serially
+from rgbt_seg_ros.evaluation.bags.merged import merge
+from rgbt_seg_ros.evaluation.figures import to_json
+from rgbt_seg_ros.pipeline.parameter_file import defaults
+
+FRAMES = 90
+
+
+@pytest.fixture(scope="module")
+def bags(tmp_path_factory, record):
+    folder = tmp_path_factory.mktemp("many")
+    return [record(folder / f"drive_{name}", frames=FRAMES, seed=seed).path for seed, name in enumerate("cab")]
+
+
+@pytest.fixture(scope="module")
+def jobs_in(bags, model):
+    def jobs(folder):
+        values = {**defaults(), "model.file": model, "runtime.threads": 1}
+        return [
+            Job(bag, folder / bag.name, values, labels="/ground_truth/mask", command="c", pictures=False)
+            for bag in sorted(bags)
+        ]
+
+    return jobs
+
+
+@pytest.fixture(scope="module")
+def alone(jobs_in, tmp_path_factory):
+    """What one process gives."""
+    jobs = jobs_in(tmp_path_factory.mktemp("alone"))
+    order = []
+    results = serially(jobs, lambda position, result: order.append(position))
+    assert order == [0, 1, 2]
+    return to_json(merge(Path("many"), "c", jobs, results))
+
+
+def kill_one(found, folder, killed):
+    """Kill one of the processes that ``found`` returns, once the first of the results in ``folder`` has some lines."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        if any(path.stat().st_size > 2000 for path in folder.glob("*/.unfinished/frames.jsonl")):
+            for process in found():
+                os.kill(process, signal.SIGKILL)
+                killed.append(process)
+                return
+        time.sleep(0.01)
+
+
+def descendants(name):
+    """Return the processes below this one whose command line begins with ``name``."""
+    parents, names = {}, {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+                names[int(entry.name)] = (entry / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
+
+    def below(process):
+        while process in parents:
+            if process == os.getpid():
+                return True
+            process = parents[process]
+        return False
+
+    return [process for process, words in names.items() if words.startswith(name) and below(process)]
+
+
+def test_processes_give_what_one_gives_in_the_same_order(jobs_in, alone, tmp_path):
+    jobs = jobs_in(tmp_path)
+    results = by_processes(jobs, 2, lambda position, result: None)
+    assert to_json(merge(Path("many"), "c", jobs, results)) == alone
+
+
+def test_a_bag_whose_process_is_killed_is_gone_on_with(jobs_in, alone, tmp_path):
+    jobs, killed = jobs_in(tmp_path), []
+
+    def spawned():
+        import multiprocessing
+
+        return [process.pid for process in multiprocessing.active_children()]
+
+    killer = threading.Thread(target=kill_one, args=(spawned, tmp_path, killed))
+    killer.start()
+    results = by_processes(jobs, 2, lambda position, result: None)
+    killer.join()
+    assert len(killed) == 1
+    assert to_json(merge(Path("many"), "c", jobs, results)) == alone
+
+
+def test_a_ray_cluster_gives_the_same_with_one_of_two_workers_killed(jobs_in, alone, tmp_path):
+    pytest.importorskip("ray", reason="Ray is not installed")
+    jobs, killed = jobs_in(tmp_path), []
+    workers = set()
+
+    def running():
+        found = descendants("ray::_task")
+        workers.update(found)
+        return found
+
+    killer = threading.Thread(target=kill_one, args=(running, tmp_path, killed))
+    killer.start()
+    results = on_ray(jobs, "local", lambda position, result: None)
+    killer.join()
+    assert len(killed) == 1
+    assert len(workers) == 2
+    assert to_json(merge(Path("many"), "c", jobs, results)) == alone
+
+
+def test_a_bag_that_cannot_be_read_is_one_sentence_from_any_process(jobs_in, tmp_path):
+    jobs = jobs_in(tmp_path)
+    broken = [*jobs[:1], Job(tmp_path / "gone", tmp_path / "out", jobs[0].parameters)]
+    with pytest.raises(UserError, match="gone: no such bag"):
+        by_processes(broken, 2, lambda position, result: None)
+
+
+def test_a_cluster_out_of_reach_is_one_sentence(jobs_in, tmp_path):
+    pytest.importorskip("ray", reason="Ray is not installed")
+    with pytest.raises(UserError, match="--ray: no cluster answers at"):
+        on_ray(jobs_in(tmp_path), "127.0.0.1:1", lambda position, result: None)
