@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import re
+import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -154,8 +156,20 @@ def _connect(address: str) -> Any:
         raise UserError("--ray: Ray is not installed; pip install 'rgbt_seg_ros[ray]'") from error
     # Ray reports its use to its makers unless it is told not to; that is for the user to decide, not for us.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    _knock(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises many kinds for an address nothing answers at
         raise UserError(f"--ray: no cluster answers at {address} ({' '.join(str(error).split())})") from error
     return ray
+
+
+def _knock(address: str) -> None:
+    """Refuse a HOST:PORT where nothing listens: Ray would try for minutes."""
+    place = re.fullmatch(r"(?:ray://)?(?P<host>.+):(?P<port>\d+)", address)
+    if place is None:
+        return
+    try:
+        socket.create_connection((place["host"], int(place["port"])), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"--ray: no cluster answers at {address} ({error})") from error
