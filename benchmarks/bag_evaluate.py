@@ -1,11 +1,12 @@
 """Measures what evaluating a bag costs beside the network, and whether its memory grows with the bag; prints Markdown tables.
 
     python benchmarks/bag_evaluate.py throughput BAG [--model demo] [--labels TOPIC] [--pairs 60] [--rounds 3]
-    python benchmarks/bag_evaluate.py memory SHORT LONG [--model demo] [--params FILE]
+    python benchmarks/bag_evaluate.py memory BAG [--times 10] [--model demo] [--params FILE]
 
 Throughput: the same pairs go through the segmenter alone, images decoded beforehand, and through the whole evaluation, round
 about in one process; the ratio is what a busy machine disturbs least. The whole evaluation is everything from the path of the
-bag to its report, less the loading of the model. Memory: the largest resident set of a process each.
+bag to its report, less the loading of the model. Memory: the largest resident set of a process each, for a bag and for one
+so many times as long, made of the bag over and over with stamps that go on (beside the bag, for the time of the run).
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ from __future__ import annotations
 import argparse
 import resource
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rgbt_seg_ros.data.bags.reader import Bag
+from rgbt_seg_ros.data.bags.reader import Bag, RawMessage, header_stamp
 from rgbt_seg_ros.data.bags.topics import find_cameras
 from rgbt_seg_ros.data.bags.writer import BagWriter
 from rgbt_seg_ros.evaluation.bags.evaluate import evaluate_bag, open_segmenter
@@ -86,12 +89,35 @@ def throughput(args: argparse.Namespace) -> None:
     print(f"\n{len(images)} pairs, {segmenter.name}: median ratio {ratio:.3f}, without plan and report {inner:.3f}")
 
 
+def repeat(path: Path, times: int, longer: Path) -> None:
+    """Write a bag over and over into another; log times and the stamps of images and labels go on."""
+    with Bag(path) as bag, BagWriter(longer) as writer:
+        for topic in bag.topics.values():
+            writer.copy_topic(topic)
+        lap = bag.end - bag.start + 100_000_000
+        for index in range(times):
+            for raw in bag.messages():
+                data = raw.data
+                if bag.has_header(raw.topic):
+                    seconds, nanoseconds = divmod(header_stamp(raw) + index * lap, 1_000_000_000)
+                    data = data[:4] + struct.pack("<iI", seconds, nanoseconds) + data[12:]
+                writer.write_raw(RawMessage(raw.topic, raw.type, raw.log_time + index * lap, data))
+
+
 def memory(args: argparse.Namespace) -> None:
-    """Print the largest resident set of evaluating each bag."""
+    """Print the largest resident set of evaluating a bag, and one many times as long."""
+    with tempfile.TemporaryDirectory(dir=Path(args.bag).absolute().parent) as folder:
+        longer = Path(folder, f"{args.times}_times")
+        repeat(Path(args.bag), args.times, longer)
+        compare(args, (args.bag, str(longer)))
+
+
+def compare(args: argparse.Namespace, bags: Sequence[str]) -> None:
+    """Print a table of both, and their ratio."""
     print("| bag | seconds | pairs | peak memory, MiB |")
     print("|---|---:|---:|---:|")
     peaks = []
-    for bag in (args.short, args.long):
+    for bag in bags:
         command = [sys.executable, __file__, "one", bag, "--model", args.model, "--params", args.params or ""]
         seconds, pairs, peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-3:]
         peaks.append(float(peak))
@@ -119,8 +145,8 @@ def main() -> None:
     first.add_argument("--rounds", type=int, default=3)
     first.set_defaults(run=throughput)
     second = actions.add_parser("memory")
-    second.add_argument("short")
-    second.add_argument("long")
+    second.add_argument("bag")
+    second.add_argument("--times", type=int, default=10)
     second.set_defaults(run=memory)
     third = actions.add_parser("one")
     third.add_argument("bag")

@@ -155,14 +155,16 @@ def own_command(action: str) -> list[str]:
     return [sys.executable, "-m", "rgbt_seg_ros.cli", "bag", action]
 
 
-def positive(rate: str) -> str:
-    """Return the rate, which has to be a number above 0. Raises RuntimeError where it is not."""
+def legal(rate: str) -> str:
+    """Return the rate. Raises RuntimeError where it is none that ``rgbt-seg bag play`` takes."""
+    from argparse import ArgumentTypeError
+
+    from rgbt_seg_ros.commands.bag.play import rate as parse
+
     try:
-        legal = 0 < float(rate) < float("inf")
-    except ValueError:
-        legal = False
-    if not legal:
-        raise RuntimeError(f"rate: '{rate}' is not a number above 0")
+        parse(rate)
+    except ArgumentTypeError as error:
+        raise RuntimeError(f"rate: {error}") from error
     return rate
 
 
@@ -176,7 +178,7 @@ def launch_setup(context: LaunchContext) -> list[Action]:
     output = Path(value("record")).expanduser().absolute() if value("record") else None
     if output is not None and output.exists():
         raise RuntimeError(f"record: {output} exists already; expected a new folder for the bag")
-    rate = positive(value("rate"))
+    rate = legal(value("rate"))
     loop = value("loop").lower() == "true"
     environment = {}
     if not any(context.environment.get(name) for name in PROFILE_VARIABLES):

@@ -43,6 +43,18 @@ def test_interface_names_every_launch_argument():
     assert [name for name in arguments if f"| `{name}` |" not in text.partition("## Launch")[2]] == []
 
 
+def test_bags_page_names_every_option_and_launch_argument():
+    text = (ROOT / "docs" / "bags.md").read_text()
+    arguments = re.findall(r'^ +argument\("(\w+)"', (ROOT / "launch/replay.launch.py").read_text(), re.MULTILINE)
+    assert len(arguments) == 12
+    assert [name for name in arguments if f"| `{name}` |" not in text.partition("## Replay")[2]] == []
+    options = set()
+    for action in (ROOT / "rgbt_seg_ros" / "commands" / "bag").glob("*.py"):
+        options |= set(re.findall(r'"(--[a-z-]+)"', action.read_text()))
+    assert "--write-bag" in options
+    assert [option for option in sorted(options) if option not in text] == []
+
+
 def test_interface_explains_every_reason_to_drop():
     from rgbt_seg_ros.pipeline.pairing import REASONS
 

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rgbt_seg_ros.arguments import positive
 from rgbt_seg_ros.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,13 +34,6 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16")
     parser.set_defaults(run=run)
-
-
-def positive(text: str) -> int:
-    """Parse a whole number from 1."""
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1")
-    return int(text)
 
 
 def canonical_command(args: argparse.Namespace) -> str:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rgbt_seg_ros.arguments import positive
 from rgbt_seg_ros.errors import UserError
 
 if TYPE_CHECKING:
@@ -61,13 +62,6 @@ def input_size(text: str) -> tuple[int, int]:
     if not match:
         raise argparse.ArgumentTypeError(f"'{text}' is not HxW in pixels, such as 480x640")
     return int(match[1]), int(match[2])
-
-
-def positive(text: str) -> int:
-    """Parse a whole number from 1."""
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1")
-    return int(text)
 
 
 def _check_output(args: argparse.Namespace) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +71,7 @@ def make_plan(path: Path, settings: PlaySettings) -> Plan:
     """Return what to play; warns of topics that are left out.
 
     Raises:
-        BagError: The bag cannot be read, has no such topic, or nothing to play.
+        BagError: The bag cannot be read, has no such topic, or nothing to play, or two topics would be published as one.
     """
     with Bag(path) as bag:
         told = {CLOCK} if settings.clock_hz else set()
@@ -78,6 +79,7 @@ def make_plan(path: Path, settings: PlaySettings) -> Plan:
         for name in sorted(named):
             bag.require(name)
         topics = _playable(bag, settings)
+        _check_names(path, topics, settings)
         unplayed = sorted(named - set(topics))
         if unplayed:
             raise BagError(f"{path}: {', '.join(unplayed)} was named, but is not among the topics that are played")
@@ -89,7 +91,24 @@ def make_plan(path: Path, settings: PlaySettings) -> Plan:
         return Plan(path, topics, start, stop, _latched_before(bag, topics, start))
 
 
+def _check_names(path: Path, topics: Mapping[str, Topic], settings: PlaySettings) -> None:
+    names = {name: settings.remap.get(name, name) for name in topics}
+    if settings.clock_hz:
+        names["the time"] = CLOCK
+    # A relative name is one of the root namespace, where the player is.
+    places = {name: place if place.startswith(("/", "~")) else f"/{place}" for name, place in names.items()}
+    for place, count in Counter(places.values()).items():
+        if count > 1:
+            several = " and ".join(name for name in places if places[name] == place)
+            raise BagError(f"{path}: {several} would both be published as {place}; expected a name for each")
+
+
 def _playable(bag: Bag, settings: PlaySettings) -> dict[str, Topic]:
+    if settings.clock_hz and set(settings.topics) == {CLOCK}:
+        raise BagError(
+            f"{bag.path}: {CLOCK} alone was named, whose time the player tells itself; "
+            "expected another topic, or --no-clock to play the bag's"
+        )
     chosen = {name: topic for name, topic in bag.topics.items() if not settings.topics or name in settings.topics}
     if not chosen:
         raise BagError(f"{bag.path}: no topics")
@@ -119,6 +138,11 @@ def _latched_before(bag: Bag, topics: Mapping[str, Topic], start: int) -> tuple[
     for message in bag.messages(tuple(kept), None, start):
         kept[message.topic].append(message)
     return tuple(sorted((entry for each in kept.values() for entry in each), key=lambda entry: entry.log_time))
+
+
+def reason(error: Exception) -> str:
+    """Return in one line why ROS refuses a name or a publisher, without the place in its sources."""
+    return re.sub(r", at \S+:\d+$", "", str(error).splitlines()[0])
 
 
 def warn(text: str) -> None:

@@ -12,6 +12,7 @@ from rgbt_seg_ros.data.bags.reader import NANOSECONDS, BagError, RawMessage
 from rgbt_seg_ros.nodes.bag_clock import Pace, Ticker
 from rgbt_seg_ros.nodes.stopping import StopSignals
 from rgbt_seg_ros.resources import fastdds_profile, prepare_ros_environment
+from rgbt_seg_ros.words import counted
 
 # Before the first import of rclpy: the middleware reads its profile when it is loaded. It is the sender's that counts.
 if "FASTRTPS_DEFAULT_PROFILES_FILE" not in os.environ:
@@ -20,13 +21,12 @@ prepare_ros_environment()
 
 import rclpy  # noqa: E402
 from rclpy.duration import Duration  # noqa: E402
-from rclpy.exceptions import InvalidTopicNameException  # noqa: E402
 from rclpy.qos import QoSProfile  # noqa: E402
 from rclpy.signals import SignalHandlerOptions  # noqa: E402
 from rclpy.time import Time  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 
-from rgbt_seg_ros.nodes.bag_plan import CLOCK, Plan, PlaySettings, make_plan, warn  # noqa: E402
+from rgbt_seg_ros.nodes.bag_plan import CLOCK, Plan, PlaySettings, make_plan, reason, warn  # noqa: E402
 from rgbt_seg_ros.nodes.bag_qos import offered  # noqa: E402
 from rgbt_seg_ros.nodes.bag_types import message_class  # noqa: E402
 
@@ -46,7 +46,7 @@ class BagPlayer:
         """Create the publishers.
 
         Raises:
-            BagError: A topic has a name that ROS does not allow.
+            BagError: A topic cannot be published, such as under a name that ROS does not allow.
         """
         self._node = node
         self._plan = plan
@@ -62,9 +62,10 @@ class BagPlayer:
         for name, topic in plan.topics.items():
             try:
                 publisher = node.create_publisher(message_class(topic.type), self._names[name], offered(topic))
-            except InvalidTopicNameException as error:
-                reason = str(error).splitlines()[0]
-                raise BagError(f"{plan.path}: {self._names[name]} is no name of a topic ({reason})") from error
+            except (ValueError, RuntimeError) as error:  # InvalidTopicNameException, RCLError
+                raise BagError(
+                    f"{plan.path}: {name} cannot be published as '{self._names[name]}' ({reason(error)})"
+                ) from error
             self._publishers[name] = publisher
         self._ticker: Ticker | None = None
         if settings.clock_hz:
@@ -91,7 +92,7 @@ class BagPlayer:
     def summary(self) -> str:
         """Return in one line what was played."""
         seconds = 0.0 if self._begun is None else (self._ended - self._begun) / NANOSECONDS
-        text = f"{'stopped after' if self._stop.received else 'played'} {self.played} messages in {seconds:.1f} s"
+        text = f"{'stopped after' if self._stop.received else 'played'} {counted(self.played, 'message')} in {seconds:.1f} s"
         if self.late:
             text += f"; {self.late} of them late by more than {LATE / 1e6:g} ms"
         return f"{text}; late by at most {self.worst / 1e6:.1f} ms"
@@ -192,7 +193,10 @@ def play(path: Path, settings: PlaySettings, stop: StopSignals) -> int:
     try:
         node = rclpy.create_node(NODE, start_parameter_services=False, enable_rosout=False)
         player = BagPlayer(node, plan, settings, stop)
-        print(f"playing {path}: {len(plan.topics)} topics, at {settings.rate:g} times its own speed", flush=True)
+        print(
+            f"playing {path}: {counted(len(plan.topics), 'topic')}, at {settings.rate:g} times its own speed",
+            flush=True,
+        )
         try:
             player.play()
         finally:

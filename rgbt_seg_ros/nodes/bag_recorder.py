@@ -15,6 +15,7 @@ from rgbt_seg_ros.data.bags.types import typestore
 from rgbt_seg_ros.data.bags.writer import BagWriter
 from rgbt_seg_ros.nodes.stopping import StopSignals
 from rgbt_seg_ros.resources import fastdds_profile, prepare_ros_environment
+from rgbt_seg_ros.words import counted
 
 # Before the first import of rclpy: the middleware reads its profile when it is loaded.
 if "FASTRTPS_DEFAULT_PROFILES_FILE" not in os.environ:
@@ -27,7 +28,7 @@ from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import QoSProfile  # noqa: E402
 from rclpy.signals import SignalHandlerOptions  # noqa: E402
 
-from rgbt_seg_ros.nodes.bag_plan import CLOCK, warn  # noqa: E402
+from rgbt_seg_ros.nodes.bag_plan import CLOCK, reason, warn  # noqa: E402
 from rgbt_seg_ros.nodes.bag_qos import recorded, requested, weaker  # noqa: E402
 from rgbt_seg_ros.nodes.bag_types import (  # noqa: E402
     Definition,
@@ -76,7 +77,11 @@ class BagRecorder:
     """Subscribes topics as they appear, and writes what comes on them."""
 
     def __init__(self, node: Any, writer: BagWriter, settings: RecordSettings) -> None:
-        """Hold a recorder; ``look`` subscribes."""
+        """Hold a recorder; ``look`` subscribes.
+
+        Raises:
+            BagError: A topic has a name that ROS does not allow.
+        """
         self._node = node
         self._writer = writer
         self._settings = settings
@@ -85,7 +90,7 @@ class BagRecorder:
         self._held: list[RawMessage] = []
         self._held_bytes = 0
         self._last = 0
-        self.names = [node.resolve_topic_name(name) for name in settings.topics]
+        self.names = [_resolved(node, name) for name in settings.topics]
         self.early = 0
         self.jumps = 0
 
@@ -123,7 +128,8 @@ class BagRecorder:
                 self._node.destroy_subscription(known.subscription)
                 known.profile, known.subscription = profile, self._listen(known.topic, profile)
             return
-        definition = find_definition(types[0], str(publishers[0].topic_type_hash))
+        # Humble knows no hashes of types.
+        definition = find_definition(types[0], str(getattr(publishers[0], "topic_type_hash", "")))
         problem = None
         if len(types) > 1:
             problem = f"its publishers disagree on its type ({', '.join(types)})"
@@ -180,6 +186,13 @@ class BagRecorder:
         self._held = []
 
 
+def _resolved(node: Any, name: str) -> str:
+    try:
+        return str(node.resolve_topic_name(name))
+    except (ValueError, RuntimeError) as error:  # InvalidTopicNameException, RCLError
+        raise BagError(f"'{name}' is no name of a topic ({reason(error)})") from error
+
+
 def find_definition(type_: str, digest: str) -> Definition | None:
     """Return the definition of a type with a hash, ours or the installed one; None where neither is at hand.
 
@@ -208,7 +221,7 @@ def record(output: Path, settings: RecordSettings, stop: StopSignals) -> int:
         0.
 
     Raises:
-        BagError: The bag cannot be written, or nothing came; nothing is left of it then.
+        BagError: The bag cannot be written, a topic has no legal name, or nothing came; nothing is left of it then.
     """
     with BagWriter(output, settings.storage) as writer:
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
@@ -236,6 +249,15 @@ def record(output: Path, settings: RecordSettings, stop: StopSignals) -> int:
 def _spin(node: Any, recorder: BagRecorder, settings: RecordSettings, stop: StopSignals) -> None:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
+    try:
+        _record_with(executor, recorder, settings, stop)
+    finally:
+        executor.shutdown()
+
+
+def _record_with(
+    executor: SingleThreadedExecutor, recorder: BagRecorder, settings: RecordSettings, stop: StopSignals
+) -> None:
     begin = time.monotonic()
     look = begin
     while not stop.received and (settings.duration is None or time.monotonic() < begin + settings.duration):
@@ -260,11 +282,11 @@ def _nothing(output: Path, recorder: BagRecorder, settings: RecordSettings) -> s
 
 
 def _summary(output: Path, recorder: BagRecorder) -> list[str]:
-    lines = [f"recorded {recorder.total} messages to {output}"]
+    lines = [f"recorded {counted(recorder.total, 'message')} to {output}"]
     width = max(map(len, recorder.counts))
     lines += [f"  {name:<{width}}  {count}" for name, count in sorted(recorder.counts.items())]
     if recorder.early:
-        lines.append(f"{recorder.early} messages came before the first time on {CLOCK} and were not recorded")
+        lines.append(f"{counted(recorder.early, 'message')} came before the first time on {CLOCK}: not recorded")
     if recorder.jumps:
-        lines.append(f"{CLOCK} jumped back {recorder.jumps} times: a reader finds the passes interleaved")
+        lines.append(f"{CLOCK} jumped back {counted(recorder.jumps, 'time')}: a reader finds the passes interleaved")
     return lines

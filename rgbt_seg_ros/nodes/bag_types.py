@@ -12,7 +12,7 @@ from typing import Any
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from rosbags.interfaces import Nodetype
 from rosbags.interfaces.typing import Typesdict
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 
 _TYPE = re.compile(r"([a-z][a-z0-9_]*)/msg/([A-Za-z][A-Za-z0-9]*)")
 HASH = "RIHS01_"
@@ -61,7 +61,18 @@ def same_type(digest: str, other: str) -> bool:
 
 
 def installed_definition(type_: str) -> Definition | None:
-    """Return the definition of an installed type; None where its ``.msg`` file, or that of a type inside it, is missing."""
+    """Return the definition of an installed type.
+
+    Returns:
+        None where its ``.msg`` file, or that of a type inside it, is missing or holds what rosbags does not know (wstring).
+    """
+    try:
+        return _definition(type_)
+    except (TypesysError, KeyError):
+        return None
+
+
+def _definition(type_: str) -> Definition | None:
     types: Typesdict = {}
     missing = [type_]
     while missing:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rgbt_seg_ros.pipeline.parameters import PARAMETERS, Parameter, ParameterError
+from rgbt_seg_ros.pipeline.ros_yaml import load
 
 NODE = "rgbt_segmentation"
 KEY = "ros__parameters"
@@ -47,10 +49,8 @@ def read_parameter_file(path: str | Path, node: str = f"/{NODE}") -> ParameterVa
         ParameterError: The file is not there, no such YAML, has no section of the node, or a value of another type or out of
             its range; the sentence names file, parameter and what was expected.
     """
-    import yaml
-
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = load(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
         raise ParameterError(f"{path}: not a readable parameter file ({reason})") from error
@@ -94,7 +94,7 @@ def _match_parts(pattern: list[str], parts: list[str]) -> bool:
         return not parts
     if pattern[0] == "**":
         return any(_match_parts(pattern[1:], parts[start:]) for start in range(len(parts) + 1))
-    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _match_parts(pattern[1:], parts[1:])
+    return bool(parts) and pattern[0] in ("*", parts[0]) and _match_parts(pattern[1:], parts[1:])
 
 
 def _flat(tree: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,8 +101,11 @@ def test_the_figures_are_those_of_evaluate_on_the_same_pairs(bag, models, tmp_pa
 
 
 def test_two_runs_give_the_same_bytes(bag, models, tmp_path):
-    for name in ("a", "b"):
-        assert evaluate(bag, tmp_path / name, models[0], *LABELS, "--compare", models[1]) == 0
+    options = (*LABELS, "--compare", models[1])
+    assert evaluate(bag, tmp_path / "a", models[0], *options) == 0
+    # Another process, and another order of whatever is hashed.
+    process = start(bag, tmp_path / "b", models[0], *options, environment={"PYTHONHASHSEED": "7"})
+    assert process.wait(120) == 0
     for file in ("report.json", "frames.jsonl"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
     names = {path.name for path in (tmp_path / "a").iterdir()}
@@ -163,9 +167,10 @@ def test_masks_go_into_a_bag_and_a_video(bag, models, tmp_path):
     assert not (tmp_path / "out" / ".unfinished").exists()
 
 
-def start(bag, output, model, *options):
+def start(bag, output, model, *options, environment=None):
     command = [sys.executable, "-m", "rgbt_seg_ros.cli", "bag", "evaluate", str(bag), "-o", str(output)]
-    return subprocess.Popen([*command, "--model", model, *options], stderr=subprocess.PIPE, text=True)
+    variables = {**os.environ, **(environment or {})}
+    return subprocess.Popen([*command, "--model", model, *options], stderr=subprocess.PIPE, text=True, env=variables)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
@@ -189,8 +194,12 @@ def test_what_was_done_is_kept_and_gone_on_with(models, tmp_path, how, capsys):
     assert evaluate(bag, tmp_path / "out", models[0], *options) == 2
     assert "--resume" in capsys.readouterr().err
     assert evaluate(bag, tmp_path / "out", models[1], *options, "--resume") == 2
-    assert "was begun with another model" in capsys.readouterr().err
+    assert "differs in model from what it was begun with" in capsys.readouterr().err
     done = lines.read_bytes().count(b"\n")
+    # What a kill in the middle of a write leaves.
+    for file in (lines, lines.with_name("timings.jsonl")):
+        with file.open("ab") as torn:
+            torn.write(b'{"index": ')
     assert evaluate(bag, tmp_path / "out", models[0], *options, "--resume") == 0
     timings = json.loads((tmp_path / "out" / "timings.json").read_text())
     assert timings["pairs"] == 12 * len(SAMPLES) - done
@@ -206,7 +215,29 @@ def test_a_folder_with_a_report_is_not_overwritten_unasked(bag, models, tmp_path
     assert "--force" in capsys.readouterr().err
     before = (tmp_path / "out" / "report.json").read_bytes()
     assert evaluate(bag, tmp_path / "out", models[0], "--resume") == 0
+    video = ("--video", str(tmp_path / "v.mp4"))
+    assert evaluate(bag, tmp_path / "out", models[0], "--resume", *video) == 2
+    assert "its masks are gone" in capsys.readouterr().err
     assert evaluate(bag, tmp_path / "out", models[0], "--force") == 0
+    assert (tmp_path / "out" / "report.json").read_bytes() == before
+
+
+def test_a_report_of_another_bag_at_the_same_path_is_not_taken_for_this_one(models, tmp_path, capsys):
+    path = write_bag(tmp_path / "bag", SAMPLES[:6])
+    assert evaluate(path, tmp_path / "out", models[0]) == 0
+    shutil.rmtree(path)
+    write_bag(path, SAMPLES[6:])
+    assert evaluate(path, tmp_path / "out", models[0], "--resume") == 2
+    assert "differs in bag" in capsys.readouterr().err
+
+
+def test_a_folder_of_bags_does_not_replace_the_report_of_one(bag, models, tmp_path, capsys):
+    write_bag(tmp_path / "bags" / "one", SAMPLES[:3])
+    write_bag(tmp_path / "bags" / "two", SAMPLES[3:6])
+    assert evaluate(bag, tmp_path / "out", models[0]) == 0
+    before = (tmp_path / "out" / "report.json").read_bytes()
+    assert evaluate(tmp_path / "bags", tmp_path / "out", models[0], "--resume") == 2
+    assert "holds a report already" in capsys.readouterr().err
     assert (tmp_path / "out" / "report.json").read_bytes() == before
 
 
@@ -257,7 +288,7 @@ def slow(topic, index, image):
     ("change", "options", "words"),
     [
         (None, ("--rgb-topic", "/x"), "no topic /x; it has /ground_truth/mask"),
-        (None, ("--labels", "/x"), "no topic /x; it has"),
+        (None, ("--labels", "/x"), "/x is no folder, and no topic of"),
         (None, ("--compare", "gone.safetensors"), "gone.safetensors"),
         (None, ("--params", "gone.yaml"), "gone.yaml: not a readable parameter file"),
         (None, ("--video", "out.avi"), "ends in .mp4"),

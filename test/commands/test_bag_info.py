@@ -12,6 +12,7 @@ import pytest
 
 from rgbt_seg_ros.cli import main
 from rgbt_seg_ros.data.bags import messages
+from rgbt_seg_ros.data.bags.reader import RawMessage
 from rgbt_seg_ros.data.bags.topics import IMAGE
 from rgbt_seg_ros.data.bags.writer import BagWriter, qos
 from rgbt_seg_ros.data.synthetic import render_scene
@@ -191,6 +192,8 @@ def test_hardly_any_frames_are_no_error_of_ours(
         (["--slop", "-1"], "sync.slop is -1.0; expected"),
         (["--json", "{bag}"], "is a folder"),
         (["--max-delay", "0"], "is not a number above 0"),
+        (["--max-delay", "11"], "'11' is not a number above 0, at most 10"),
+        (["--seconds", "1e300"], "'1e300' is not a number above 0, at most 1e+09"),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence(
@@ -215,3 +218,65 @@ def test_a_file_cut_short_is_one_sentence(shaken: Path, tmp_path: Path, capsys: 
         error = capsys.readouterr().err
         assert error.startswith("rgbt-seg: error: ")
         assert error.count("\n") == 1
+
+
+def spoilt(path: Path) -> Path:
+    """Return a bag whose first two thermal messages are no images: one has no header, one ends after its stamp."""
+    with BagWriter(path) as writer:
+        for topic in (RGB, THERMAL):
+            writer.add_topic(topic, IMAGE, [qos(reliable=False)])
+        for size in (5, 20):
+            writer.write_raw(RawMessage(THERMAL, IMAGE, START, bytes([0, 1] + [0] * (size - 2))))
+        for log_time, topic, stamp, pixels in sorted(still(steady(30, 30), steady(10, 10)), key=lambda event: event[0]):
+            head = messages.header(START + round(stamp * 1e9), "camera")
+            writer.write(topic, START + round(log_time * 1e9), messages.image(head, pixels))
+    return path
+
+
+def test_info_notes_messages_that_are_no_images_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bag = spoilt(tmp_path / "spoilt")
+    assert main(["bag", "info", str(bag), "--json"]) == 0
+    topics = {topic["name"]: topic for topic in json.loads(capsys.readouterr().out)["topics"]}
+    assert (topics[THERMAL]["count"], topics[THERMAL]["unreadable"], topics[RGB]["unreadable"]) == (12, 2, 0)
+    assert topics[THERMAL]["image"] == "mono16 16x12"
+    assert main(["bag", "info", str(bag)]) == 0
+    sentence = f"2 messages cannot be read, the first: {bag}: {THERMAL}: a message of 5 bytes has no header"
+    assert sentence in capsys.readouterr().out
+
+
+def test_check_counts_messages_that_are_no_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bag = spoilt(tmp_path / "spoilt")
+    assert main(["bag", "check", str(bag), "--stamps-only"]) == 0
+    text = capsys.readouterr().out
+    assert f"{THERMAL}  {IMAGE}, 12 messages (2 unreadable), mono16 16x12" in text
+    assert f"2 images cannot be used, the first at 0.000 s: {bag}: {THERMAL}: a message of 5 bytes" in text
+
+
+def test_a_camera_that_is_recorded_late_is_named_and_its_delay_sought_where_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = [
+        (log + 2 if topic == THERMAL else log, topic, stamp, pixels)
+        for log, topic, stamp, pixels in still(steady(250, 30), steady(150, 30))
+    ]
+    bag, out = write(tmp_path / "late", events), tmp_path / "late.json"
+    assert main(["bag", "check", str(bag), "--stamps-only", "--json", str(out)]) == 2
+    text, found = capsys.readouterr().out, json.loads(out.read_text())
+    assert (
+        f"{THERMAL}: recorded 2.005 s after its stamps, {RGB} 0.005 s after its own, whose frames have to wait" in text
+    )
+    assert "recorded 2.000 s apart, and at most 30 frames of a stream wait" in text
+    assert "clocks" not in text
+    assert (found["clock_difference"], found["recorded_later"]) == (0, 2)
+    assert 0 in found["delay"]["candidates"]
+    # Exactly regular stamps have no jitter, of either sign.
+    assert "jitter 0.0 ms" in text
+
+
+def test_one_message_is_no_messages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bag = write(tmp_path / "one", still([0.0], [0.0]))
+    assert main(["bag", "info", str(bag)]) == 0
+    assert main(["bag", "check", str(bag)]) == 0
+    text = capsys.readouterr().out
+    assert f"{RGB}  {IMAGE}, 1 message\n" in text
+    assert f"{RGB}  {IMAGE}, 1 message, rgb8 32x24" in text

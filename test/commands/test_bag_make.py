@@ -93,6 +93,7 @@ def test_boxes_alone_are_noted_and_leave_no_label_topic(tmp_path, capsys):
     ("options", "sentence"),
     [
         (["--rate", "0"], "rate of 0 Hz; expected more than 0"),
+        (["--thermal-rate", "1e-308"], "thermal rate of 1e-308 Hz; expected at least 0.001"),
         (["--thermal-rate", "60"], "thermal rate of 60 Hz; expected at most the RGB rate"),
         (["--jitter", "0.1"], "thermal jitter of 0.1 s; expected less than"),
         (["--jitter", "much"], "--jitter"),

@@ -30,7 +30,7 @@ SMALL = {"model.input_size": "32x64", "runtime.threads": 1}
 class NodeProcess:
     """The node's process and its log."""
 
-    def __init__(self, log, parameters):
+    def __init__(self, log, parameters, params_file=None):
         command = [
             sys.executable,
             "-m",
@@ -39,6 +39,8 @@ class NodeProcess:
             "-r",
             f"__ns:={NAMESPACE}",
         ]
+        if params_file is not None:
+            command += ["--params-file", str(params_file)]
         for name, value in parameters.items():
             command += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
         self._log = log
@@ -164,8 +166,10 @@ def start(tmp_path):
     """Start a node with parameters; ended after the test."""
     started = []
 
-    def begin(**parameters):
-        process = NodeProcess(tmp_path / f"node{len(started)}.log", {**SMALL, **parameters})
+    def begin(params_file=None, **parameters):
+        # A file decides by itself: what -p says would win over it.
+        given = parameters if params_file is not None else {**SMALL, **parameters}
+        process = NodeProcess(tmp_path / f"node{len(started)}.log", given, params_file)
         started.append(process)
         return process
 

@@ -70,17 +70,7 @@ def test_masks_of_the_node_and_of_the_evaluation_are_equal(tmp_path, client, sta
     assert len(evaluated) == 20
 
     received = {name: client.listen(Image, f"segmentation/{name}") for name in ("mask", "confidence")}
-    start(
-        **{
-            "model.input_size": "96x128",
-            "sync.thermal_offset": -0.03,
-            "sync.slop": 0.01,
-            "output.threshold": 0.3,
-            "thermal.normalisation": "percentile",
-            "thermal.low": 2.0,
-            "thermal.high": 98.0,
-        }
-    )
+    start(params_file=params)
     client.connect()
     topics = [f"{NAMESPACE}/{name}/image_raw" for name in ("rgb", "thermal")]
     player = [sys.executable, "-m", "rgbt_seg_ros.cli", "bag", "play", str(bag), "--rate", "0.5", "--no-clock"]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import math
 from typing import TYPE_CHECKING, Any
 
+from rgbt_seg_ros.arguments import number, seconds_above_zero
 from rgbt_seg_ros.errors import UserError
 
 if TYPE_CHECKING:
     from rgbt_seg_ros.pipeline.pairing import PairingSettings
+
+LARGEST_DELAY = 10.0
+"""What ``sync.thermal_offset`` takes (s): a delay beyond it could not be made up for."""
 
 
 def register(actions: Any) -> None:
@@ -21,25 +24,24 @@ def register(actions: Any) -> None:
     parser.add_argument("--params", metavar="FILE", help="the node's parameter file (default: its defaults)")
     parser.add_argument("--slop", type=float, metavar="S", help="in place of sync.slop")
     parser.add_argument("--thermal-offset", type=float, metavar="S", help="in place of sync.thermal_offset")
-    parser.add_argument("--max-delay", type=positive, default=0.3, metavar="S", help="delays to try (default ±0.3)")
+    parser.add_argument(
+        "--max-delay",
+        type=number(0.0, LARGEST_DELAY, above=True),
+        default=0.3,
+        metavar="S",
+        help="delays to try (default ±0.3, at most ±10)",
+    )
     given = parser.add_mutually_exclusive_group()
     given.add_argument("--stamps-only", action="store_true", help="decode no images: the delay in candidates at best")
     given.add_argument(
-        "--seconds", type=positive, default=60.0, metavar="S", help="of images to seek the delay in (default 60)"
+        "--seconds",
+        type=seconds_above_zero,
+        default=60.0,
+        metavar="S",
+        help="of images to seek the delay in (default 60)",
     )
     parser.add_argument("--json", metavar="OUT", help="file for all of it")
     parser.set_defaults(run=run)
-
-
-def positive(text: str) -> float:
-    """Parse a finite number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
-    return value
 
 
 def pairing_of(args: argparse.Namespace) -> PairingSettings:

@@ -26,6 +26,7 @@ def register(actions: Any) -> None:
     )
     parser.add_argument("--model", help="a .safetensors model file, or demo; default: what the parameters say")
     parser.add_argument("--params", metavar="FILE", help="the node's parameter file")
+    parser.add_argument("--node", default="/rgbt_segmentation", metavar="NAME", help="whose parameters to take from it")
     parser.add_argument("--labels", default="", metavar="TOPIC|DIR", help="true label masks")
     parser.add_argument("--compare", default="", metavar="M2", help="a second model, for how far both agree")
     parser.add_argument("--rgb-topic", metavar="TOPIC", help="default: the topic whose name says so")
@@ -50,6 +51,8 @@ def canonical_command(args: argparse.Namespace, model: str) -> str:
         value = getattr(args, option)
         if value:
             words += [f"--{option.replace('_', '-')}", value]
+    if args.node != "/rgbt_segmentation":
+        words += ["--node", args.node]
     if args.batch != 1:
         words += ["--batch", str(args.batch)]
     return shlex.join(words)
@@ -61,7 +64,7 @@ def parameters_of(args: argparse.Namespace) -> Mapping[str, Any]:
 
     values = defaults()
     if args.params:
-        found = read_parameter_file(args.params)
+        found = read_parameter_file(args.params, args.node)
         values = dict(found.values)
         if found.unknown:
             print(f"{args.params}: no parameters of the node: {', '.join(found.unknown)}", file=sys.stderr)
@@ -117,6 +120,7 @@ def run(args: argparse.Namespace) -> int:
     if args.namespace != "/" and not args.write_bag:
         raise UserError("--namespace: only the bag of --write-bag has topics of ours")
     jobs = jobs_of(args)
+    _check_merged(args, jobs)
     start = time.perf_counter()
     try:
         results = _evaluate(args, jobs)
@@ -124,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"\ninterrupted: {stop}", file=sys.stderr)
         raise
     figures, files = results[0].figures, list(results[0].files)
-    if len(jobs) > 1 or jobs[0].output != Path(args.output):
+    if _many(args, jobs):
         figures, files = _merge(args, jobs, results, time.perf_counter() - start)
     print(to_summary(figures))
     for path in files:
@@ -134,6 +138,19 @@ def run(args: argparse.Namespace) -> int:
     rate = f", {pairs / seconds:.1f} a second and process" if seconds > 0 else ""
     print(f"{pairs} pairs{rate}, {figures['title']}, {figures['engine']}")
     return 0
+
+
+def _many(args: argparse.Namespace, jobs: Sequence[Job]) -> bool:
+    return len(jobs) > 1 or jobs[0].output != Path(args.output)
+
+
+def _check_merged(args: argparse.Namespace, jobs: Sequence[Job]) -> None:
+    """Refuse a folder with somebody else's report for that of many bags, before any work."""
+    output = Path(args.output)
+    if not _many(args, jobs) or args.force or not (output / "report.json").exists():
+        return
+    if (output / "job.json").exists() or not args.resume:
+        raise UserError(f"{output}: holds a report already; choose another folder, or replace it with --force")
 
 
 def _evaluate(args: argparse.Namespace, jobs: Sequence[Job]) -> list[Result]:

@@ -6,6 +6,8 @@ import argparse
 import math
 from typing import TYPE_CHECKING, Any
 
+from rgbt_seg_ros.words import counted
+
 if TYPE_CHECKING:
     from rgbt_seg_ros.data.bags.info import BagInfo, TopicInfo
 
@@ -43,7 +45,7 @@ def to_text(info: BagInfo) -> str:
         info.path,
         f"storage   {info.storage}, compression {info.compression}, ROS distribution {info.distro or 'not known'}",
         f"start     {info.start / 1e9:.3f} s ({start})",
-        f"duration  {info.duration:.3f} s, {info.messages} messages",
+        f"duration  {info.duration:.3f} s, {counted(info.messages, 'message')}",
     ]
     for topic in info.topics:
         lines += _topic_text(topic)
@@ -51,7 +53,7 @@ def to_text(info: BagInfo) -> str:
 
 
 def _topic_text(topic: TopicInfo) -> list[str]:
-    lines = ["", f"{topic.name}  {topic.type}, {topic.count} messages"]
+    lines = ["", f"{topic.name}  {topic.type}, {counted(topic.count, 'message')}"]
     if topic.image:
         lines.append(f"  first image: {topic.image}")
     rates = (
@@ -62,4 +64,6 @@ def _topic_text(topic: TopicInfo) -> list[str]:
     known = [f"{rate:.2f} Hz {what}" for what, rate in rates if not math.isnan(rate)]
     if known:
         lines.append(f"  {', '.join(known)}" + (" (median interval)" if len(known) > 1 else ""))
+    if topic.unreadable:
+        lines.append(f"  {counted(topic.unreadable, 'message')} cannot be read, the first: {topic.first_unreadable}")
     return [*lines, *(f"  offered: {profile}" for profile in topic.qos)]

@@ -7,6 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
+from rgbt_seg_ros.arguments import positive
 from rgbt_seg_ros.errors import UserError
 
 if TYPE_CHECKING:
@@ -60,13 +61,6 @@ def register(actions: Any) -> None:
     parser.add_argument("--storage", default="mcap", choices=("mcap", "sqlite3"), help="of the bag (default mcap)")
     parser.add_argument("--workers", type=positive, metavar="N", help="processes that read or render (default: CPUs)")
     parser.set_defaults(run=run)
-
-
-def positive(text: str) -> int:
-    """Parse a whole number from 1."""
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1")
-    return int(text)
 
 
 def whole(text: str) -> int:

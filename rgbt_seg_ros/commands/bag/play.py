@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 from typing import Any
 
+from rgbt_seg_ros.arguments import number, seconds, seconds_above_zero
 from rgbt_seg_ros.errors import UserError
 
 CLOCK_HZ = 100.0
+
+rate = number(1e-3, 1e3)
+"""Parse a rate of playing (bag seconds per second)."""
+
+clock_hz = number(1e-3, 1e4)
+"""Parse a rate of ``/clock`` (Hz)."""
 
 
 def register(actions: Any) -> None:
     """Add the action to the parser of ``bag``."""
     parser = actions.add_parser("play", help="publish a bag's messages, with their spacing and /clock (needs ROS 2)")
     parser.add_argument("bag", type=Path, help="folder with metadata.yaml, or a .mcap or .db3 file")
-    parser.add_argument("--rate", type=above_zero, default=1.0, metavar="R", help="seconds of the bag per second")
+    parser.add_argument("--rate", type=rate, default=1.0, metavar="R", help="seconds of the bag per second")
     parser.add_argument("--loop", action="store_true", help="begin again at the end; the time on /clock jumps back")
     parser.add_argument("--topics", nargs="+", default=[], metavar="TOPIC", help="only these")
-    parser.add_argument("--start", type=not_below_zero, default=0.0, metavar="S", help="s into the bag to begin at")
-    parser.add_argument("--duration", type=above_zero, metavar="S", help="s of the bag to play")
+    parser.add_argument("--start", type=seconds, default=0.0, metavar="S", help="s into the bag to begin at")
+    parser.add_argument("--duration", type=seconds_above_zero, metavar="S", help="s of the bag to play")
     parser.add_argument(
         "--remap", nargs="+", action="extend", type=remapping, default=[], metavar="FROM:=TO", help="publish as TO"
     )
     clock = parser.add_mutually_exclusive_group()
     clock.add_argument(
-        "--clock", nargs="?", type=above_zero, const=CLOCK_HZ, default=CLOCK_HZ, metavar="HZ", help="rate of /clock"
+        "--clock", nargs="?", type=clock_hz, const=CLOCK_HZ, default=CLOCK_HZ, metavar="HZ", help="rate of /clock"
     )
     clock.add_argument("--no-clock", dest="clock", action="store_const", const=0.0, help="no /clock")
     parser.add_argument(
-        "--delay", type=not_below_zero, default=1.0, metavar="S", help="s before the first message, for discovery"
+        "--delay", type=seconds, default=1.0, metavar="S", help="s before the first message, for discovery"
     )
     parser.add_argument(
         "--wait-for",
@@ -41,25 +47,6 @@ def register(actions: Any) -> None:
         help="wait until each of these has a subscriber, or N; /clock may be among them",
     )
     parser.set_defaults(run=run)
-
-
-def above_zero(text: str) -> float:
-    """Parse a finite number above 0."""
-    value = not_below_zero(text)
-    if value == 0:
-        raise argparse.ArgumentTypeError(f"'{text}' is not above 0")
-    return value
-
-
-def not_below_zero(text: str) -> float:
-    """Parse a finite number from 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0")
-    return value
 
 
 def remapping(text: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rgbt_seg_ros.commands.bag.play import above_zero
+from rgbt_seg_ros.arguments import seconds_above_zero
 from rgbt_seg_ros.errors import UserError
 
 
@@ -17,7 +17,7 @@ def register(actions: Any) -> None:
     parser.add_argument("--all", action="store_true", help="every topic but hidden ones")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the new bag, a folder")
     parser.add_argument("--storage", default="mcap", choices=("mcap", "sqlite3"), help="format of the bag's file")
-    parser.add_argument("--duration", type=above_zero, metavar="S", help="end by itself after S seconds")
+    parser.add_argument("--duration", type=seconds_above_zero, metavar="S", help="end by itself after S seconds")
     parser.add_argument("--use-sim-time", action="store_true", help="log times are those of /clock")
     parser.set_defaults(run=run)
 

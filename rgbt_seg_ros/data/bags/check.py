@@ -15,6 +15,7 @@ from rgbt_seg_ros.data.bags.pairing_preview import (
     FrameLog,
     PairingPreview,
     clock_difference,
+    different_clocks,
     preview_pairing,
     why_no_pairs,
 )
@@ -54,7 +55,8 @@ class ImageNotes:
         first: Encoding and size of the first, such as ``rgb8 640x480``; the format of a compressed one; empty: none.
         changes: How often they become others.
         first_changes: The first of them: seconds after the bag's start, and what came then.
-        invalid: Images that the node could not use.
+        unreadable: Messages that are no images at all; they are no part of the stream.
+        invalid: Images that the node could not use, and messages that are none.
         first_invalid: Of the first of them, why.
         invalid_at: Of the first of them, seconds after the bag's start.
     """
@@ -62,6 +64,7 @@ class ImageNotes:
     first: str
     changes: int
     first_changes: tuple[tuple[float, str], ...]
+    unreadable: int
     invalid: int
     first_invalid: str
     invalid_at: float | None
@@ -86,6 +89,8 @@ class BagCheck:
         pairing: What the settings give.
         no_pairs: Why they give none; empty where they do.
         clocks: Thermal less RGB clock (s), where both cameras' stamps are of different clocks; else 0.
+        recorded_later: By how much longer after its stamp thermal is recorded than RGB (s; below 0: RGB is), where that is more
+            than transport takes and the clocks are one; else 0.
         delay: By how much thermal stamps are late.
         suggested: What the suggested values give; None: there are none.
     """
@@ -95,6 +100,7 @@ class BagCheck:
     pairing: PairingPreview
     no_pairs: str
     clocks: float
+    recorded_later: float
     delay: Delay
     suggested: PairingPreview | None
 
@@ -113,13 +119,14 @@ class _Camera:
         self._first, self._now = "", ""
         self._changes: list[tuple[float, str]] = []
         self._change_count = 0
+        self._unreadable = 0
         self._invalid = 0
         self._invalid_at: float | None = None
         self._why = ""
         self.meter = MotionMeter()
 
     def take(self, raw: RawMessage, stamp: int, message: Any, measure: bool) -> bool:
-        """Take a message, None where it could not be read; return whether the node could use it."""
+        """Take an image; return whether the node could use it."""
         self._stamps.append(stamp)
         self._log_times.append(raw.log_time)
         at = (raw.log_time - self._start) / NANOSECONDS
@@ -133,12 +140,16 @@ class _Camera:
                 convert = to_thermal(message, raw.topic) if self._thermal else to_rgb(message, raw.topic, self._bridge)
                 self.meter.add(stamp, grey(convert))
         except UserError as error:
-            self.refuse(str(error), at)
+            self._refuse(str(error), at)
             return False
         return True
 
-    def refuse(self, why: str, at: float) -> None:
-        """Count an image that cannot be used."""
+    def skip(self, why: str, at: float) -> None:
+        """Count a message that is no image."""
+        self._unreadable += 1
+        self._refuse(why, at)
+
+    def _refuse(self, why: str, at: float) -> None:
         if not self._invalid:
             self._why, self._invalid_at = why, at
         self._invalid += 1
@@ -156,7 +167,13 @@ class _Camera:
         """Return what was found."""
         stamps, log_times = np.array(self._stamps, np.int64), np.array(self._log_times, np.int64)
         notes = ImageNotes(
-            self._first, self._change_count, tuple(self._changes), self._invalid, self._why, self._invalid_at
+            self._first,
+            self._change_count,
+            tuple(self._changes),
+            self._unreadable,
+            self._invalid,
+            self._why,
+            self._invalid_at,
         )
         return CameraCheck(self.topic, stream_statistics(stamps, log_times, self._start), notes)
 
@@ -186,9 +203,9 @@ class _Scan:
         if self._both_since is None and all(self._seen):
             self._both_since = raw.log_time
         try:
-            stamp, message = header_stamp(raw), self._bag.decode(raw)
+            stamp, message = header_stamp(raw, self._bag.path), self._bag.decode(raw)
         except UserError as error:
-            self.cameras[camera].refuse(str(error), (raw.log_time - self._bag.start) / NANOSECONDS)
+            self.cameras[camera].skip(str(error), (raw.log_time - self._bag.start) / NANOSECONDS)
             return
         if self.cameras[camera].take(raw, stamp, message, self._measures(raw.log_time)):
             for values, value in zip(self._frames, (camera, stamp, raw.log_time), strict=True):
@@ -232,8 +249,9 @@ def check_bag(
     rgb, thermal = (camera.result() for camera in scan.cameras)
     pairing = preview_pairing(frames, options.pairing)
     difference = clock_difference(frames)
-    # Transport of two cameras differs by less; what is more is another clock.
-    clocks = difference if abs(difference) > max(0.5, options.largest_delay) else 0.0
+    # Transport of two cameras differs by less; what is more is another clock, or a camera that was recorded late.
+    difference = difference if abs(difference) > max(0.5, options.largest_delay) else 0.0
+    clocks = difference if different_clocks(frames) else 0.0
     delay = estimate_delay(frames.of(0)[0], frames.of(1)[0], scan.motions(), options.largest_delay, clocks)
     return BagCheck(
         rgb,
@@ -241,6 +259,7 @@ def check_bag(
         pairing,
         "" if pairing.pairs else why_no_pairs(frames, options.pairing),
         clocks,
+        clocks - difference,
         delay,
         _suggested(frames, options.pairing, delay),
     )

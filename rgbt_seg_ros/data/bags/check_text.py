@@ -11,6 +11,7 @@ from typing import Any
 from rgbt_seg_ros.data.bags.check import LARGEST_OFFSET, BagCheck, CameraCheck
 from rgbt_seg_ros.data.bags.pairing_preview import BINS, PairingPreview
 from rgbt_seg_ros.data.bags.statistics import GAP, ClockLag
+from rgbt_seg_ros.words import counted
 
 _BAR = 40
 
@@ -45,6 +46,7 @@ def as_dict(path: str, check: BagCheck) -> dict[str, Any]:
         "pairing": _pairing_dict(check.pairing),
         "no_pairs": check.no_pairs,
         "clock_difference": check.clocks,
+        "recorded_later": check.recorded_later,
         "delay": {
             "seconds": delay.seconds,
             "uncertainty": delay.uncertainty,
@@ -90,35 +92,42 @@ def problems(check: BagCheck) -> Iterator[str]:
             f"thermal stamps are {check.clocks:+.3f} s from RGB stamps of the same moment of recording: "
             "the cameras are stamped by different clocks"
         )
+    if check.recorded_later:
+        yield _recorded_later(check)
     for camera in (check.rgb, check.thermal):
         yield from _camera_problems(camera)
 
 
+def _recorded_later(check: BagCheck) -> str:
+    soon, late = (check.rgb, check.thermal) if check.recorded_later > 0 else (check.thermal, check.rgb)
+    lags = [camera.stream.lag.median if camera.stream.lag else math.nan for camera in (soon, late)]
+    return (
+        f"{late.topic.name}: recorded {lags[1]:.3f} s after its stamps, {soon.topic.name} {lags[0]:.3f} s after its own, "
+        f"whose frames have to wait for a partner so long (sync.queue_size)"
+    )
+
+
 def _camera_problems(camera: CameraCheck) -> Iterator[str]:
     name, stream, images = camera.topic.name, camera.stream, camera.images
-    if not stream.count:
+    if not stream.count and not images.unreadable:
         yield f"{name}: no messages"
     if images.invalid:
-        count = _counted(images.invalid, "image")
+        count = counted(images.invalid, "image")
         yield f"{count} cannot be used, the first at {images.invalid_at:.3f} s: {images.first_invalid}"
     if images.changes:
         listed = ", ".join(f"{what} at {at:.3f} s" for at, what in images.first_changes)
         more = _more(images.changes, images.first_changes)
-        yield f"{name}: images change {_counted(images.changes, 'time')}: {images.first}, then {listed}{more}"
+        yield f"{name}: images change {counted(images.changes, 'time')}: {images.first}, then {listed}{more}"
     if stream.backwards:
-        yield f"{name}: stamps run backwards {_counted(stream.backwards, 'time')}, first at {stream.backwards_at:.3f} s"
+        yield f"{name}: stamps run backwards {counted(stream.backwards, 'time')}, first at {stream.backwards_at:.3f} s"
     if stream.duplicates:
-        yield f"{name}: {_counted(stream.duplicates, 'stamp')} repeated, the first at {stream.duplicates_at:.3f} s"
+        yield f"{name}: {counted(stream.duplicates, 'stamp')} repeated, the first at {stream.duplicates_at:.3f} s"
     if stream.gaps:
         listed = ", ".join(f"{gap.length:.3f} s at {gap.at:.3f} s" for gap in stream.first_gaps)
         more = _more(stream.gaps, stream.first_gaps)
-        yield f"{name}: {_counted(stream.gaps, 'gap')} above {GAP:g} median intervals: {listed}{more}"
+        yield f"{name}: {counted(stream.gaps, 'gap')} above {GAP:g} median intervals: {listed}{more}"
     if stream.lag is not None and stream.lag.kind != "constant":
         yield f"{name}: {_lag(stream.lag)}"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _more(count: int, listed: tuple[Any, ...]) -> str:
@@ -149,10 +158,11 @@ def to_text(path: str, check: BagCheck) -> str:
 
 
 def _camera_text(camera: CameraCheck) -> list[str]:
-    stream = camera.stream
+    stream, unreadable = camera.stream, camera.images.unreadable
+    messages = counted(stream.count + unreadable, "message") + (f" ({unreadable} unreadable)" if unreadable else "")
     lines = [
         "",
-        f"{camera.topic.name}  {camera.topic.type}, {stream.count} messages, {camera.images.first or 'no image'}",
+        f"{camera.topic.name}  {camera.topic.type}, {messages}, {camera.images.first or 'no image'}",
     ]
     if stream.count > 1:
         intervals = (("median", stream.interval_median), ("p99", stream.interval_p99), ("largest", stream.interval_max))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosReliability
 
-from rgbt_seg_ros.data.bags.reader import METADATA, NANOSECONDS, Bag, RawMessage, Topic, header_stamp
+from rgbt_seg_ros.data.bags.reader import METADATA, NANOSECONDS, Bag, BagError, RawMessage, Topic, header_stamp
 from rgbt_seg_ros.data.bags.statistics import mean_rate_hz, rate_hz
 from rgbt_seg_ros.data.bags.topics import COMPRESSED, IMAGE
 
@@ -30,8 +30,10 @@ class TopicInfo:
         log_rate_hz: One over the median interval of log times; nan below two.
         stamp_rate_hz: The same of header stamps; nan also where the type begins with no header.
         mean_rate_hz: Messages over the time from the first to the last, by log time.
-        image: Of the first message of an image topic: encoding and size, or the format of a compressed one; else empty.
+        image: Of the first readable message of an image topic: encoding and size, or the format of a compressed one; else empty.
         qos: What its publishers offered, in words.
+        unreadable: Messages that are none of the type, among those looked at: images up to the first that is one, and stamps.
+        first_unreadable: Why the first of them is none; else empty.
     """
 
     name: str
@@ -42,6 +44,8 @@ class TopicInfo:
     mean_rate_hz: float
     image: str
     qos: tuple[str, ...]
+    unreadable: int
+    first_unreadable: str
 
 
 @dataclass(frozen=True)
@@ -87,17 +91,26 @@ class _TopicReader:
         self._stamped = bag.has_header(topic.name)
         self._log_times, self._stamps = array("q"), array("q")
         self._image = ""
+        self._unreadable = 0
+        self._why = ""
 
     def take(self, raw: RawMessage) -> None:
-        if not self._log_times and self._topic.type in (IMAGE, COMPRESSED):
+        self._log_times.append(raw.log_time)
+        try:
+            self._look(raw)
+        except BagError as error:
+            self._why = self._why or str(error)
+            self._unreadable += 1
+
+    def _look(self, raw: RawMessage) -> None:
+        if self._stamped:
+            self._stamps.append(header_stamp(raw, self._bag.path))
+        if not self._image and self._topic.type in (IMAGE, COMPRESSED):
             message = self._bag.decode(raw)
             size = (
                 f"{message.encoding} {message.width}x{message.height}" if self._topic.type == IMAGE else message.format
             )
             self._image = str(size)
-        self._log_times.append(raw.log_time)
-        if self._stamped:
-            self._stamps.append(header_stamp(raw))
 
     def result(self) -> TopicInfo:
         log_times = np.array(self._log_times, np.int64)
@@ -110,11 +123,13 @@ class _TopicReader:
             mean_rate_hz=mean_rate_hz(log_times),
             image=self._image,
             qos=tuple(dict.fromkeys(describe_qos(profile) for profile in self._topic.qos)),
+            unreadable=self._unreadable,
+            first_unreadable=self._why,
         )
 
 
 def read_info(bag: Bag, progress: Progress = _untouched) -> BagInfo:
-    """Describe a bag in one pass, in which only the first image of a topic is decoded.
+    """Describe a bag in one pass, in which only the first image of a topic is decoded; messages that are none are counted.
 
     Raises:
         BagError: The bag cannot be read to its end.

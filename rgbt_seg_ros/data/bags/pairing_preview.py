@@ -8,11 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.data.bags.statistics import OTHER_CLOCK
 from rgbt_seg_ros.pipeline.pairing import NearestPairer, PairingSettings
+from rgbt_seg_ros.words import counted
 
 BINS = 10
 THERMAL = 1
 """Of ``FrameLog.cameras``; RGB is 0."""
+
+FUTURE = 0.05
+"""Stamps that lie so far (s) after their log times are of another clock: no frame is recorded before it is taken."""
 
 _S = 1e-9
 
@@ -95,11 +100,29 @@ def preview_pairing(frames: FrameLog, settings: PairingSettings) -> PairingPrevi
 
 
 def clock_difference(frames: FrameLog) -> float:
-    """Return thermal less RGB stamps of about the same log time (s), which tells different clocks."""
-    (rgb, rgb_log), (thermal, thermal_log) = frames.of(0), frames.of(THERMAL)
+    """Return thermal less RGB stamps of about the same log time (s): different clocks, or one camera recorded later."""
+    lags = _lags(frames)
+    return lags[0] - lags[1] if lags else 0.0
+
+
+def different_clocks(frames: FrameLog) -> bool:
+    """Return whether a difference of the stamps is one of clocks: no stamps in common, or some that are not the recorder's.
+
+    Else a difference is a camera whose frames were recorded later than they were stamped.
+    """
+    rgb, thermal = frames.of(0)[0], frames.of(THERMAL)[0]
     if not len(rgb) or not len(thermal):
-        return 0.0
-    return float(np.median(thermal - thermal_log) - np.median(rgb - rgb_log)) * _S
+        return False
+    apart = thermal.min() > rgb.max() or thermal.max() < rgb.min()
+    return bool(apart) or any(lag > OTHER_CLOCK or lag < -FUTURE for lag in _lags(frames))
+
+
+def _lags(frames: FrameLog) -> tuple[float, ...]:
+    """Return the median of log time minus stamp (s) of RGB and of thermal; empty where either has no frame."""
+    streams = [frames.of(camera) for camera in (0, THERMAL)]
+    if not all(len(stamps) for stamps, _ in streams):
+        return ()
+    return tuple(float(np.median(log_times - stamps)) * _S for stamps, log_times in streams)
 
 
 def why_no_pairs(frames: FrameLog, settings: PairingSettings) -> str:
@@ -114,12 +137,42 @@ def why_no_pairs(frames: FrameLog, settings: PairingSettings) -> str:
         return "no overlap in time: one camera was recorded before the other began"
     shifted = np.sort(thermal + settings.thermal_offset_ns)
     grid = np.sort(rgb)
-    after = np.clip(np.searchsorted(grid, shifted), 1, max(1, len(grid) - 1))
-    gaps = np.minimum(np.abs(shifted - grid[after - 1]), np.abs(grid[np.minimum(after, len(grid) - 1)] - shifted))
-    closest = float(gaps.min()) * _S
+    closest_ns = int(np.abs(grid[_nearest(grid, shifted)] - shifted).min())
+    closest = closest_ns * _S
     spans = (
         f"RGB {grid[0] * _S:.3f} to {grid[-1] * _S:.3f} s, thermal {shifted[0] * _S:.3f} to {shifted[-1] * _S:.3f} s"
     )
     if shifted[0] > grid[-1] or shifted[-1] < grid[0]:
         return f"stamps of different clocks, with no overlap: {spans}"
+    if closest_ns <= settings.slop_ns:
+        return _partners_apart(frames, settings)
     return f"the slop is too small: the closest two stamps are {closest:.4f} s apart, the slop is {settings.slop:g} s"
+
+
+def _partners_apart(frames: FrameLog, settings: PairingSettings) -> str:
+    """Return why frames found no partner although there are some within the slop."""
+    (rgb, rgb_log), (thermal, thermal_log) = frames.of(0), frames.of(THERMAL)
+    order = np.argsort(rgb, kind="stable")
+    grid, grid_log = rgb[order], rgb_log[order]
+    shifted = thermal + settings.thermal_offset_ns
+    nearest = _nearest(grid, shifted)
+    within = np.abs(grid[nearest] - shifted) <= settings.slop_ns
+    apart = float(np.median(np.abs(grid_log[nearest] - thermal_log)[within])) * _S
+    counts = preview_pairing(frames, settings).dropped
+    queue = (
+        f", and at most {settings.queue_size} frames of a stream wait (sync.queue_size)"
+        if any(reason.endswith("queue_full") for reason in counts)
+        else ""
+    )
+    return (
+        f"{within.sum()} of {counted(len(thermal), 'thermal frame')} have a partner within the slop, but the two were "
+        f"recorded {apart:.3f} s apart{queue}; dropped: "
+        + ", ".join(f"{reason} {count}" for reason, count in counts.items())
+    )
+
+
+def _nearest(grid: npt.NDArray[np.int64], values: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+    """Return the index of the entry of a sorted grid, of at least one, that is nearest to each value."""
+    after = np.minimum(np.searchsorted(grid, values), len(grid) - 1)
+    before = np.maximum(after - 1, 0)
+    return np.where(np.abs(values - grid[before]) <= np.abs(grid[after] - values), before, after)

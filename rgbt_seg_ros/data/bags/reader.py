@@ -16,6 +16,7 @@ from rosbags.typesys import TypesysError
 
 from rgbt_seg_ros.data.bags.types import typestore
 from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.words import counted
 
 NANOSECONDS = 1_000_000_000
 METADATA = "metadata.yaml"
@@ -65,14 +66,19 @@ class RawMessage:
     data: bytes
 
 
-def header_stamp(message: RawMessage) -> int:
+def header_stamp(message: RawMessage, bag: Path | None = None) -> int:
     """Return the stamp (ns) of a message whose first field is a std_msgs/Header, without reading the rest.
+
+    Args:
+        message: The message.
+        bag: Where it is from, for the sentence.
 
     Raises:
         BagError: The message is shorter than a stamp.
     """
     if len(message.data) < 12:
-        raise BagError(f"{message.topic}: a message of {len(message.data)} bytes has no header")
+        where = message.topic if bag is None else f"{bag}: {message.topic}"
+        raise BagError(f"{where}: a message of {counted(len(message.data), 'byte')} has no header")
     seconds, nanoseconds = _CDR_STAMP[message.data[1] & 1].unpack_from(message.data, 4)
     return int(seconds) * NANOSECONDS + int(nanoseconds)
 
@@ -151,14 +157,14 @@ class Bag:
             self.require(name)
         chosen = [entry for entry in self._reader.connections if not topics or entry.topic in topics]
         read = 0
-        with _translated(self.path, lambda: f" after {read} messages"):
+        with _translated(self.path, lambda: f" after {counted(read, 'message')}"):
             for connection, log_time, data in self._reader.messages(chosen, start, stop):
                 read += 1
                 yield RawMessage(connection.topic, connection.msgtype, log_time, data)
         expected = sum(entry.msgcount for entry in chosen)
         if start is None and stop is None and read < expected:
             raise BagError(
-                f"{self.path}: ends after {read} of {expected} messages; it may be truncated, or was not closed"
+                f"{self.path}: ends after {read} of {counted(expected, 'message')}; it may be truncated, or was not closed"
             )
 
     def decode(self, message: RawMessage) -> Any:

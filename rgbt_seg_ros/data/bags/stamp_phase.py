@@ -89,6 +89,6 @@ def stamp_phase(rgb: Stamps, thermal: Stamps) -> StampPhase | None:
     mean = complex(np.mean(np.exp(2j * np.pi * (-turns if swapped else turns))))
     length = min(abs(mean), 1.0)
     seconds = period * 1e-9
-    jitter = math.sqrt(-2 * math.log(length)) / (2 * math.pi) * seconds if length > 0 else math.inf
+    jitter = math.sqrt(abs(2 * math.log(length))) / (2 * math.pi) * seconds if length > 0 else math.inf
     phase = math.atan2(mean.imag, mean.real) / (2 * math.pi) % 1.0 * seconds
     return StampPhase(seconds, phase, length, jitter, int(whole.sum()))

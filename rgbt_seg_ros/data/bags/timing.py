@@ -15,6 +15,7 @@ SIGMAS = 3.0
 """Standard deviations at which jitter is clipped: it is bounded, so that the order of stamps can be promised."""
 
 LONGEST_DELAY = 10.0
+LEAST_THERMAL_RATE = 1e-3
 LAST_STAMP = 2**31 * NANOSECONDS - 1
 """The largest stamp (ns) that a builtin_interfaces/Time holds, whose seconds are an int32."""
 
@@ -30,7 +31,7 @@ class Timing:
 
     Attributes:
         rate: Of the RGB camera (Hz).
-        thermal_rate: Of the thermal camera (Hz), at most ``rate``; None: the same.
+        thermal_rate: Of the thermal camera (Hz), from 0.001 to ``rate``; None: the same.
         thermal_delay: Added to every thermal stamp (s): by how much that camera stamps late; at most 10 s either way.
         rgb_jitter: Standard deviation (s) of the Gaussian added to RGB stamps, clipped at 3 of them.
         thermal_jitter: The same for thermal stamps.
@@ -55,7 +56,9 @@ class Timing:
         """Refuse what no two cameras could do."""
         _expect(0 < self.rate <= 1000, f"rate of {self.rate:g} Hz", "more than 0, at most 1000")
         thermal_rate = self.rate if self.thermal_rate is None else self.thermal_rate
-        _expect(thermal_rate > 0, f"thermal rate of {thermal_rate:g} Hz", "more than 0")
+        expected = f"at least {LEAST_THERMAL_RATE:g}"
+        given = self.thermal_rate is not None
+        _expect(not given or thermal_rate >= LEAST_THERMAL_RATE, f"thermal rate of {thermal_rate:g} Hz", expected)
         expected = f"at most the RGB rate, {self.rate:g} Hz: the scene is known at the instants of RGB frames alone"
         _expect(thermal_rate <= self.rate, f"thermal rate of {thermal_rate:g} Hz", expected)
         expected = f"at most {LONGEST_DELAY:g} s, early or late"

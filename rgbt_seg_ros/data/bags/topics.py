@@ -32,7 +32,7 @@ def find_cameras(
     bag: Bag,
     rgb: str | None = None,
     thermal: str | None = None,
-    transports: tuple[str, str] | None = None,
+    transports: tuple[str, str] = ("raw", "raw"),
 ) -> Cameras:
     """Return the topics of both cameras.
 
@@ -40,29 +40,29 @@ def find_cameras(
         bag: The bag.
         rgb: Topic of the colour camera; None: the one whose name says so, ``.../rgb/image_raw`` before all others.
         thermal: Topic of the thermal camera, likewise.
-        transports: What the topics of RGB and thermal carry, ``raw`` or ``compressed``; None: either.
+        transports: Which form of RGB and thermal images to take where a bag has both, ``raw`` or ``compressed``.
 
     Raises:
         BagError: A topic is not there or no image, or its name tells of none or of several; the sentence lists what there is.
     """
-    wanted = transports or (None, None)
-    chosen_thermal = _choose(bag, "thermal", thermal, wanted[1])
-    chosen_rgb = _choose(bag, "rgb", rgb, wanted[0])
+    chosen_thermal = _choose(bag, "thermal", thermal, transports[1])
+    chosen_rgb = _choose(bag, "rgb", rgb, transports[0])
     if chosen_rgb == chosen_thermal:
         raise BagError(f"{bag.path}: {chosen_rgb.name} was given for both cameras")
     return Cameras(chosen_rgb, chosen_thermal)
 
 
-def _choose(bag: Bag, camera: str, name: str | None, transport: str | None) -> Topic:
-    types = tuple(TYPES.values()) if transport is None else (TYPES[transport],)
+def _choose(bag: Bag, camera: str, name: str | None, transport: str) -> Topic:
+    types = tuple(TYPES.values())
     if name is not None:
         return bag.require(name, types)
     images = [topic for topic in bag.topics.values() if topic.type in types and not _NOT_A_CAMERA.search(topic.name)]
     for candidates in (_conventional(images, camera), _named(images, camera)):
-        if len(candidates) == 1:
-            return candidates[0]
-        if candidates:
-            names = ", ".join(topic.name for topic in candidates)
+        chosen = _one_form(candidates, TYPES[transport])
+        if len(chosen) == 1:
+            return chosen[0]
+        if chosen:
+            names = ", ".join(topic.name for topic in chosen)
             raise BagError(f"{bag.path}: {names} may all be the {camera} camera; choose with --{camera}-topic")
     raise BagError(
         f"{bag.path}: no topic of {' or '.join(types)} looks like the {camera} camera; "
@@ -72,17 +72,19 @@ def _choose(bag: Bag, camera: str, name: str | None, transport: str | None) -> T
 
 def _conventional(images: Iterable[Topic], camera: str) -> list[Topic]:
     ends = (f"/{camera}/image_raw", f"/{camera}/image_raw/compressed")
-    return _raw_first([topic for topic in images if f"/{topic.name.lstrip('/')}".endswith(ends)])
+    return [topic for topic in images if f"/{topic.name.lstrip('/')}".endswith(ends)]
 
 
 def _named(images: Iterable[Topic], camera: str) -> list[Topic]:
     thermal = [topic for topic in images if _THERMAL.search(topic.name)]
     if camera == "thermal":
-        return _raw_first(thermal)
-    return _raw_first([topic for topic in images if _RGB.search(topic.name) and topic not in thermal])
+        return thermal
+    return [topic for topic in images if _RGB.search(topic.name) and topic not in thermal]
 
 
-def _raw_first(candidates: list[Topic]) -> list[Topic]:
-    """Return the candidates, less the compressed form of a topic that is there raw too."""
-    raw = {topic.name for topic in candidates if topic.type == IMAGE}
-    return [topic for topic in candidates if topic.type == IMAGE or topic.name.removesuffix("/compressed") not in raw]
+def _one_form(candidates: list[Topic], wanted: str) -> list[Topic]:
+    """Return the candidates, each in one form: of an image that is there raw and compressed, the one that is wanted."""
+    forms: dict[str, list[Topic]] = {}
+    for topic in candidates:
+        forms.setdefault(topic.name.removesuffix("/compressed"), []).append(topic)
+    return [next((topic for topic in both if topic.type == wanted), both[0]) for both in forms.values()]

@@ -29,11 +29,6 @@ class Flips:
     compared: int
     step_ns: int
 
-    @property
-    def pixel_seconds(self) -> float:
-        """Pixels times seconds that were watched."""
-        return self.compared * self.step_ns * 1e-9
-
 
 def flips(previous: Mask, current: Mask, step_ns: int) -> Flips | None:
     """Compare two consecutive label masks.

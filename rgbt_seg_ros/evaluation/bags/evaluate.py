@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
-from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -16,18 +17,19 @@ from rgbt_seg_ros import __version__
 from rgbt_seg_ros.data.bags.reader import Bag, BagError
 from rgbt_seg_ros.data.bags.topics import find_cameras
 from rgbt_seg_ros.data.samples import Sample
+from rgbt_seg_ros.evaluation.bags.axis import axis_of
 from rgbt_seg_ros.evaluation.bags.extras import check_extras, write_extras
 from rgbt_seg_ros.evaluation.bags.figures import BagRun, bag_figures
 from rgbt_seg_ros.evaluation.bags.frames import read_pair
 from rgbt_seg_ros.evaluation.bags.job import Job, Progress, Result, silent
-from rgbt_seg_ros.evaluation.bags.labels import LabelSource, open_labels, require_some
-from rgbt_seg_ros.evaluation.bags.plan import Plan, axis_of, make_plan
+from rgbt_seg_ros.evaluation.bags.labels import open_labels, require_some
+from rgbt_seg_ros.evaluation.bags.plan import Plan, make_plan
 from rgbt_seg_ros.evaluation.bags.records import read_records
 from rgbt_seg_ros.evaluation.bags.report import to_html, to_markdown
 from rgbt_seg_ros.evaluation.bags.run import Models, Runner
 from rgbt_seg_ros.evaluation.bags.timings import read_timings
 from rgbt_seg_ros.evaluation.bags.totals import Totals, total
-from rgbt_seg_ros.evaluation.bags.workspace import REPORT, Workspace
+from rgbt_seg_ros.evaluation.bags.workspace import REPORT, UNFINISHED, Workspace, WorkspaceError
 from rgbt_seg_ros.evaluation.examples import Example, choose
 from rgbt_seg_ros.evaluation.figures import to_json
 from rgbt_seg_ros.evaluation.files import write_texts
@@ -71,71 +73,102 @@ def evaluate_bag(job: Job, progress: Progress = silent) -> Result:
         UserError: The bag, the model, the labels or the place cannot be used, or no pair could be segmented.
         Interrupted: On Ctrl-C; what is done is kept.
     """
+    try:
+        with ExitStack() as stack:
+            bag = stack.enter_context(Bag(job.bag))
+            # One of its own: frames and labels are read at the same time, from places of their own.
+            for_labels = stack.enter_context(Bag(job.bag)) if job.labels else bag
+            return _evaluate(job, bag, for_labels, progress)
+    except Interrupted:
+        raise
+    except KeyboardInterrupt as stop:
+        if not (job.output / UNFINISHED).exists():
+            raise
+        raise Interrupted(f"{job.bag}: what is done is kept in {job.output}; --resume goes on from there") from stop
+
+
+def _evaluate(job: Job, bag: Bag, for_labels: Bag, progress: Progress) -> Result:
     settings = settings_of(job.parameters)
-    with Bag(job.bag) as bag, Bag(job.bag) as for_labels:
-        check_extras(job, bag)
-        cameras = find_cameras(bag, job.rgb_topic, job.thermal_topic)
-        spec = read_spec(job.model)
-        if job.compare:
-            read_spec(job.compare)
-        workspace = Workspace(job.output, _identity(job, bag), _keeps_masks(job), job.resume, job.force)
-        if workspace.finished:
-            return _finished(job, bag, workspace, spec.num_classes)
-        plan = make_plan(bag, cameras, lambda: job.make_pairer(settings.policy, settings.pairing), job.find_bridge())
-        labels = None
-        if job.labels:
-            labels = open_labels(for_labels, job.labels)
-            require_some(labels, [pair.rgb_stamp for pair in plan.pairs], bag, job.labels)
-        models = _open_models(job, settings)
-        runner = Runner(bag, plan, models, labels, job.find_bridge(), job.batch)
-        seconds = _run(runner, workspace, plan, models, job, progress)
-        totals = total(
-            read_records(workspace.frames, spec.num_classes), plan.axis, spec.num_classes, labels is not None
-        )
-        if totals.whole.pairs == totals.whole.skipped:
-            workspace.discard()
-            reason = totals.reasons.most_common(1)[0][0]
-            raise BagError(f"{job.bag}: none of {totals.whole.pairs} pairs could be segmented: {reason}")
-        examples = _examples(job, bag, plan, models, labels, totals)
-        figures = bag_figures(
-            _run_of(job, models, cameras.rgb.name, cameras.thermal.name),
-            plan,
-            totals,
-            [entry.name for entry in spec.classes],
-            labels is not None,
-            _describe(examples, plan),
-        )
-        timings = {
-            "stages": read_timings(workspace.timings),
-            "wall_s": seconds[0],
-            "pairs": seconds[1],
-            "pairs_per_second": seconds[1] / seconds[0] if seconds[0] > 0 else None,
-            "device": models.segmenter.name,
-        }
-        extras = write_extras(job, plan, workspace, spec, settings)
-        texts = {
-            "report.html": to_html(figures, timings, spec.classes, examples),
-            "report.md": to_markdown(figures, timings),
-            "timings.json": to_json(timings),
-            REPORT: to_json(figures),
-        }
-        write_texts({job.output / name: text for name, text in texts.items()})
-        workspace.finish()
-    files = (*(job.output / name for name in (REPORT, "report.html")), *extras)
-    return Result(figures, timings, totals.whole, labels is not None, files)
+    check_extras(job, bag)
+    transports = (settings.rgb_transport, settings.thermal_transport)
+    cameras = find_cameras(bag, job.rgb_topic, job.thermal_topic, transports)
+    num_classes = read_spec(job.model).num_classes
+    if job.compare:
+        read_spec(job.compare)
+    models = _open_models(job, settings)
+    identity = _identity(job, bag, models.segmenter.name)
+    workspace = Workspace(job.output, identity, _keeps_masks(job), job.resume, job.force)
+    if workspace.finished:
+        return _finished(job, bag, workspace, num_classes)
+    plan = make_plan(bag, cameras, lambda: job.make_pairer(settings.policy, settings.pairing), job.find_bridge())
+    labels = None
+    if job.labels:
+        labels = open_labels(for_labels, job.labels)
+        require_some(labels, [pair.rgb_stamp for pair in plan.pairs], bag, job.labels)
+    runner = Runner(bag, plan, models, labels, job.find_bridge(), job.batch)
+    seconds = _run(runner, workspace, plan, models, job, progress)
+    totals = total(read_records(workspace.frames, num_classes), plan.axis, num_classes, labels is not None)
+    if totals.whole.pairs == totals.whole.skipped:
+        workspace.discard()
+        reason = totals.reasons.most_common(1)[0][0]
+        raise BagError(f"{job.bag}: none of {totals.whole.pairs} pairs could be segmented: {reason}")
+    examples = _examples(job, bag, plan, runner, models, totals)
+    return _write(job, plan, workspace, models, totals, labels is not None, examples, seconds)
+
+
+def _write(
+    job: Job,
+    plan: Plan,
+    workspace: Workspace,
+    models: Models,
+    totals: Totals,
+    labelled: bool,
+    examples: list[Example],
+    seconds: tuple[float, int],
+) -> Result:
+    """Write bag, video and reports, and end the unfinished run."""
+    spec = models.segmenter.spec
+    names = [entry.name for entry in spec.classes]
+    figures = bag_figures(_run_of(job, models, plan), plan, totals, names, labelled, _describe(examples, plan))
+    timings = {
+        "stages": read_timings(workspace.timings),
+        "wall_s": seconds[0],
+        "pairs": seconds[1],
+        "pairs_per_second": seconds[1] / seconds[0] if seconds[0] > 0 else None,
+        "device": models.segmenter.name,
+    }
+    extras = write_extras(job, plan, workspace, spec, settings_of(job.parameters))
+    texts = {
+        "report.html": to_html(figures, timings, spec.classes, examples),
+        "report.md": to_markdown(figures, timings),
+        "timings.json": to_json(timings),
+        REPORT: to_json(figures),
+    }
+    write_texts({job.output / name: text for name, text in texts.items()})
+    workspace.finish()
+    files = (job.output / REPORT, job.output / "report.html", *extras)
+    return Result(figures, timings, totals.whole, labelled, files)
 
 
 def _keeps_masks(job: Job) -> bool:
     return job.output_bag is not None or job.video is not None
 
 
-def _identity(job: Job, bag: Bag) -> dict[str, Any]:
+def _files(path: Path) -> list[list[Any]]:
+    """Return name, size and time of change (ns) of a file, or of the files in a folder."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [[entry.name, entry.stat().st_size, entry.stat().st_mtime_ns] for entry in files]
+
+
+def _identity(job: Job, bag: Bag, engine: str) -> dict[str, Any]:
+    labels: list[Any] = [job.labels, *(_files(Path(job.labels)) if Path(job.labels).is_dir() and job.labels else [])]
     return {
-        "bag": [str(job.bag.absolute()), bag.message_count, bag.start, bag.end],
+        "bag": [str(job.bag.absolute()), bag.message_count, *_files(job.bag)],
+        "engine": engine,
         "model": sha256(resolve_model(job.model)),
         "compare": sha256(resolve_model(job.compare)) if job.compare else None,
         "parameters": {name: value for name, value in job.parameters.items() if name != "model.file"},
-        "labels": job.labels,
+        "labels": labels,
         "topics": [job.rgb_topic, job.thermal_topic],
         "batch": job.batch,
         "version": __version__,
@@ -171,8 +204,15 @@ def _run(
 
 
 def _finished(job: Job, bag: Bag, workspace: Workspace, num_classes: int) -> Result:
-    import json
+    try:
+        return _read_back(job, bag, workspace, num_classes)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WorkspaceError(
+            f"{job.output}: its report cannot be read ({error}); evaluate again with --force"
+        ) from error
 
+
+def _read_back(job: Job, bag: Bag, workspace: Workspace, num_classes: int) -> Result:
     figures = json.loads((job.output / REPORT).read_text(encoding="utf-8"))
     timings = json.loads((job.output / "timings.json").read_text(encoding="utf-8"))
     labelled = figures["score"] == "miou"
@@ -180,12 +220,9 @@ def _finished(job: Job, bag: Bag, workspace: Workspace, num_classes: int) -> Res
     return Result(figures, timings, totals.whole, labelled, (job.output / REPORT, job.output / "report.html"))
 
 
-def _examples(
-    job: Job, bag: Bag, plan: Plan, models: Models, labels: LabelSource | None, totals: Totals
-) -> list[Example]:
+def _examples(job: Job, bag: Bag, plan: Plan, runner: Runner, models: Models, totals: Totals) -> list[Example]:
     """Return the best, median and worst frames; for their pictures, read and segmented once more."""
     examples = []
-    runner = Runner(bag, plan, models, labels)
     for kind, index, score in choose(totals.scores):
         pair = plan.pairs[index]
         pictures = []
@@ -209,9 +246,10 @@ def _describe(examples: list[Example], plan: Plan) -> dict[str, list[dict[str, A
     return result
 
 
-def _run_of(job: Job, models: Models, rgb: str, thermal: str) -> BagRun:
+def _run_of(job: Job, models: Models, plan: Plan) -> BagRun:
     spec = models.segmenter.spec
-    topics: Mapping[str, str | None] = {"rgb": rgb, "thermal": thermal, "labels": job.labels or None}
+    cameras = plan.cameras
+    topics = {"rgb": cameras.rgb.name, "thermal": cameras.thermal.name, "labels": job.labels or None}
     compare = None
     if models.other is not None:
         compare = {"model": job.compare, "title": models.other.spec.title}

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-from rgbt_seg_ros.data.bags.reader import Bag
+from rgbt_seg_ros.data.bags.reader import Bag, BagError
 from rgbt_seg_ros.data.bags.writer import check_new_bag
 from rgbt_seg_ros.evaluation.bags.frames import convert, read_pairs
 from rgbt_seg_ros.evaluation.bags.job import Job
@@ -15,7 +15,7 @@ from rgbt_seg_ros.evaluation.bags.plan import Plan
 from rgbt_seg_ros.evaluation.bags.records import read_records
 from rgbt_seg_ros.evaluation.bags.timings import durations_by_pair
 from rgbt_seg_ros.evaluation.bags.video import check_video, write_video
-from rgbt_seg_ros.evaluation.bags.workspace import Workspace
+from rgbt_seg_ros.evaluation.bags.workspace import Workspace, has_written
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.pipeline.parameters import NodeSettings
 from rgbt_seg_ros.pipeline.rendering import overlay
@@ -29,8 +29,11 @@ def check_extras(job: Job, bag: Bag) -> None:
             .mp4, or a folder cannot be written to.
     """
     if job.output_bag is not None:
-        check_new_bag(job.output_bag)
+        if not (job.resume and has_written(job.output, job.output_bag)):
+            check_new_bag(job.output_bag)
         output_topics(bag, job.namespace)
+        if job.output_bag.absolute() in (job.output.absolute(), *job.output.absolute().parents):
+            raise BagError(f"{job.output_bag}: is the folder of the results; expected another place for the bag")
     if job.video is not None:
         check_video(job.video)
 
@@ -43,9 +46,12 @@ def write_extras(job: Job, plan: Plan, workspace: Workspace, spec: ModelSpec, se
     """
     written = []
     if job.output_bag is not None:
-        with Bag(job.bag) as bag:
-            outputs = _outputs(job, plan, workspace, spec.num_classes)
-            write_output_bag(job.output_bag, bag, outputs, spec, job.namespace, settings.overlay_alpha)
+        # One that this run had completed before it was interrupted stays.
+        if not has_written(job.output, job.output_bag):
+            with Bag(job.bag) as bag:
+                outputs = _outputs(job, plan, workspace, spec.num_classes)
+                write_output_bag(job.output_bag, bag, outputs, spec, job.namespace, settings.overlay_alpha)
+            workspace.note_written(job.output_bag)
         written.append(job.output_bag)
     if job.video is not None:
         start = plan.pairs[0].rgb_stamp

@@ -134,7 +134,7 @@ def bag_figures(
         "pairs": whole.pairs,
         "processed": whole.pairs - whole.skipped,
         "skipped": dict(sorted(totals.reasons.items())),
-        "labels_refused": dict(sorted(totals.notes.items())),
+        "labels_refused": dict(sorted(totals.refused_labels.items())),
         "notes": list(plan.notes),
         "offset_s": _offsets(totals.offsets),
         "classes": list(names),

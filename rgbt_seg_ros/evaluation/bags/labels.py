@@ -119,7 +119,11 @@ def open_labels(bag: Bag, where: str) -> LabelSource:
     Raises:
         UserError: It is neither.
     """
-    return FolderLabels(Path(where)) if Path(where).is_dir() else TopicLabels(bag, where)
+    if Path(where).is_dir():
+        return FolderLabels(Path(where))
+    if where not in bag.topics:
+        raise BagError(f"--labels: {where} is no folder, and no topic of {bag.path}; it has {bag.listing()}")
+    return TopicLabels(bag, where)
 
 
 def require_some(labels: LabelSource, stamps: Sequence[int], bag: Bag, where: str) -> None:

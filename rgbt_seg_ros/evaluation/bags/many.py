@@ -6,8 +6,9 @@ import logging
 import multiprocessing
 import os
 import re
+import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -16,6 +17,7 @@ from typing import Any
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.evaluation.bags.evaluate import Interrupted, evaluate_bag
 from rgbt_seg_ros.evaluation.bags.job import Job, Progress, Result, silent
+from rgbt_seg_ros.evaluation.bags.workspace import UNFINISHED
 
 ATTEMPTS = 3
 """How often a bag is begun whose worker was lost, by the system for memory or with its machine."""
@@ -39,71 +41,82 @@ def serially(jobs: Sequence[Job], done: Done, progress: Progress = silent) -> li
 
 def _again(job: Job) -> Job:
     """Return the job to go on with what a lost worker left, rather than begin the bag again."""
+    if job.force and not (job.output / UNFINISHED).exists():
+        return job  # lost before it began: what is there is still the results to be replaced
     return replace(job, resume=True, force=False)
 
 
-def _task(job: Job) -> Result:
-    return evaluate_bag(job)
+def _leave_interrupts_to_the_parent() -> None:
+    # A terminal sends Ctrl-C to all of them; the parent ends its children and says what is kept.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _interrupted(jobs: Iterable[Job]) -> Interrupted:
+    """Return what to say after Ctrl-C: where there is something to go on with."""
+    kept = [str(job.output) for job in jobs if (job.output / UNFINISHED).exists()]
+    if not kept:
+        return Interrupted("no bag had been begun; those that are done stay, and --resume passes over them")
+    return Interrupted(f"what is done is kept in {', '.join(kept)}; --resume goes on from there")
 
 
 def by_processes(jobs: Sequence[Job], workers: int, done: Done) -> list[Result]:
     """Evaluate bags in ``workers`` processes of this machine; the results are those of one process, in the order of the jobs.
 
+    A process that is lost takes the whole pool with it. The bags that were being evaluated then go on one at a time, so that
+    the one that costs a process its life is known.
+
     Raises:
         UserError: As ``evaluate_bag``, of the first bag that failed; LostWorker where a bag's process died every time.
+        Interrupted: On Ctrl-C; what is done is kept.
     """
     results: dict[int, Result] = {}
-    attempts = [0] * len(jobs)
     while len(results) < len(jobs):
-        waiting = [position for position in range(len(jobs)) if position not in results]
-        for position in waiting:
-            if attempts[position] == ATTEMPTS:
+        todo = {position: job for position, job in enumerate(jobs) if position not in results}
+        for position in _round(todo, results, workers, done):
+            for _ in range(ATTEMPTS - 1):
+                if not _round({position: _again(jobs[position])}, results, 1, done):
+                    break
+            else:
                 raise LostWorker(
                     f"{jobs[position].bag}: its process was lost {ATTEMPTS} times; is there enough memory?"
                 )
-        _round(jobs, waiting, attempts, results, workers, done)
     return [results[position] for position in range(len(jobs))]
 
 
-def _round(
-    jobs: Sequence[Job],
-    waiting: Sequence[int],
-    attempts: list[int],
-    results: dict[int, Result],
-    workers: int,
-    done: Done,
-) -> None:
-    """Evaluate the bags that wait, until all are done or a process is lost, which takes the whole pool with it."""
-    todo = iter(waiting)
+def _round(jobs: Mapping[int, Job], results: dict[int, Result], workers: int, done: Done) -> list[int]:
+    """Evaluate bags until all are done or a process is lost; return the positions of those in hand when one was."""
+    todo = iter(jobs.items())
+    others = set(multiprocessing.active_children())
     # Not forked: torch's threads would not survive it.
-    with ProcessPoolExecutor(min(workers, len(waiting)), multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)), multiprocessing.get_context("spawn"), _leave_interrupts_to_the_parent
+    ) as pool:
         running: dict[Future[Result], int] = {}
 
         def submit() -> None:
-            # No more than there are processes: a bag that only waited when one was lost has lost no attempt.
-            while len(running) < workers and (position := next(todo, None)) is not None:
-                job = jobs[position] if not attempts[position] else _again(jobs[position])
-                attempts[position] += 1
-                running[pool.submit(_task, job)] = position
+            # No more than there are processes: a bag that only waits is not suspected when one is lost.
+            while len(running) < workers and (entry := next(todo, None)) is not None:
+                running[pool.submit(evaluate_bag, entry[1])] = entry[0]
 
-        submit()
         try:
+            submit()
             while running:
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    result = future.result()
                     position = running.pop(future)
-                    results[position] = future.result()
-                    done(position, results[position])
+                    results[position] = result
+                    done(position, result)
                 submit()
         except BrokenProcessPool:
-            return
+            return sorted(position for position in running.values() if position not in results)
         except BaseException as stop:
             # What the others have done is kept line by line; nobody waits for the end of their bags.
-            for process in multiprocessing.active_children():
+            for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
             if isinstance(stop, KeyboardInterrupt):
-                kept = ", ".join(str(jobs[position].output) for position in running.values())
-                raise Interrupted(f"what is done is kept in {kept}; --resume goes on from there") from stop
+                raise _interrupted(jobs.values()) from stop
             raise
+    return []
 
 
 def on_ray(jobs: Sequence[Job], address: str, done: Done) -> list[Result]:
@@ -117,11 +130,12 @@ def on_ray(jobs: Sequence[Job], address: str, done: Done) -> list[Result]:
     Raises:
         UserError: Ray is not installed, the cluster out of reach, or as ``evaluate_bag``; LostWorker where a bag's worker died
             every time.
+        Interrupted: On Ctrl-C; what is done is kept.
     """
     ray = _connect(address)
     try:
         # What a lost worker left is gone on with, so each attempt is a task of its own and Ray repeats none by itself.
-        task = ray.remote(max_retries=0)(_task)
+        task = ray.remote(max_retries=0)(evaluate_bag)
         results: dict[int, Result] = {}
         attempts = [1] * len(jobs)
         running = {task.remote(job): position for position, job in enumerate(jobs)}
@@ -130,21 +144,19 @@ def on_ray(jobs: Sequence[Job], address: str, done: Done) -> list[Result]:
             position = running.pop(finished[0])
             try:
                 results[position] = ray.get(finished[0])
-            except (
-                ray.exceptions.WorkerCrashedError,
-                ray.exceptions.NodeDiedError,
-                ray.exceptions.OutOfMemoryError,
-            ) as lost:
+            except ray.exceptions.RayTaskError as failed:
+                raise (failed.cause if isinstance(failed.cause, UserError) else failed) from None
+            except ray.exceptions.RayError as lost:  # the worker, its machine, or the result on a machine that is gone
                 if attempts[position] == ATTEMPTS:
-                    raise LostWorker(f"{jobs[position].bag}: its worker was lost {ATTEMPTS} times ({lost})") from lost
+                    reason = " ".join(str(lost).split())
+                    raise LostWorker(f"{jobs[position].bag}: its worker was lost {ATTEMPTS} times ({reason})") from lost
                 attempts[position] += 1
                 running[task.remote(_again(jobs[position]))] = position
                 continue
-            except ray.exceptions.RayTaskError as failed:
-                cause = failed.cause
-                raise (cause if isinstance(cause, UserError) else failed) from None
             done(position, results[position])
         return [results[position] for position in range(len(jobs))]
+    except KeyboardInterrupt as stop:
+        raise _interrupted(jobs) from stop
     finally:
         ray.shutdown()
 

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from rgbt_seg_ros.data.bags.reader import NANOSECONDS, Bag, BagError, RawMessage
 from rgbt_seg_ros.data.bags.topics import Cameras
 from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.evaluation.bags.axis import Axis, axis_of
 from rgbt_seg_ros.pipeline.images import Bridge, check_rgb, check_thermal, stamp_ns
 from rgbt_seg_ros.pipeline.pairing import Pair, Pairer
 
-BINS = 600
-"""At most so many points on the axis of time."""
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlannedPair:
     """A pair to come.
 
@@ -54,35 +52,6 @@ class Traffic:
     rgb: int = 0
     thermal: int = 0
     dropped: int = 0
-
-
-@dataclass(frozen=True)
-class Axis:
-    """The axis of time of everything that is shown over it.
-
-    Attributes:
-        start: Log time (ns) of the first message.
-        end: Log time (ns) of the last.
-        seconds_per_bin: At least 1, so that there are at most ``BINS``.
-    """
-
-    start: int
-    end: int
-    seconds_per_bin: int
-
-    @property
-    def bins(self) -> int:
-        """How many there are."""
-        return (self.end - self.start) // (self.seconds_per_bin * NANOSECONDS) + 1
-
-    def bin_of(self, log_time: int) -> int:
-        """Return the bin of a log time (ns)."""
-        return min(max(0, log_time - self.start) // (self.seconds_per_bin * NANOSECONDS), self.bins - 1)
-
-
-def axis_of(start: int, end: int) -> Axis:
-    """Return an axis over log times (ns)."""
-    return Axis(start, end, max(1, -(-(end - start + 1) // (BINS * NANOSECONDS))))
 
 
 @dataclass(frozen=True)
@@ -125,21 +94,30 @@ class _Planner:
         self._notes: dict[str, str] = {}
         self._received = [0, 0]
         self._reasons = ("rgb_invalid", "thermal_invalid", *sorted(pairer.counters().dropped))
-        self._axis = axis_of(bag.start, bag.end)
-        self._traffic = [[0, 0, 0] for _ in range(self._axis.bins)]
-        self._lost = 0
+        # By whole seconds from the first message: how long the bag is is only known at its end.
+        self._traffic: dict[int, list[int]] = {}
+        self._start: int | None = None
+        self._end = 0
+        self._last_dropped: tuple[int, ...] = ()
         self._pairs: list[PlannedPair] = []
 
     def _dropped(self) -> tuple[int, ...]:
         counted = self._pairer.counters().dropped
-        return tuple(self._invalid[reason] + counted.get(reason, 0) for reason in self._reasons)
+        dropped = tuple(self._invalid[reason] + counted.get(reason, 0) for reason in self._reasons)
+        # One object for all pairs between two drops.
+        return self._last_dropped if dropped == self._last_dropped else dropped
+
+    def _at(self, log_time: int) -> list[int]:
+        if self._start is None:
+            self._start = log_time
+        self._end = max(self._end, log_time)
+        return self._traffic.setdefault((log_time - self._start) // NANOSECONDS, [0, 0, 0])
 
     def _take(self, raw: RawMessage) -> None:
         stream = int(raw.topic == self._cameras.thermal.name)
         ordinal = self._received[stream]
         self._received[stream] += 1
-        where = self._traffic[self._axis.bin_of(raw.log_time)]
-        where[stream] += 1
+        self._at(raw.log_time)[stream] += 1
         pairs: list[Pair] = []
         try:
             message = self._bag.decode(raw)
@@ -158,9 +136,8 @@ class _Planner:
 
     def _settle(self, pairs: list[Pair], log_time: int) -> None:
         dropped = self._dropped()
-        lost = sum(dropped)
-        self._traffic[self._axis.bin_of(log_time)][2] += lost - self._lost
-        self._lost = lost
+        self._at(log_time)[2] += sum(dropped) - sum(self._last_dropped)
+        self._last_dropped = dropped
         for pair in pairs:
             self._pairs.append(
                 PlannedPair(
@@ -182,16 +159,21 @@ class _Planner:
         names = (self._cameras.rgb.name, self._cameras.thermal.name)
         for raw in self._bag.messages(names):
             self._take(raw)
-        self._settle(self._pairer.flush(), self._bag.end)
+        self._settle(self._pairer.flush(), self._end)
         dropped = dict(zip(self._reasons, self._dropped(), strict=True))
+        axis = axis_of(self._start or 0, self._end)
+        bins = [[0, 0, 0] for _ in range(axis.bins)]
+        for second, counts in self._traffic.items():
+            where = bins[min(second // axis.seconds_per_bin, axis.bins - 1)]
+            where[:] = [before + count for before, count in zip(where, counts, strict=True)]
         return Plan(
             self._cameras,
             tuple(self._pairs),
             (self._received[0], self._received[1]),
             self._reasons,
             {reason: count for reason, count in dropped.items() if count},
-            self._axis,
-            tuple(Traffic(*entry) for entry in self._traffic),
+            axis,
+            tuple(Traffic(*entry) for entry in bins),
             tuple(self._notes.values()),
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.data.bags.reader import Bag
+from rgbt_seg_ros.data.bags.reader import Bag, BagError
 from rgbt_seg_ros.data.samples import DataError, Sample
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.evaluation.bags.consistency import flips
@@ -104,8 +104,11 @@ class Runner:
         self._of_other = np.full(256, UNLABELED, np.uint8)
         if models.other is not None:
             ids = {entry.name: entry.id for entry in spec.classes}
+            unknown = sorted(ids.keys() ^ {entry.name for entry in models.other.spec.classes})
+            if unknown:
+                raise BagError(f"--compare: only one of the models has {', '.join(unknown)}; expected equal classes")
             for entry in models.other.spec.classes:
-                self._of_other[entry.id] = ids.get(entry.name, UNLABELED)
+                self._of_other[entry.id] = ids[entry.name]
 
     def run(self, first: int = 0, before: int | None = None) -> Iterator[Outcome]:
         """Yield the outcome of every pair from ``first`` on, in order.
@@ -135,8 +138,8 @@ class Runner:
                 prepared = self._models.segmenter.prepare(images.rgb, images.thermal)
                 other = self._models.other
                 for_other = None if other is None else other.prepare(images.rgb, images.thermal)
-            except UserError as error:
-                yield _Ready(pair, problem=str(error))
+            except Exception as error:  # as the node: a pair that fails is counted, and the next one has its turn
+                yield _Ready(pair, problem=_sentence(error))
                 continue
             label, problem = self.label(pair, images.rgb, images.thermal)
             yield _Ready(pair, conversion, prepared, for_other, label, label_problem=problem)
@@ -147,7 +150,7 @@ class Runner:
             return None, ""
         try:
             label = self._labels.read(pair.rgb_stamp)
-            return self._classes.apply(Sample(f"stamp {pair.rgb_stamp}", "", rgb, thermal, label)).label, ""
+            return self._classes.apply(Sample("a label mask", "", rgb, thermal, label)).label, ""
         except UserError as error:
             return None, str(error)
 
@@ -170,9 +173,10 @@ class Runner:
             if self._models.other is not None:
                 given = [entry.for_other for entry in batch if entry.for_other]
                 others = [masks.label for masks in self._models.other.segment(given)]
-        except Exception as error:  # as the node: a pair that fails is counted, and the next one has its turn
-            problem = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-            return [_Segmented(entry, problem=problem) for entry in batch]
+        except Exception as error:
+            if len(batch) > 1:  # one of them, or all at once
+                return [result for entry in batch for result in self._segment_batch([entry])]
+            return [_Segmented(batch[0], problem=_sentence(error))]
         return [_Segmented(*entry) for entry in zip(batch, masks, others, strict=True)]
 
     def _count(self, segmented: Iterator[_Segmented]) -> Iterator[Outcome]:
@@ -212,7 +216,9 @@ class Runner:
             except DataError as error:
                 record = replace(record, note=str(error))
         if entry.other is not None:
-            agreement = confusion_matrix(self._of_other[entry.other], masks.label, classes)
+            # Only what both have labelled: 255 counts as class 0 in a prediction, and is left out of a truth.
+            other = np.where(masks.label == UNLABELED, np.uint8(UNLABELED), self._of_other[entry.other])
+            agreement = confusion_matrix(other, masks.label, classes)
         height, width = masks.label.shape
         return replace(
             record,
@@ -223,6 +229,10 @@ class Runner:
             counts=counts,
             agreement=agreement,
         )
+
+
+def _sentence(error: Exception) -> str:
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
 
 def _batches(entries: Iterator[_Ready], size: int) -> Iterator[list[_Ready]]:

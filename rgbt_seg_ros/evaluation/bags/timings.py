@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ def read_timings(path: Path) -> dict[str, dict[str, float]]:
 
     A pair that was begun twice, before and after an interruption, counts twice; a line that was not finished does not.
     """
-    stages: dict[str, list[float]] = defaultdict(list)
+    stages: dict[str, array[float]] = defaultdict(lambda: array("d"))
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             if not line.endswith("\n"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.evaluation.bags.plan import Axis
+from rgbt_seg_ros.evaluation.bags.axis import Axis
 from rgbt_seg_ros.evaluation.bags.records import Record
 from rgbt_seg_ros.evaluation.confusion import scores
 from rgbt_seg_ros.evaluation.counts import Counts
@@ -33,7 +34,6 @@ class Sums:
         agreement: (K, K) pixels by the other model's class and this one's.
         pairs: Records seen.
         skipped: Records of these without masks.
-        notes: Labels that could not be used.
     """
 
     pixels: Matrix
@@ -47,7 +47,6 @@ class Sums:
     agreement: Matrix
     pairs: int = 0
     skipped: int = 0
-    notes: int = 0
 
     @staticmethod
     def none(num_classes: int) -> Sums:
@@ -59,7 +58,6 @@ class Sums:
     def add(self, record: Record) -> None:
         """Add one pair."""
         self.pairs += 1
-        self.notes += bool(record.note)
         if record.skipped:
             self.skipped += 1
             return
@@ -80,16 +78,7 @@ class Sums:
         """Add the sums over other pairs."""
         for name in ("pixels", "confidence", "agreement", "counts"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in (
-            "unlabeled",
-            "changed",
-            "compared",
-            "pixel_nanoseconds",
-            "flip_pairs",
-            "pairs",
-            "skipped",
-            "notes",
-        ):
+        for name in ("unlabeled", "changed", "compared", "pixel_nanoseconds", "flip_pairs", "pairs", "skipped"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     @property
@@ -128,15 +117,15 @@ class Totals:
         offsets: Offset (s) of each pair: one number a pair, 8 bytes.
         scores: (index, score) of each pair with masks: mIoU of the frame with labels, else its mean confidence.
         reasons: Why pairs were skipped, in words.
-        notes: Why labels were not used, in words.
+        refused_labels: Why labels were not used, in words.
     """
 
     whole: Sums
     bins: list[Sums | None]
-    offsets: list[float] = field(default_factory=list)
+    offsets: array[float] = field(default_factory=lambda: array("d"))
     scores: list[tuple[int, float]] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
-    notes: Counter[str] = field(default_factory=Counter)
+    refused_labels: Counter[str] = field(default_factory=Counter)
 
 
 def total(records: Iterable[Record], axis: Axis, num_classes: int, labelled: bool) -> Totals:
@@ -158,7 +147,7 @@ def total(records: Iterable[Record], axis: Axis, num_classes: int, labelled: boo
         part.add(record)
         result.offsets.append(record.offset)
         if record.note:
-            result.notes[record.note] += 1
+            result.refused_labels[record.note] += 1
         if record.skipped:
             result.reasons[record.skipped] += 1
             continue

@@ -25,6 +25,7 @@ FRAMES = "frames.jsonl"
 TIMINGS = "timings.jsonl"
 REPORT = "report.json"
 JOB = "job.json"
+WRITTEN = "written_bag"
 
 Mask = npt.NDArray[np.uint8]
 
@@ -33,19 +34,36 @@ class WorkspaceError(UserError):
     """An output folder that is in use, or cannot be written to."""
 
 
+def _cut_last_line(path: Path) -> None:
+    """Cut off a last line that was not finished."""
+    if path.is_file():
+        with path.open("rb+") as file:
+            size = sum(len(line) for line in file if line.endswith(b"\n"))
+            file.truncate(size)
+
+
 @dataclass(frozen=True)
-class Progress:
+class Kept:
     """How far a run has come: how many pairs are done, and the index of the last one with masks (None: none has)."""
 
     pairs: int = 0
     last: int | None = None
 
 
+def has_written(folder: Path, bag: Path) -> bool:
+    """Return whether the unfinished run in a folder of results has completed this bag, which is still there."""
+    try:
+        noted = (folder / UNFINISHED / WRITTEN).read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return noted == str(bag.absolute()) and bag.is_dir()
+
+
 class Workspace:
     """The folder of one bag's results; a context manager while lines are added."""
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], keep_masks: bool, resume: bool, force: bool) -> None:
-        """Begin, or go on.
+        """See whether to begin or to go on; nothing is written before the first line is to be added.
 
         Args:
             folder: Of the results.
@@ -62,17 +80,21 @@ class Workspace:
         self.keep_masks = keep_masks
         self._lines: Any = None
         self._times: Any = None
+        self._identity = {**identity, "bag or video to write": keep_masks}
+        self._fresh = False
         self.finished = False
         if force or not (self._part.exists() or (folder / REPORT).exists()):
-            self._begin({**identity, "masks": keep_masks})
+            self._fresh = True
         elif self._part.exists():
             if not resume:
                 raise WorkspaceError(
                     f"{folder}: holds a run that was interrupted; go on with --resume, or begin again with --force"
                 )
-            self._require(self._part / JOB, {**identity, "masks": keep_masks})
+            self._require(self._part / JOB, self._identity)
         elif resume:
             self._require(folder / JOB, identity)
+            if keep_masks:
+                raise WorkspaceError(f"{folder}: is finished, and its masks are gone; evaluate again with --force")
             self.finished = True
         else:
             raise WorkspaceError(f"{folder}: holds a report already; choose another folder, or replace it with --force")
@@ -86,49 +108,54 @@ class Workspace:
         other = sorted(key for key in wanted if begun.get(key) != wanted[key])
         if other:
             raise WorkspaceError(
-                f"{self.folder}: was begun with another {', '.join(other)}; go on with the same, or begin again with --force"
+                f"{self.folder}: differs in {', '.join(other)} from what it was begun with; "
+                "go on with the same, or begin again with --force"
             )
 
-    def _begin(self, identity: Mapping[str, Any]) -> None:
+    def _begin(self) -> None:
         try:
             shutil.rmtree(self._part, ignore_errors=True)
             self._part.mkdir(parents=True)
             if self.keep_masks:
                 (self._part / "masks").mkdir()
             with replacing(self._part / JOB, failure=WorkspaceError) as (part,):
-                part.write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
+                part.write_text(json.dumps(self._identity, indent=2) + "\n", encoding="utf-8")
         except OSError as error:
-            raise self._failure(error) from error
+            raise WorkspaceError(f"{self.folder}: cannot be written ({error.strerror or error})") from error
 
     def _failure(self, error: OSError) -> WorkspaceError:
         return WorkspaceError(
             f"{self.folder}: cannot be written ({error.strerror or error}); --resume goes on from here"
         )
 
-    def done(self, num_classes: int) -> Progress:
+    def done(self, num_classes: int) -> Kept:
         """Return how far an interrupted run came, and cut off the line that it was writing.
 
         Raises:
             WorkspaceError: Its lines cannot be read.
         """
         path = self._part / FRAMES
-        if not path.is_file():
-            return Progress()
-        progress, size = Progress(), 0
+        if self._fresh or not path.is_file():
+            return Kept()
+        kept, size = Kept(), 0
         try:
             with path.open("rb") as lines:
                 for line in lines:
                     if not line.endswith(b"\n"):
                         break
                     record = from_line(line.decode("utf-8"), num_classes)
-                    last = progress.last if record.skipped else record.index
-                    progress, size = Progress(record.index + 1, last), size + len(line)
+                    last = kept.last if record.skipped else record.index
+                    kept, size = Kept(record.index + 1, last), size + len(line)
             os.truncate(path, size)
+            _cut_last_line(self.timings)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise WorkspaceError(f"{path}: cannot be gone on with ({error}); begin again with --force") from error
-        return progress
+        return kept
 
     def __enter__(self) -> Workspace:
+        if self._fresh:
+            self._begin()
+            self._fresh = False
         try:
             self._lines = (self._part / FRAMES).open("a", encoding="utf-8")
             self._times = (self._part / TIMINGS).open("a", encoding="utf-8")
@@ -178,11 +205,20 @@ class Workspace:
             WorkspaceError: They are not there.
         """
         try:
-            content = self._mask_file(index).read_bytes()
-        except OSError as error:
-            raise WorkspaceError(f"{self._mask_file(index)}: is missing; begin again with --force") from error
-        both = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED), dtype=np.uint8)
+            content = np.frombuffer(self._mask_file(index).read_bytes(), np.uint8)
+            both = np.asarray(cv2.imdecode(content, cv2.IMREAD_UNCHANGED), dtype=np.uint8)
+        except (OSError, TypeError, ValueError, cv2.error) as error:
+            raise WorkspaceError(f"{self._mask_file(index)}: cannot be read; begin again with --force") from error
         return both[: len(both) // 2], both[len(both) // 2 :]
+
+    def note_written(self, bag: Path) -> None:
+        """Write down that a bag is complete, so that going on does not take it for somebody else's.
+
+        Raises:
+            WorkspaceError: The disk refuses it.
+        """
+        with replacing(self._part / WRITTEN, failure=WorkspaceError) as (part,):
+            part.write_text(str(bag.absolute()), encoding="utf-8")
 
     @property
     def frames(self) -> Path:

@@ -24,14 +24,17 @@ def read_all(ahead):
     return result
 
 
-def settled(value, seconds=0.2):
-    """Wait until a value has not changed for a while, and return it."""
-    last, since = value(), time.monotonic()
-    while time.monotonic() < since + seconds:
+def stops_at(value, expected):
+    """Wait until a value is reached, and tell whether it goes no further."""
+    end = time.monotonic() + 10
+    while value() < expected and time.monotonic() < end:
         time.sleep(0.01)
-        if value() != last:
-            last, since = value(), time.monotonic()
-    return last
+    time.sleep(0.2)
+    return value() == expected
+
+
+def readers():
+    return [thread for thread in threading.enumerate() if thread.name == "bag reader"]
 
 
 def test_every_message_comes_in_order():
@@ -50,9 +53,9 @@ def test_no_more_waits_than_the_limit():
 
     with ReadAhead(source, limit=1000) as ahead:
         # Ten are held, and the next one is in the reader's hand.
-        assert settled(lambda: len(drawn)) == 11
-        assert ahead.get(1).log_time == 0
-        assert settled(lambda: len(drawn)) == 12
+        assert stops_at(lambda: len(drawn), 11)
+        assert ahead.get(10).log_time == 0
+        assert stops_at(lambda: len(drawn), 12)
         assert read_all(ahead) == list(range(1, 100))
 
 
@@ -67,9 +70,9 @@ def test_an_error_comes_after_the_messages_before_it():
         raise BagError("cut off")
 
     with ReadAhead(source) as ahead:
-        assert ahead.get(1).log_time == 0
+        assert ahead.get(10).log_time == 0
         with pytest.raises(BagError, match="cut off"):
-            ahead.get(1)
+            ahead.get(10)
         assert not ahead.exhausted
 
 
@@ -83,11 +86,11 @@ def test_closing_early_ends_the_thread_and_closes_what_it_reads():
         finally:
             closed.set()
 
-    before = threading.active_count()
     with ReadAhead(source, limit=1000) as ahead:
-        assert ahead.get(1) is not None
-    assert closed.wait(5)
-    assert threading.active_count() == before
+        assert ahead.get(10) is not None
+        assert len(readers()) == 1
+    assert closed.wait(10)
+    assert readers() == []
 
 
 def test_nothing_within_the_time_is_none_but_not_the_end():

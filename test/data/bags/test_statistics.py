@@ -7,7 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from rgbt_seg_ros.data.bags.pairing_preview import FrameLog, clock_difference, preview_pairing, why_no_pairs
+from rgbt_seg_ros.data.bags.pairing_preview import (
+    FrameLog,
+    clock_difference,
+    different_clocks,
+    preview_pairing,
+    why_no_pairs,
+)
 from rgbt_seg_ros.data.bags.statistics import stream_statistics
 from rgbt_seg_ros.pipeline.pairing import PairingSettings
 
@@ -122,3 +128,40 @@ def test_stamps_of_zero_are_named_as_such() -> None:
     frames = log_of(regular(10), np.zeros(10, np.int64))
     frames = FrameLog(frames.cameras, frames.stamps, np.sort(np.tile(regular(10), 2)))
     assert why_no_pairs(frames, PairingSettings()) == "all thermal stamps are 0"
+
+
+def recorded_late(rgb: np.ndarray, thermal: np.ndarray, late_ms: tuple[int, int]) -> FrameLog:
+    """Return frames in the order of recording, each camera so long after its stamps."""
+    log_times = np.concatenate((rgb + late_ms[0] * MS, thermal + late_ms[1] * MS))
+    order = np.argsort(log_times, kind="stable")
+    cameras = np.repeat(np.array((0, 1), np.int8), (len(rgb), len(thermal)))
+    return FrameLog(cameras[order], np.concatenate((rgb, thermal))[order], log_times[order])
+
+
+def test_partners_that_were_recorded_too_far_apart_are_no_matter_of_the_slop() -> None:
+    frames = recorded_late(regular(150), regular(100), (5, 2005))
+    settings = PairingSettings(slop=0.01, queue_size=10)
+    found = why_no_pairs(frames, settings)
+    assert preview_pairing(frames, settings).pairs == 0
+    assert found.startswith(
+        "100 of 100 thermal frames have a partner within the slop, but the two were recorded 2.000 s apart"
+    )
+    assert "at most 10 frames of a stream wait (sync.queue_size); dropped: rgb_queue_full" in found
+
+
+@pytest.mark.parametrize(
+    ("shift_ms", "late_ms", "clocks"),
+    [
+        (0, (5, 2005), False),  # the same stamps, recorded later
+        (0, (2005, 5), False),
+        (2000, (5, -1995), True),  # thermal stamps lie in the future
+        (-20_000, (5, 20_005), True),  # no stamps in common
+        (-6000, (5, 6005), True),  # of another clock than the recorder's
+    ],
+)
+def test_a_camera_that_is_recorded_late_is_not_one_of_another_clock(
+    shift_ms: int, late_ms: tuple[int, int], clocks: bool
+) -> None:
+    frames = recorded_late(regular(100), regular(100) + shift_ms * MS, late_ms)
+    assert clock_difference(frames) == pytest.approx((late_ms[0] - late_ms[1]) / 1000)
+    assert different_clocks(frames) == clocks

@@ -30,10 +30,10 @@ class Recording:
     stamps: tuple[int, ...]
 
 
-def write_recording(path, frames=12, seed=3, size=SIZE, change=lambda topic, index, message: message, storage="mcap"):
+def write_recording(path, frames=12, seed=3, size=SIZE, change=lambda topic, index, message: message, repeat=1):
     """RGB at 30 Hz; thermal of every third frame, 4 ms late; a true label mask for each RGB image."""
-    samples = tuple(render_sequence(seed, frames, size))
-    stamps = tuple(START + index * 33_333_333 for index in range(frames))
+    samples = tuple(render_sequence(seed, frames, size)) * repeat
+    stamps = tuple(START + index * 33_333_333 for index in range(frames * repeat))
     entries = []
     for index, (stamp, sample) in enumerate(zip(stamps, samples, strict=True)):
         head = messages.header(stamp, "rgb_optical")
@@ -43,7 +43,7 @@ def write_recording(path, frames=12, seed=3, size=SIZE, change=lambda topic, ind
             late = messages.header(stamp + 4 * MS, "thermal_optical")
             entries.append((stamp + 6 * MS, THERMAL, messages.image(late, sample.thermal)))
     seen = {RGB: -1, THERMAL: -1, LABELS: -1}
-    with BagWriter(path, storage) as bag:
+    with BagWriter(path) as bag:
         for topic in seen:
             bag.add_topic(topic, IMAGE)
         bag.add_topic(INFO, "vision_msgs/msg/LabelInfo")

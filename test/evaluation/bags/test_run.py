@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from rgbt_seg_ros.data.bags.reader import Bag
+from rgbt_seg_ros.cli import main
+from rgbt_seg_ros.data.bags.reader import Bag, BagError
 from rgbt_seg_ros.data.bags.topics import find_cameras
 from rgbt_seg_ros.data.class_table import format_classes
 from rgbt_seg_ros.data.label_files import write_label
@@ -18,7 +19,7 @@ from rgbt_seg_ros.evaluation.bags.records import to_line
 from rgbt_seg_ros.evaluation.bags.run import Models, Runner
 from rgbt_seg_ros.evaluation.confusion import confusion_matrix
 from rgbt_seg_ros.network.conventions import MFNET, PST900
-from rgbt_seg_ros.pipeline import Segmenter
+from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
 from rgbt_seg_ros.pipeline.pairing import NearestPairer
 
 
@@ -78,6 +79,7 @@ def test_batches_give_the_same_pairs(recording, segmenter):
     single, batched = outcomes(recording.path, segmenter), outcomes(recording.path, segmenter, batch=3)
     assert [entry.record.index for entry in batched] == [0, 1, 2, 3]
     for one, many in zip(single, batched, strict=True):
+        assert np.mean(one.masks[0] == many.masks[0]) > 0.99
         # The last bits of a probability may differ, and with them a grey level.
         assert np.abs(one.masks[1].astype(int) - many.masks[1]).max() <= 1
 
@@ -139,3 +141,31 @@ def test_labels_of_a_folder_are_found_by_the_stamp(tmp_path, recording, segmente
     assert [entry.record.counts is not None for entry in found] == [True, False, False, True]
     expected = confusion_matrix(recording.samples[9].label, found[3].masks[0], 9)
     np.testing.assert_array_equal(found[3].record.counts.matrix, expected)
+
+
+def test_in_a_batch_that_fails_each_pair_has_its_own_turn(recording, segmenter):
+    class Small:
+        name = "small"
+
+        def infer(self, pairs, output_size):
+            if len(pairs) > 1:
+                raise RuntimeError("out of memory")
+            return segmenter._backend.infer(pairs, output_size)
+
+    found = outcomes(recording.path, Segmenter(segmenter.spec, Small(), segmenter.settings), batch=4)
+    assert [entry.record.skipped for entry in found] == [""] * 4
+
+
+def test_a_second_model_with_other_classes_is_refused(recording, segmenter, tmp_path):
+    path = tmp_path / "pst.safetensors"
+    words = ["model", "new", "--variant", "atto", "--classes", "pst900", "--input-size", "64x64", "--half"]
+    assert main([*words, "-o", str(path)]) == 0
+    with pytest.raises(BagError, match="--compare: only one of the models has"):
+        outcomes(recording.path, segmenter, other=Segmenter.open(str(path)))
+
+
+def test_agreement_is_counted_where_both_models_have_a_label(recording, segmenter, model, other_model):
+    strict = Segmenter.open(model, SegmenterSettings(threshold=0.2))
+    for entry in outcomes(recording.path, strict, other=Segmenter.open(other_model)):
+        assert entry.record.agreement.sum() == sum(entry.record.pixels)
+        assert entry.record.unlabeled > 0
