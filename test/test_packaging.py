@@ -29,6 +29,8 @@ LIBRARIES = {
     "tqdm": ("tqdm", "python3-tqdm"),
     "yaml": ("PyYAML", "python3-yaml"),
 }
+# What rosdep has no key for: README.md says to install it with pip, and everything that needs no bag works without it.
+PIP_ONLY = {"rosbags": ("rosbags", ""), "ray": ("ray", "ray")}  # name and extra
 
 
 def _declared_to_ros(*kinds: str) -> set[str]:
@@ -96,11 +98,20 @@ def test_every_import_is_declared_to_ros() -> None:
     imports = [*_third_party_imports("rgbt_seg_ros"), *_third_party_imports("launch")]
 
     missing = {
-        f"{module} ({place})" for module, place in imports if LIBRARIES.get(module, ("", module))[1] not in declared
+        f"{module} ({place})"
+        for module, place in imports
+        if module not in PIP_ONLY and LIBRARIES.get(module, ("", module))[1] not in declared
     }
 
     assert len(imports) > 20
     assert not missing
+
+
+def test_what_only_pip_has_is_declared_to_it() -> None:
+    requirements = _declared_to_pip()
+    for name, extra in PIP_ONLY.values():
+        assert name in {_name(requirement) for requirement in requirements[extra]}
+    assert "pip install torch timm safetensors rosbags" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_library_imported_is_declared_to_pip() -> None:

@@ -9,11 +9,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rclpy.exceptions import NameValidationException
+
 from rgbt_seg_ros.data.bags.reader import NANOSECONDS, Bag, BagError, RawMessage, Topic
 from rgbt_seg_ros.nodes.bag_qos import is_latched, offered
 from rgbt_seg_ros.nodes.bag_types import installed_digest, message_class, same_type
 
 CLOCK = "/clock"
+
+REFUSALS = (NameValidationException, ValueError, RuntimeError)
+"""What rclpy raises for a topic that it does not take; RCLError, which it keeps in a private module, is a RuntimeError."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from rclpy.signals import SignalHandlerOptions  # noqa: E402
 from rclpy.time import Time  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 
-from rgbt_seg_ros.nodes.bag_plan import CLOCK, Plan, PlaySettings, make_plan, reason, warn  # noqa: E402
+from rgbt_seg_ros.nodes.bag_plan import CLOCK, REFUSALS, Plan, PlaySettings, make_plan, reason, warn  # noqa: E402
 from rgbt_seg_ros.nodes.bag_qos import offered  # noqa: E402
 from rgbt_seg_ros.nodes.bag_types import message_class  # noqa: E402
 
@@ -62,7 +62,7 @@ class BagPlayer:
         for name, topic in plan.topics.items():
             try:
                 publisher = node.create_publisher(message_class(topic.type), self._names[name], offered(topic))
-            except (ValueError, RuntimeError) as error:  # InvalidTopicNameException, RCLError
+            except REFUSALS as error:
                 raise BagError(
                     f"{plan.path}: {name} cannot be published as '{self._names[name]}' ({reason(error)})"
                 ) from error

@@ -28,7 +28,7 @@ from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import QoSProfile  # noqa: E402
 from rclpy.signals import SignalHandlerOptions  # noqa: E402
 
-from rgbt_seg_ros.nodes.bag_plan import CLOCK, reason, warn  # noqa: E402
+from rgbt_seg_ros.nodes.bag_plan import CLOCK, REFUSALS, reason, warn  # noqa: E402
 from rgbt_seg_ros.nodes.bag_qos import recorded, requested, weaker  # noqa: E402
 from rgbt_seg_ros.nodes.bag_types import (  # noqa: E402
     Definition,
@@ -189,7 +189,7 @@ class BagRecorder:
 def _resolved(node: Any, name: str) -> str:
     try:
         return str(node.resolve_topic_name(name))
-    except (ValueError, RuntimeError) as error:  # InvalidTopicNameException, RCLError
+    except REFUSALS as error:
         raise BagError(f"'{name}' is no name of a topic ({reason(error)})") from error
 
 

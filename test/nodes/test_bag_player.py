@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -140,17 +140,17 @@ def test_the_rate_sets_how_long_it_takes_and_the_clock_goes_with_it(bag, play, c
         images.clear()
         ticks.clear()
         player = play(bag, "--rate", rate, "--wait-for", "/rgb/image_raw", "/clock", "--delay", "0.5")
-        client.wait(lambda: images, 60)
-        begin = time.monotonic()
         client.wait(lambda: len(images) == COUNT, 60)
-        seconds[rate] = time.monotonic() - begin
-        assert player.end()[0] == 0
+        code, out, err = player.end()
+        assert code == 0, err
+        seconds[rate] = float(re.search(r"played 102 messages in ([\d.]+) s", out)[1])
         client.spin(0.2)
         times = [nanoseconds(message) for message in ticks]
         assert times == sorted(times)
         assert times[-1] >= START + (COUNT - 1) * SPACING
-        # A message is never early. What came before the first of them was seen took no longer than what came after.
-        assert seconds[rate] > 0.5 * (COUNT - 1) * SPACING / 1e9 / rate
+        # A message is never early, but for what rounding to 0.1 s takes off; a busy machine may take longer.
+        assert seconds[rate] > (COUNT - 1) * SPACING / 1e9 / rate - 0.06
+    assert seconds[0.5] > seconds[2]
 
 
 def test_a_loop_begins_again_with_the_time_jumping_back_until_a_signal_ends_it(bag, play, client):

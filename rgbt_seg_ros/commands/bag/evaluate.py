@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rgbt_seg_ros.commands.evaluate import positive
+from rgbt_seg_ros.arguments import positive
 from rgbt_seg_ros.errors import UserError
 
 if TYPE_CHECKING:

@@ -97,6 +97,6 @@ def read_pair(bag: Bag, cameras: Cameras, pair: PlannedPair, bridge: Bridge | No
 
 def _message(bag: Bag, topic: str, log_time: int, stamp: int) -> RawMessage:
     for raw in bag.messages((topic,), log_time, log_time + 1):
-        if header_stamp(raw) == stamp:
+        if header_stamp(raw, bag.path) == stamp:
             return raw
     raise UserError(f"{bag.path}: {topic}: the message of stamp {stamp} ns is gone; was the bag written to meanwhile?")

@@ -53,7 +53,7 @@ class TopicLabels:
         self._topic = bag.require(topic, (IMAGE,)).name
         self._log_times: dict[int, int] = {}
         for raw in bag.messages((self._topic,)):
-            self._log_times.setdefault(header_stamp(raw), raw.log_time)
+            self._log_times.setdefault(header_stamp(raw, bag.path), raw.log_time)
         self.classes = _label_info(bag, f"{topic.rpartition('/')[0]}/label_info")
 
     def __contains__(self, stamp: int) -> bool:
@@ -68,7 +68,7 @@ class TopicLabels:
         """
         log_time = self._log_times[stamp]
         raws = self._bag.messages((self._topic,), log_time, log_time + 1)
-        message = self._bag.decode(next(raw for raw in raws if header_stamp(raw) == stamp))
+        message = self._bag.decode(next(raw for raw in raws if header_stamp(raw, self._bag.path) == stamp))
         if message.encoding not in _DTYPES:
             raise ConversionError(
                 f"{self._topic}: {message.encoding} is no label mask; expected one of {', '.join(_DTYPES)}"
