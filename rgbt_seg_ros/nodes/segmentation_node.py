@@ -16,6 +16,12 @@ class _Stop(BaseException):
     """SIGINT or SIGTERM, wherever the main thread is; not an Exception, so that no handler on the way swallows it."""
 
 
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    # While modules are imported there is nothing to end in order, and an exception out of here would abort the process where
+    # torch imports Python modules from C++.
+    os._exit(0)
+
+
 def _on_signal(number: int, frame: FrameType | None) -> None:
     # `ros2 launch` sends a second SIGINT to the whole process group: the first one is enough.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -25,8 +31,8 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the node until SIGINT or SIGTERM, then end the process with code 0."""
-    signal.signal(signal.SIGINT, _on_signal)
-    signal.signal(signal.SIGTERM, _on_signal)
+    signal.signal(signal.SIGINT, _leave)
+    signal.signal(signal.SIGTERM, _leave)
     node = None
     finished = True
     try:
@@ -38,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
         from rgbt_seg_ros.nodes.lifecycle import SegmentationNode
 
+        signal.signal(signal.SIGINT, _on_signal)
+        signal.signal(signal.SIGTERM, _on_signal)
         rclpy.init(
             args=list(arguments) if arguments is not None else None,
             signal_handler_options=SignalHandlerOptions.NO,

@@ -51,7 +51,7 @@ def test_masks_are_those_of_the_plain_network(demo):
     grey = normalise(THERMAL, resolve(ThermalSettings(), spec.thermal_preprocessing, THERMAL.dtype))
     thermal = ((torch.from_numpy(grey) / 255 - spec.thermal.mean[0]) / spec.thermal.std[0])[None, None]
     with torch.inference_mode():
-        best, label = network(rgb, thermal).softmax(1).max(1)
+        best, label = (network(rgb, thermal) / spec.temperature).softmax(1).max(1)
     assert (masks.label == label[0].numpy()).mean() > 0.999
     assert np.abs(masks.confidence.astype(int) - (best[0] * 255).round().int().numpy()).max() <= 1
 
