@@ -1,10 +1,12 @@
-"""Numbers on the command line: parsers for ``type=`` of argparse, which say in one sentence what was expected."""
+"""What commands share: parsers for ``type=`` of argparse, which say in one sentence what was expected, and ``--params``."""
 
 from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Callable
+from typing import Any
 
 LONGEST = 1e9
 """Seconds, 31 years: no time on a command line is longer, so that no number of nanoseconds leaves its 64 bits."""
@@ -45,3 +47,25 @@ seconds = number(0.0, LONGEST)
 
 seconds_above_zero = number(0.0, LONGEST, above=True)
 """Parse a time (s) above 0."""
+
+
+def node_parameters(path: str | None, node: str | None = None) -> dict[str, Any]:
+    """Return every parameter of the node by name: the defaults, or what a parameter file says in place of them.
+
+    Names in the file that are no parameters are told on stderr: ROS would pass over them in silence.
+
+    Args:
+        path: Of the file; None or empty: there is none.
+        node: Full name of the node whose sections count; None: that of a node without a namespace.
+
+    Raises:
+        ParameterError: As ``read_parameter_file``.
+    """
+    from rgbt_seg_ros.pipeline.parameter_file import NODE, defaults, read_parameter_file
+
+    if not path:
+        return defaults()
+    found = read_parameter_file(path, node or f"/{NODE}")
+    if found.unknown:
+        print(f"{path}: no parameters of the node: {', '.join(found.unknown)}", file=sys.stderr)
+    return dict(found.values)

@@ -35,16 +35,25 @@ def markdown_table(table: Table) -> str:
     return f"## {table.title}\n\n{text}\n" + (f"\n{table.note}\n" if table.note else "")
 
 
+def markdown_page(title: str, trained: bool, shown: Sequence[Table]) -> str:
+    """Return a report in Markdown; it says so where the weights were never trained."""
+    warning = "" if trained else "\n**UNTRAINED weights: these figures mean nothing.**\n"
+    return f"# {title}\n{warning}\n" + "\n".join(markdown_table(table) for table in shown)
+
+
+def summary_of(shown: Sequence[Table]) -> str:
+    """Return those of some tables that fit a terminal, in Markdown."""
+    return "\n".join(markdown_table(table) for table in shown if table.kind == "numbers" and not table.shades)
+
+
 def to_markdown(figures: Mapping[str, Any]) -> str:
     """Return the report in Markdown, without pictures."""
-    warning = "" if figures["provenance"]["trained"] else "\n**UNTRAINED weights: these figures mean nothing.**\n"
-    return f"# {title_of(figures)}\n{warning}\n" + "\n".join(markdown_table(table) for table in tables(figures))
+    return markdown_page(title_of(figures), figures["provenance"]["trained"], tables(figures))
 
 
 def to_summary(figures: Mapping[str, Any]) -> str:
     """Return the tables of the report that fit a terminal, in Markdown."""
-    chosen = [table for table in tables(figures) if table.kind == "numbers" and not table.shades]
-    return "\n".join(markdown_table(table) for table in chosen)
+    return summary_of(tables(figures))
 
 
 def _headline(figures: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from rgbt_seg_ros.arguments import number, seconds_above_zero
+from rgbt_seg_ros.arguments import node_parameters, number, seconds_above_zero
 from rgbt_seg_ros.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,16 +49,9 @@ def pairing_of(args: argparse.Namespace) -> PairingSettings:
     import sys
     from dataclasses import replace
 
-    from rgbt_seg_ros.pipeline.parameter_file import defaults, read_parameter_file
     from rgbt_seg_ros.pipeline.parameters import settings_of
 
-    values = defaults()
-    if args.params:
-        found = read_parameter_file(args.params)
-        values = dict(found.values)
-        if found.unknown:
-            print(f"{args.params}: no parameters of the node: {', '.join(found.unknown)}", file=sys.stderr)
-    settings = settings_of(values)
+    settings = settings_of(node_parameters(args.params))
     if settings.policy != "nearest":
         print(f"{args.params}: sync.policy is {settings.policy}; what follows is of nearest", file=sys.stderr)
     given = {"slop": args.slop, "thermal_offset": args.thermal_offset}

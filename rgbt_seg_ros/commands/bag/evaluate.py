@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rgbt_seg_ros.arguments import positive
+from rgbt_seg_ros.arguments import node_parameters, positive
 from rgbt_seg_ros.errors import UserError
 
 if TYPE_CHECKING:
@@ -60,14 +60,7 @@ def canonical_command(args: argparse.Namespace, model: str) -> str:
 
 def parameters_of(args: argparse.Namespace) -> Mapping[str, Any]:
     """Return all parameters of the node: the defaults, what the file says, and the model that was named."""
-    from rgbt_seg_ros.pipeline.parameter_file import defaults, read_parameter_file
-
-    values = defaults()
-    if args.params:
-        found = read_parameter_file(args.params, args.node)
-        values = dict(found.values)
-        if found.unknown:
-            print(f"{args.params}: no parameters of the node: {', '.join(found.unknown)}", file=sys.stderr)
+    values = node_parameters(args.params, args.node)
     if args.model:
         values["model.file"] = args.model
     return values

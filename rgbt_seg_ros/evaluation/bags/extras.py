@@ -85,7 +85,6 @@ def _outputs(job: Job, plan: Plan, workspace: Workspace, num_classes: int) -> It
             label, confidence = workspace.masks(pair.index)
             spent = durations.get(pair.index, {})
             yield PairOutput(
-                index=pair.index,
                 completed=pair.completed,
                 rgb_stamp=pair.rgb_stamp,
                 thermal_stamp=pair.thermal_stamp,

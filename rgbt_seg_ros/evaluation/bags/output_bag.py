@@ -39,7 +39,6 @@ class PairOutput:
     """What came of one pair.
 
     Attributes:
-        index: Of the pair.
         completed: Log time (ns) of the message that completed the pair.
         rgb_stamp: Stamp of the RGB frame (ns).
         thermal_stamp: Stamp of the thermal frame as published (ns).
@@ -57,7 +56,6 @@ class PairOutput:
         overhead: From the completed pair to the mask, less the network (s).
     """
 
-    index: int
     completed: int
     rgb_stamp: int
     thermal_stamp: int

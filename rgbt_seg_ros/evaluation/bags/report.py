@@ -10,7 +10,7 @@ from rgbt_seg_ros.evaluation.bags.bag_template import TEMPLATE
 from rgbt_seg_ros.evaluation.bags.timeline_plot import timeline_svg
 from rgbt_seg_ros.evaluation.examples import Example
 from rgbt_seg_ros.evaluation.html_template import render_page
-from rgbt_seg_ros.evaluation.report import markdown_table, plots_of
+from rgbt_seg_ros.evaluation.report import markdown_page, plots_of, summary_of
 from rgbt_seg_ros.evaluation.tables import show
 from rgbt_seg_ros.network import ClassInfo
 
@@ -29,15 +29,12 @@ def title_of(figures: Mapping[str, Any]) -> str:
 
 def to_markdown(figures: Mapping[str, Any], timings: Mapping[str, Any]) -> str:
     """Return the report in Markdown, without plots and pictures; arguments as of ``to_html``."""
-    warning = "" if figures["provenance"]["trained"] else "\n**UNTRAINED weights: these figures mean nothing.**\n"
-    tables = "\n".join(markdown_table(table) for table in bag_tables(figures, timings))
-    return f"# {title_of(figures)}\n{warning}\n{tables}"
+    return markdown_page(title_of(figures), figures["provenance"]["trained"], bag_tables(figures, timings))
 
 
 def to_summary(figures: Mapping[str, Any]) -> str:
     """Return the tables of the report that fit a terminal, in Markdown."""
-    chosen = [table for table in bag_tables(figures) if table.kind == "numbers" and not table.shades]
-    return "\n".join(markdown_table(table) for table in chosen)
+    return summary_of(bag_tables(figures))
 
 
 def _headline(figures: Mapping[str, Any], timings: Mapping[str, Any]) -> list[tuple[str, str]]:

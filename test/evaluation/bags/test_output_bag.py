@@ -32,7 +32,6 @@ def output(index, completed, size=SIZE):
     label = rng.choice(np.array([0, 1, 2, 255], np.uint8), size)
     confidence = np.where(label == 255, 0, rng.integers(1, 256, size)).astype(np.uint8)
     return PairOutput(
-        index=index,
         completed=completed,
         rgb_stamp=START + 100 * MS * index,
         thermal_stamp=START + 100 * MS * index + 4 * MS,
