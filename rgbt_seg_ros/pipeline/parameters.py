@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from rgbt_seg_ros.errors import UserError
@@ -11,7 +11,7 @@ from rgbt_seg_ros.pipeline.alignment import MODES, AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import PRECISIONS
 from rgbt_seg_ros.pipeline.pairing import PairingSettings
 from rgbt_seg_ros.pipeline.segmenter import SegmenterSettings
-from rgbt_seg_ros.pipeline.thermal import METHODS, ThermalSettings
+from rgbt_seg_ros.pipeline.thermal import METHODS, PRESETS, REPAIRS, ThermalSettings
 
 TRANSPORTS = ("raw", "compressed")
 QOS = ("auto", "sensor_data", "reliable")
@@ -65,8 +65,23 @@ PARAMETERS = (
     ),
     Parameter("thermal.qos", "auto", "reliability of the subscription; auto follows the publisher", QOS),
     Parameter("thermal.normalisation", "auto", "raw values to 8 bits", METHODS),
-    Parameter("thermal.low", 1.0, "lower end: percent (auto, percentile) or raw units (fixed)", (), -1e9, 1e9),
+    Parameter(
+        "thermal.low",
+        1.0,
+        "lower end: percent (auto, percentile, clahe); with fixed K where the scale is known, else raw units",
+        (),
+        -1e9,
+        1e9,
+    ),
     Parameter("thermal.high", 99.0, "upper end, same unit", (), -1e9, 1e9),
+    Parameter("thermal.clahe_clip", 2.0, "contrast limit of clahe", (), 0.01, 1000.0),
+    Parameter("thermal.smoothing", 0.0, "s, time constant of the ends of the stretch; 0 = none", (), 0.0, 3600.0),
+    Parameter("thermal.preset", "unknown", "what the raw values mean", tuple(PRESETS)),
+    Parameter("thermal.scale", 0.0, "K per raw unit, in place of the preset's; 0 = the preset's", (), 0.0, 1e6),
+    Parameter("thermal.offset", 0.0, "K at raw value 0; goes with thermal.scale", (), -1e6, 1e6),
+    Parameter("thermal.crop_top", 0, "rows above the picture (telemetry) to cut off", (), 0, 10000),
+    Parameter("thermal.crop_bottom", 0, "rows below the picture to cut off", (), 0, 10000),
+    Parameter("thermal.repair", "non_finite", "pixels replaced from their neighbours", REPAIRS),
     Parameter("alignment.mode", "none", "how thermal comes into the RGB image's pixels", MODES),
     Parameter("alignment.calibration", "", "calibration file; empty in mode none"),
     Parameter("output.threshold", 0.0, "probability below which a pixel is 255 (unlabeled)", (), 0.0, 1.0),
@@ -124,7 +139,7 @@ def settings_of(values: Mapping[str, Any]) -> NodeSettings:
             temperature=values["model.temperature"],
             device=values["runtime.device"],
             precision=values["runtime.precision"],
-            thermal=ThermalSettings(values["thermal.normalisation"], values["thermal.low"], values["thermal.high"]),
+            thermal=_thermal_settings(values),
             alignment=AlignmentSettings(values["alignment.mode"], values["alignment.calibration"]),
         ),
         rgb_transport=values["rgb.transport"],
@@ -135,3 +150,7 @@ def settings_of(values: Mapping[str, Any]) -> NodeSettings:
         threads=values["runtime.threads"],
         warm_up=values["runtime.warm_up"],
     )
+
+
+def _thermal_settings(values: Mapping[str, Any]) -> ThermalSettings:
+    return ThermalSettings(**{key.name: values[f"thermal.{key.name}"] for key in fields(ThermalSettings)})

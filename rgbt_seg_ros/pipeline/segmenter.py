@@ -14,8 +14,10 @@ import numpy.typing as npt
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import ModelSpec, read_model
 from rgbt_seg_ros.pipeline import thermal as thermal_stage
-from rgbt_seg_ros.pipeline.alignment import AlignmentSettings, align, resize
+from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings, resize
+from rgbt_seg_ros.pipeline.alignment.resample import resize_mask
 from rgbt_seg_ros.pipeline.backends import Backend, TorchBackend
+from rgbt_seg_ros.pipeline.calibration import Calibration
 from rgbt_seg_ros.pipeline.masks import apply_threshold
 from rgbt_seg_ros.pipeline.thermal import ThermalSettings
 
@@ -87,12 +89,14 @@ class Prepared:
         thermal: (h, w) uint8, normalised, in the pixels of ``rgb``.
         image_size: (H, W) of the RGB image, and of the masks to come.
         durations: Seconds of the stages ``thermal`` and ``alignment``.
+        valid: (H, W) bool, false where no thermal pixel falls into the RGB image; None: all valid.
     """
 
     rgb: npt.NDArray[np.uint8]
     thermal: npt.NDArray[np.uint8]
     image_size: tuple[int, int]
     durations: dict[str, float]
+    valid: npt.NDArray[np.bool_] | None = None
 
 
 def parse_input_size(text: str, model: tuple[int, int], image: tuple[int, int]) -> tuple[int, int]:
@@ -112,22 +116,29 @@ def parse_input_size(text: str, model: tuple[int, int], image: tuple[int, int]) 
 
 
 def prepare(
-    spec: ModelSpec, settings: SegmenterSettings, rgb: npt.NDArray[np.uint8], thermal: npt.NDArray[Any]
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], dict[str, float]]:
+    spec: ModelSpec,
+    settings: SegmenterSettings,
+    aligner: Aligner,
+    rgb: npt.NDArray[np.uint8],
+    thermal: npt.NDArray[Any],
+    depth: npt.NDArray[Any] | None = None,
+) -> Prepared:
     """Bring one pair to what the network takes, still in 8 bits.
 
     Args:
         spec: The model's metadata.
-        settings: Input size, modality, thermal scaling and alignment.
+        settings: Input size, modality and thermal scaling.
+        aligner: What brings the thermal image into the RGB image's pixels.
         rgb: (H, W, 3) uint8 RGB.
-        thermal: (h, w) uint8, uint16 or float32 of the same field of view.
+        thermal: (h, w) uint8, uint16 or float32; in alignment mode ``none`` of the same field of view.
+        depth: (H, W) uint16 in mm or float32 in m, registered to the RGB camera; for alignment mode ``depth`` only.
 
     Returns:
-        (h', w', 3) uint8 RGB and (h', w') uint8 thermal of the network's size, and seconds of the stages ``thermal`` and
-        ``alignment``. Views of the arguments where nothing had to change.
+        Images of the network's size, views of the arguments where nothing had to change, and seconds of the stages ``thermal``
+        and ``alignment``. Where no thermal pixel falls, the thermal image is the neutral grey.
 
     Raises:
-        UserError: An image has another shape or dtype.
+        UserError: An image has another shape or dtype, or is not of the size that the calibration is for.
     """
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
         raise SegmenterError(f"RGB image: expected (H, W, 3) of uint8, not {rgb.shape} of {rgb.dtype}")
@@ -138,34 +149,88 @@ def prepare(
     stretched = thermal_stage.normalise(thermal, resolved)
     scaled = time.perf_counter()
     size = parse_input_size(settings.input_size, spec.input_size, (rgb.shape[0], rgb.shape[1]))
-    rgb_input, aligned = resize(rgb, size), align(stretched, size)
+    image_size, neutral = (rgb.shape[0], rgb.shape[1]), spec.thermal.neutral[0]
+    rgb_input = resize(rgb, size)
+    aligned = aligner.align(stretched, size, depth, rgb_size=image_size, fill=neutral)
+    thermal_input, valid = aligned.image, aligned.valid
+    if valid is not None:
+        valid = resize_mask(valid, image_size)
     if settings.modality == "rgb":
-        aligned = np.full(size, spec.thermal.neutral[0], np.uint8)
+        # Every pixel is segmented without thermal here, so none is invalid for the lack of it.
+        thermal_input, valid = np.full(size, neutral, np.uint8), None
     elif settings.modality == "thermal":
         rgb_input = np.full((*size, 3), spec.rgb.neutral, np.uint8)
-    return rgb_input, aligned, {"thermal": scaled - start, "alignment": time.perf_counter() - scaled}
+    durations = {"thermal": scaled - start, "alignment": time.perf_counter() - scaled}
+    return Prepared(rgb_input, thermal_input, image_size, durations, valid)
 
 
 class Segmenter:
     """The whole path of one pair: thermal scaling, alignment, network, masks."""
 
-    def __init__(self, spec: ModelSpec, backend: Backend, settings: SegmenterSettings | None = None) -> None:
-        """Put an engine behind the settings; ``open`` does it for a model file."""
+    def __init__(
+        self,
+        spec: ModelSpec,
+        backend: Backend,
+        settings: SegmenterSettings | None = None,
+        aligner: Aligner | None = None,
+    ) -> None:
+        """Put an engine behind the settings; ``open`` does it for a model file.
+
+        Args:
+            spec: The model's metadata.
+            backend: The engine.
+            settings: Everything between two images and two masks.
+            aligner: Of the settings' alignment; None: made from them, which reads their calibration file.
+
+        Raises:
+            UserError: The calibration cannot be used for the alignment mode.
+        """
         self.spec = spec
         self.settings = settings or SegmenterSettings()
         self._backend = backend
+        self._aligner = aligner or Aligner.open(self.settings.alignment)
 
     @classmethod
-    def open(cls, model: str | Path, settings: SegmenterSettings | None = None) -> Segmenter:
+    def open(
+        cls,
+        model: str | Path,
+        settings: SegmenterSettings | None = None,
+        calibration: Calibration | None = None,
+    ) -> Segmenter:
         """Read a model file (or the model named ``demo``) and load it on its device.
 
+        Args:
+            model: The file.
+            settings: Everything between two images and two masks.
+            calibration: Of the cameras, such as from camera_info and TF; None: the file that the settings name.
+
         Raises:
-            UserError: The file is no model of ours, or the device or precision is not to be had.
+            UserError: The file is no model of ours, the calibration cannot be used for the alignment mode, or the device or
+                precision is not to be had.
         """
         settings = settings or SegmenterSettings()
+        alignment = settings.alignment
+        aligner = Aligner.open(alignment) if calibration is None else Aligner(calibration, alignment)
         spec, network = read_model(model)
         backend = TorchBackend(network, spec, settings.device, settings.precision, settings.temperature or None)
-        return cls(spec, backend, settings)
+        return cls(spec, backend, settings, aligner)
+
+    @property
+    def aligner(self) -> Aligner:
+        """Return what brings thermal images into the RGB image's pixels."""
+        return self._aligner
+
+    def recalibrate(self, calibration: Calibration) -> None:
+        """Take another calibration from the next pair on; what cannot be used changes nothing.
+
+        Tables for the sizes in use are built here, so that no frame waits for them.
+
+        Raises:
+            UserError: The calibration cannot be used for the alignment mode.
+        """
+        aligner = Aligner(calibration, self._aligner.settings)
+        aligner.build_as(self._aligner)
+        self._aligner = aligner
 
     @property
     def name(self) -> str:
@@ -176,33 +241,42 @@ class Segmenter:
         """Run the network on noise, so that allocation and kernel selection do not fall on the first frame.
 
         Args:
-            size: (H, W) of the RGB images to come; None: the model's own.
+            size: (H, W) of the RGB images to come; None: the calibration's, or the model's own in alignment mode ``none``.
             runs: How often.
         """
-        height, width = size or self.spec.input_size
+        calibration = self._aligner.calibration
+        height, width = size or (calibration.rgb.size if calibration else self.spec.input_size)
         noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        thermal, depth = np.ascontiguousarray(noise[..., 0]), None
+        if calibration is not None:
+            thermal, depth = resize(thermal, calibration.thermal.size), np.ones((height, width), np.float32)
         for _ in range(runs):
-            self(noise, np.ascontiguousarray(noise[..., 0]))
+            self(noise, thermal, depth)
 
-    def __call__(self, rgb: npt.NDArray[np.uint8], thermal: npt.NDArray[Any]) -> Segmentation:
+    def __call__(
+        self, rgb: npt.NDArray[np.uint8], thermal: npt.NDArray[Any], depth: npt.NDArray[Any] | None = None
+    ) -> Segmentation:
         """Segment one pair.
 
         Args:
             rgb: (H, W, 3) uint8 RGB.
-            thermal: (h, w) uint8, uint16 or float32 of the same field of view.
+            thermal: (h, w) uint8, uint16 or float32; in alignment mode ``none`` of the same field of view.
+            depth: (H, W) uint16 in mm or float32 in m, registered to the RGB camera; for alignment mode ``depth`` only.
 
         Returns:
-            Masks of (H, W), and the stages ``thermal``, ``alignment``, ``preprocess``, ``network``, ``masks``.
+            Masks of (H, W), 255 with confidence 0 where no thermal pixel falls, and the stages ``thermal``, ``alignment``,
+            ``preprocess``, ``network``, ``masks``.
 
         Raises:
-            UserError: An image has another shape or dtype.
+            UserError: An image has another shape or dtype, or is not of the size that the calibration is for.
         """
-        return self.segment([self.prepare(rgb, thermal)])[0]
+        return self.segment([self.prepare(rgb, thermal, depth)])[0]
 
-    def prepare(self, rgb: npt.NDArray[np.uint8], thermal: npt.NDArray[Any]) -> Prepared:
+    def prepare(
+        self, rgb: npt.NDArray[np.uint8], thermal: npt.NDArray[Any], depth: npt.NDArray[Any] | None = None
+    ) -> Prepared:
         """Do what comes before the network; for those who overlap it with the network. Arguments as of a call."""
-        rgb_input, aligned, durations = prepare(self.spec, self.settings, rgb, thermal)
-        return Prepared(rgb_input, aligned, (rgb.shape[0], rgb.shape[1]), durations)
+        return prepare(self.spec, self.settings, self._aligner, rgb, thermal, depth)
 
     def segment(self, pairs: Sequence[Prepared]) -> list[Segmentation]:
         """Segment prepared pairs, all of one image size and one input size, in one run of the network.
@@ -213,7 +287,7 @@ class Segmenter:
         results = []
         for pair, inference in zip(pairs, inferences, strict=True):
             finishing = time.perf_counter()
-            apply_threshold(inference.label, inference.confidence, self.settings.threshold)
+            apply_threshold(inference.label, inference.confidence, self.settings.threshold, pair.valid)
             durations = {**pair.durations, **inference.durations}
             durations["masks"] += time.perf_counter() - finishing
             results.append(Segmentation(inference.label, inference.confidence, durations))

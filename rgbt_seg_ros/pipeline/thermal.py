@@ -1,4 +1,4 @@
-"""Thermal images of any depth to the 8-bit band the network was trained on.
+"""Thermal images of any camera to the 8-bit picture that the network was trained on: the stage of the pipeline.
 
 A thermal camera delivers raw counts (14 or 16 bit), floats, or a picture its own gain control has already stretched to
 8 bits. The published networks were trained on such 8-bit pictures, so deeper data is stretched here.
@@ -9,113 +9,157 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network.spec import ThermalPreprocessing
+from rgbt_seg_ros.pipeline.thermal_bounds import Bounds, SmoothedBounds, bounds_of, percentiles, sample
+from rgbt_seg_ros.pipeline.thermal_normalise import as_picture, check_image, normalise, render
+from rgbt_seg_ros.pipeline.thermal_repair import fill, find_dead, non_finite, replace_dead
+from rgbt_seg_ros.pipeline.thermal_scales import PRESETS, Preset, Scale, ThermalError, ceiling_of, check_dtype
+from rgbt_seg_ros.pipeline.thermal_settings import METHODS, REPAIRS, ThermalSettings, resolve
 
-METHODS = ("auto", "none", "percentile", "minmax", "fixed")
+__all__ = [
+    "METHODS",
+    "PRESETS",
+    "REPAIRS",
+    "Preset",
+    "Scale",
+    "ThermalError",
+    "ThermalFrame",
+    "ThermalInput",
+    "ThermalSettings",
+    "crop",
+    "normalise",
+    "resolve",
+]
 
-# About 20 000 samples of a 640x512 image: enough for a percentile to within a grey level, a tenth of the cost of all.
-_SAMPLE_STEP = 4
-
-
-class ThermalError(UserError):
-    """A thermal image or a thermal setting that cannot be used."""
+SCENE_PERCENTS = (1.0, 99.0)
+"""Percentiles whose temperatures are a scene's range."""
 
 
 @dataclass(frozen=True)
-class ThermalSettings:
-    """How raw thermal values become the 8-bit image that the network sees.
+class ThermalFrame:
+    """One thermal image as the network takes it, and what was found in it.
 
     Attributes:
-        normalisation: One of ``METHODS``. ``auto`` does what the model was trained with, and stretches by percentile where
-            the model expects 8-bit pictures and the camera delivers more than 8 bits.
-        low: Lower end: percent (0..100) for ``percentile``, raw units for ``fixed``; unused otherwise.
-        high: Upper end, in the same unit; above ``low``.
+        image: (h, w) uint8, without the cropped rows; the camera's own memory where nothing had to change.
+        method: The normalisation that ``auto`` stood for.
+        bounds: Raw values that became 0 and 255, smoothed where that is on; None with method ``none``.
+        non_finite: Pixels that were NaN or infinite.
+        dead: Pixels that were found dead; 0 where the settings do not look for them.
+        saturated: Pixels at the upper end of what the format can hold, before any repair.
+        temperature: K, the 1st and 99th percentile of the scene; None where the scale is unknown.
     """
 
-    normalisation: str = "auto"
-    low: float = 1.0
-    high: float = 99.0
-
-    def __post_init__(self) -> None:
-        """Refuse a method that does not exist and a range that is empty."""
-        if self.normalisation not in METHODS:
-            raise ThermalError(f"thermal.normalisation: '{self.normalisation}' is not one of {', '.join(METHODS)}")
-        if self.normalisation in ("auto", "percentile") and not 0 <= self.low < self.high <= 100:
-            raise ThermalError(
-                f"thermal.low and thermal.high: {self.low:g} and {self.high:g} are not percentages "
-                "with 0 <= low < high <= 100"
-            )
-        if self.normalisation == "fixed" and not self.low < self.high:
-            raise ThermalError(
-                f"thermal.low and thermal.high: a fixed range needs low < high, not {self.low:g} and {self.high:g}"
-            )
+    image: npt.NDArray[np.uint8]
+    method: str
+    bounds: Bounds | None
+    non_finite: int
+    dead: int
+    saturated: int
+    temperature: tuple[float, float] | None
 
 
-def resolve(settings: ThermalSettings, trained_with: ThermalPreprocessing, depth: np.dtype) -> ThermalSettings:
-    """Return the settings that ``auto`` stands for, given the model and the dtype of the camera's images."""
-    if settings.normalisation != "auto":
-        return settings
-    if trained_with.method != "none":
-        return ThermalSettings(trained_with.method, trained_with.low, trained_with.high)
-    if depth == np.uint8:
-        return ThermalSettings("none")
-    return ThermalSettings("percentile", settings.low, settings.high)
+class ThermalInput:
+    """The stage of one thermal camera: crop, counts, repair, normalisation. Holds the smoothed bounds and nothing else.
+
+    Not for several threads at once. With ``smoothing`` 0 every frame comes out the same, whatever came before it.
+    """
+
+    def __init__(self, settings: ThermalSettings, trained_with: ThermalPreprocessing) -> None:
+        """Take the settings, and what the model's training data was made with."""
+        self._settings = settings
+        self._trained_with = trained_with
+        self._smoothed = SmoothedBounds(settings.smoothing) if settings.smoothing else None
+
+    def reset(self) -> None:
+        """Forget the frames so far, as after a change of camera or a jump in time."""
+        if self._smoothed is not None:
+            self._smoothed.reset()
+
+    def __call__(self, thermal: npt.NDArray[Any], stamp: int | None = None) -> ThermalFrame:
+        """Take one image.
+
+        Args:
+            thermal: (H, W) uint8, uint16 or float32 in native byte order, as the camera delivers it. Not changed.
+            stamp: Of the image, ns; what smoothing goes by. None: the frame is of no sequence and leaves no trace.
+
+        Raises:
+            ThermalError: Another shape or dtype, one that cannot hold the preset's format, more rows to crop than there are,
+                or ``none`` for an image that is not uint8.
+        """
+        check_image(thermal)
+        settings = self._settings
+        if not settings.scale:
+            check_dtype(settings.preset, thermal.dtype)
+        raw = crop(thermal, settings.crop_top, settings.crop_bottom)
+        saturated = _count_from(raw, ceiling_of(settings.preset, raw.dtype))
+        raw, lost, dead = _repair(raw, settings.repair)
+        resolved = resolve(settings, self._trained_with, raw.dtype)
+        bounds = None if resolved.normalisation == "none" else bounds_of(raw, resolved)
+        temperature = self._temperature(raw, resolved, bounds)
+        if bounds is None:
+            image = as_picture(raw)
+        else:
+            if resolved.normalisation != "fixed" and self._smoothed is not None and stamp is not None:
+                bounds = self._smoothed.update(stamp, bounds)
+            image = render(raw, resolved, bounds)
+        return ThermalFrame(image, resolved.normalisation, bounds, lost, dead, saturated, temperature)
+
+    def _temperature(
+        self, raw: npt.NDArray[Any], resolved: ThermalSettings, bounds: Bounds | None
+    ) -> tuple[float, float] | None:
+        scale = self._settings.kelvin_scale()
+        if scale is None:
+            return None
+        by_percent = resolved.normalisation in ("percentile", "clahe")
+        if (
+            bounds is not None
+            and by_percent
+            and (resolved.low, resolved.high) == SCENE_PERCENTS
+            and bounds[1] > bounds[0]
+        ):
+            low, high = bounds  # the same percentiles: no second sort
+        else:
+            values = sample(raw)
+            if not values.size:
+                return None
+            low, high = percentiles(values, SCENE_PERCENTS)
+        return scale.kelvin(low), scale.kelvin(high)
 
 
-def _bounds(thermal: npt.NDArray[Any], settings: ThermalSettings) -> tuple[float, float]:
-    if settings.normalisation == "fixed":
-        return settings.low, settings.high
-    if settings.normalisation == "minmax":
-        finite = thermal[np.isfinite(thermal)] if thermal.dtype.kind == "f" else thermal
-        return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    sample = thermal[::_SAMPLE_STEP, ::_SAMPLE_STEP].ravel()
-    if sample.dtype.kind == "f":
-        sample = sample[np.isfinite(sample)]
-    if not sample.size:
-        return 0.0, 0.0
-    low, high = np.percentile(sample, (settings.low, settings.high))
-    return float(low), float(high)
-
-
-def normalise(thermal: npt.NDArray[Any], settings: ThermalSettings) -> npt.NDArray[np.uint8]:
-    """Stretch a thermal image to 8 bits.
-
-    Args:
-        thermal: (H, W), uint8, uint16 or float32; any monotone unit (counts, Kelvin). NaN and infinities of float images
-            come out as 0 (and +inf as 255).
-        settings: A resolved setting (not ``auto``). ``none`` wants uint8 and returns the same array, not a copy.
-
-    Returns:
-        (H, W) uint8. A flat image, which has no contrast to show, comes out as 0.
+def crop(thermal: npt.NDArray[Any], top: int, bottom: int) -> npt.NDArray[Any]:
+    """Return a view without the given numbers of rows.
 
     Raises:
-        ThermalError: Another shape or dtype, or ``none`` for an image that is not uint8.
+        ThermalError: No row would be left.
     """
-    if thermal.ndim != 2 or thermal.dtype not in (np.uint8, np.uint16, np.float32):
+    height = len(thermal)
+    if top + bottom >= height:
         raise ThermalError(
-            f"thermal image: expected (H, W) of uint8, uint16 or float32, not {thermal.shape} of {thermal.dtype}"
+            f"thermal.crop_top and thermal.crop_bottom: {top} and {bottom} rows leave none of the {height} of the image"
         )
-    if settings.normalisation == "auto":
-        raise ThermalError("thermal.normalisation: 'auto' has to be resolved for a model first")
-    if settings.normalisation == "none":
-        if thermal.dtype != np.uint8:
-            raise ThermalError(
-                f"thermal.normalisation: 'none' takes 8-bit images only, not {thermal.dtype}; use percentile or fixed"
-            )
-        return thermal.view(np.uint8)
-    low, high = _bounds(thermal, settings)
-    if not high > low:
-        return np.zeros(thermal.shape, np.uint8)
-    scale = 255.0 / (high - low)
-    if thermal.dtype == np.float32:
-        stretched = (np.nan_to_num(thermal, nan=low, posinf=high, neginf=low) - np.float32(low)) * np.float32(scale)
-        return np.asarray(np.clip(np.rint(stretched), 0, 255), dtype=np.uint8)
-    # A table of all values is exact and saturates at both ends; its lookup is one pass over the image.
-    values = np.arange(256 if thermal.dtype == np.uint8 else 65536, dtype=np.float32)
-    table = np.clip(np.rint((values - low) * scale), 0, 255).astype(np.uint8)
-    return np.asarray(table[thermal]) if thermal.dtype != np.uint8 else np.asarray(cv2.LUT(thermal, table))
+    return thermal[top : height - bottom]
+
+
+def _count_from(raw: npt.NDArray[Any], ceiling: float | None) -> int:
+    if ceiling is None or not raw.size:
+        return 0
+    if raw.dtype.kind == "f":
+        return int(np.count_nonzero((raw >= ceiling) & np.isfinite(raw)))
+    # Most frames have none, and a maximum costs less than a count.
+    return int(np.count_nonzero(raw >= raw.dtype.type(ceiling))) if raw.max() >= ceiling else 0
+
+
+def _repair(raw: npt.NDArray[Any], repair: str) -> tuple[npt.NDArray[Any], int, int]:
+    """Return the repaired image (the same where nothing is to repair), and the counts of non-finite and dead pixels."""
+    holes = non_finite(raw)
+    lost = 0 if holes is None else int(np.count_nonzero(holes))
+    if holes is not None and repair != "none":
+        raw = fill(raw, holes)
+    if repair != "dead":
+        return raw, lost, 0
+    dead = find_dead(raw)
+    count = len(dead[0])
+    return (replace_dead(raw, dead) if count else raw), lost, count

@@ -79,7 +79,7 @@ def test_every_transition_and_what_it_means(client, start):
         ({"sync.policy": "closest"}, "sync.policy: 'closest' is not one of nearest, approximate, exact"),
         ({"sync.slop": 99.0}, "expected a number with a decimal point from 0 to 10"),
         ({"sync.queue_size": "many"}, "expected a whole number from 1 to 1000"),
-        ({"alignment.mode": "plane"}, "alignment.mode: 'plane' is not one of none"),
+        ({"alignment.mode": "stereo"}, "alignment.mode: 'stereo' is not one of none, homography, plane, depth"),
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )

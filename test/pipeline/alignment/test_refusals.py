@@ -1,0 +1,101 @@
+"""Images and settings that cannot be aligned are refused in one sentence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rgbt_seg_ros.data.rig_scenes import default_rig
+from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings, check_depth_stamp
+from rgbt_seg_ros.pipeline.calibration import write_calibration
+
+RIG = default_rig()
+THERMAL = np.zeros(RIG.thermal.size, np.uint8)
+DEPTH = np.full(RIG.rgb.size, 3.0, np.float32)
+SMALL = (30, 40)
+
+
+@pytest.mark.parametrize("mode", ["homography", "plane", "depth"])
+def test_a_mode_without_a_calibration_says_what_it_needs(mode):
+    with pytest.raises(UserError, match=f"alignment.calibration: empty, and mode '{mode}' needs a calibration file"):
+        Aligner.open(AlignmentSettings(mode))
+
+
+@pytest.mark.parametrize(
+    ("mode", "change", "words"),
+    [
+        ("homography", {}, "homography.H_rgb_thermal: missing, and expected for alignment.mode 'homography'"),
+        ("plane", {"t_rgb_thermal": None}, "extrinsic.T_rgb_thermal: missing, and expected for alignment.mode 'plane'"),
+        ("depth", {"t_rgb_thermal": None}, "extrinsic.T_rgb_thermal: missing, and expected for alignment.mode 'depth'"),
+        ("plane", {"plane_distance": None}, "plane_distance: missing"),
+        ("plane", {"rgb": replace(RIG.rgb, k=None)}, "rgb.K: missing"),
+        ("depth", {"thermal": replace(RIG.thermal, k=None)}, "thermal.K: missing"),
+    ],
+)
+def test_what_a_mode_lacks_is_named_with_the_file(tmp_path: Path, mode, change, words):
+    path = tmp_path / "c.yaml"
+    write_calibration(path, replace(RIG, **change))
+    with pytest.raises(UserError, match=rf"c\.yaml: {words}"):
+        Aligner.open(AlignmentSettings(mode, str(path)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"mode": "stereo"}, "alignment.mode: 'stereo' is not one of none, homography, plane, depth"),
+        ({"mode": "none", "calibration": "a.yaml"}, "alignment.calibration: mode 'none' reads no calibration file"),
+        ({"mode": "plane", "plane_distance": -1.0}, "alignment.plane_distance: -1"),
+        ({"mode": "depth", "depth_missing": float("inf")}, "alignment.depth_missing: inf"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings, words):
+    with pytest.raises(UserError, match=words):
+        AlignmentSettings(**settings)
+
+
+@pytest.mark.parametrize(
+    ("depth", "words"),
+    [
+        (None, "depth image: none came with this pair"),
+        (DEPTH[:240], "depth image: 640x240, expected 640x480"),
+        (DEPTH.astype(np.float64), "not \\(480, 640\\) of float64"),
+        (DEPTH[..., None], "expected \\(H, W\\)"),
+        (DEPTH.astype(np.uint8), "uint16 \\(16UC1, mm\\) or float32 \\(32FC1, m\\)"),
+    ],
+)
+def test_a_depth_image_that_is_none_is_refused(depth, words):
+    with pytest.raises(UserError, match=words):
+        Aligner(RIG, AlignmentSettings("depth")).align(THERMAL, SMALL, depth)
+
+
+@pytest.mark.parametrize("mode", ["plane", "depth"])
+def test_images_of_other_sizes_are_refused(mode):
+    aligner = Aligner(RIG, AlignmentSettings(mode))
+    with pytest.raises(UserError, match=r"thermal\.size: the calibration is for 640x512"):
+        aligner.align(THERMAL[:480], SMALL, DEPTH)
+    with pytest.raises(UserError, match=r"rgb\.size: the calibration is for 640x480 .* this one is 1280x720"):
+        aligner.align(THERMAL, SMALL, DEPTH, rgb_size=(720, 1280))
+
+
+def test_a_depth_image_of_another_moment_is_refused():
+    second = 1_000_000_000
+    check_depth_stamp(5 * second, 5 * second + 20_000_000, 0.05)
+    with pytest.raises(UserError, match=r"its stamp is 0\.100 s before the RGB image's, expected within 0\.05 s"):
+        check_depth_stamp(5 * second, 5 * second + 100_000_000, 0.05)
+    with pytest.raises(UserError, match=r"1\.000 s after"):
+        check_depth_stamp(6 * second, 5 * second, 0.05)
+
+
+def test_tables_are_built_once_for_a_size_and_few_are_kept():
+    aligner = Aligner(RIG, AlignmentSettings("plane"))
+    table = aligner.table(SMALL)
+    aligner.align(THERMAL, SMALL)
+    assert aligner.table(SMALL) is table
+    for width in range(41, 61):
+        aligner.align(THERMAL, (30, width))
+    assert len(aligner._tables) == 4
+    assert aligner.table((30, 60)) is aligner.table((30, 60))

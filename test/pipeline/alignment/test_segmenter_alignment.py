@@ -1,0 +1,124 @@
+"""The segmenter with a calibration: what has no thermal is unlabeled, and a calibration changes between frames."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rgbt_seg_ros.data.rig_scenes import box_surfaces, default_rig, plane_surfaces, render_rig
+from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.network import read_model
+from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
+from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
+from rgbt_seg_ros.pipeline.backends import Inference
+from rgbt_seg_ros.pipeline.calibration import write_calibration
+from rgbt_seg_ros.pipeline.masks import UNLABELED
+from rgbt_seg_ros.pipeline.thermal import ThermalSettings
+
+
+class Engine:
+    """An engine that keeps what it was given and finds class 1 everywhere."""
+
+    name = "fixed"
+
+    def infer(self, pairs, output_size):
+        self.pairs = pairs
+        return [
+            Inference(np.ones(output_size, np.uint8), np.full(output_size, 200, np.uint8), {"masks": 0.0})
+            for _ in pairs
+        ]
+
+
+def rig():
+    full = default_rig()
+    return replace(full, rgb=full.rgb.scaled((120, 160)), thermal=full.thermal.scaled((128, 160)))
+
+
+@pytest.fixture(scope="module")
+def spec():
+    return read_model("demo")[0]
+
+
+def segmenter(spec, mode, calibration, **more):
+    settings = SegmenterSettings(
+        input_size=more.pop("input_size", "60x80"),
+        alignment=AlignmentSettings(mode),
+        thermal=ThermalSettings("none"),
+        **more,
+    )
+    return Segmenter(spec, Engine(), settings, Aligner(calibration, settings.alignment))
+
+
+def test_pixels_without_thermal_are_unlabeled_in_the_masks_size(spec):
+    pair, scene = rig(), render_rig(rig(), box_surfaces(3))
+    # What is hidden by less than 1.5 of the network's pixels is let through.
+    for input_size, share in (("60x80", 0.65), ("image", 0.85)):
+        aligner = segmenter(spec, "depth", pair, input_size=input_size)
+        masks = aligner(scene.rgb, scene.thermal, scene.depth)
+        assert masks.label.shape == masks.confidence.shape == (120, 160)
+        hole = masks.label == UNLABELED
+        assert 0.02 < hole.mean() < 0.25
+        np.testing.assert_array_equal(masks.confidence == 0, hole)
+        assert (masks.label[~hole] == 1).all()
+        assert (masks.confidence[~hole] == 200).all()
+        assert (hole & ~scene.visible).sum() > share * (~scene.visible).sum()
+
+
+def test_the_network_gets_the_aligned_image_and_neutral_grey_beyond_it(spec):
+    pair, scene = rig(), render_rig(rig(), plane_surfaces(5.0))
+    shifted = replace(pair, thermal=pair.thermal.scaled((128, 160)), plane_distance=0.4)
+    aligned = segmenter(spec, "plane", pair, input_size="image")
+    prepared = aligned.prepare(scene.rgb, scene.thermal)
+    assert np.abs(prepared.thermal.astype(int) - scene.aligned).max() <= 2
+    beyond = segmenter(spec, "plane", shifted, input_size="image").prepare(scene.rgb, scene.thermal)
+    assert (~beyond.valid).any()
+    assert (beyond.thermal[~beyond.valid] == spec.thermal.neutral[0]).all()
+
+
+def test_mode_none_gives_the_network_what_resizing_gives(spec):
+    scene = render_rig(rig(), plane_surfaces(5.0))
+    prepared = segmenter(spec, "none", None, input_size="image").prepare(scene.rgb, scene.thermal[:120])
+    assert prepared.thermal.base is scene.thermal or np.shares_memory(prepared.thermal, scene.thermal)
+    assert prepared.valid is None
+
+
+def test_rgb_alone_is_segmented_outside_the_thermal_view_too(spec):
+    scene = render_rig(rig(), box_surfaces(3))
+    masks = segmenter(spec, "depth", rig(), modality="rgb")(scene.rgb, scene.thermal, scene.depth)
+    assert (masks.label == 1).all()
+
+
+def test_warm_up_has_the_calibrations_sizes_and_builds_its_tables(spec):
+    for mode in ("plane", "depth"):
+        warmed = segmenter(spec, mode, rig())
+        warmed.warm_up()
+        assert [*warmed.aligner._tables, *warmed.aligner._warps] == [(60, 80)]
+
+
+def test_a_new_calibration_counts_from_the_next_pair_and_a_bad_one_changes_nothing(spec):
+    scene = render_rig(rig(), plane_surfaces(5.0))
+    running = segmenter(spec, "plane", rig(), input_size="image")
+    before = running.prepare(scene.rgb, scene.thermal).thermal
+    with pytest.raises(UserError, match="plane_distance: missing"):
+        running.recalibrate(replace(rig(), plane_distance=None))
+    np.testing.assert_array_equal(running.prepare(scene.rgb, scene.thermal).thermal, before)
+    running.recalibrate(replace(rig(), plane_distance=2.0))
+    assert list(running.aligner._tables) == [(120, 160)]
+    assert not np.array_equal(running.prepare(scene.rgb, scene.thermal).thermal, before)
+
+
+def test_images_that_the_calibration_is_not_for_are_refused(spec):
+    scene = render_rig(rig(), plane_surfaces(5.0))
+    with pytest.raises(UserError, match=r"rgb\.size"):
+        segmenter(spec, "plane", rig())(scene.rgb[:60], scene.thermal)
+    with pytest.raises(UserError, match="depth image: none came"):
+        segmenter(spec, "depth", rig())(scene.rgb, scene.thermal)
+
+
+def test_the_settings_file_is_read_before_the_model(tmp_path):
+    write_calibration(tmp_path / "c.yaml", rig())
+    settings = SegmenterSettings(alignment=AlignmentSettings("homography", str(tmp_path / "c.yaml")))
+    with pytest.raises(UserError, match=r"c\.yaml: homography\.H_rgb_thermal: missing"):
+        Segmenter.open("/nowhere/model.safetensors", settings)

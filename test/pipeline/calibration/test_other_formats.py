@@ -1,0 +1,275 @@
+"""ROS camera_calibration pairs, Kalibr camchains, camera_info and TF: in, out, and what they cannot say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from rgbt_seg_ros.data.rig_scenes import default_rig
+from rgbt_seg_ros.pipeline.calibration import CalibrationError
+from rgbt_seg_ros.pipeline.calibration.camera_info import calibration_from_messages, camera_from_info
+from rgbt_seg_ros.pipeline.calibration.kalibr import format_kalibr, read_kalibr
+from rgbt_seg_ros.pipeline.calibration.ros_yaml import format_ros_pair, read_ros_pair, static_transform_command
+from rgbt_seg_ros.pipeline.calibration.transforms import flat, inverse, quaternion_of, transform_from
+
+FRAMES = {"rgb_frame": "rgb_camera_optical_frame", "thermal_frame": "thermal_camera_optical_frame"}
+RGB_FILE = """\
+image_width: 640
+image_height: 480
+camera_name: head
+camera_matrix:
+  rows: 3
+  cols: 3
+  data: [ 560.5,   0. , 322.5,
+            0. , 558. , 236. ,
+            0. ,   0. ,   1. ]
+distortion_model: plumb_bob
+distortion_coefficients: {rows: 1, cols: 5, data: [-0.11, 0.05, 0.0006, -0.0004, 0.]}
+rectification_matrix: {rows: 3, cols: 3, data: [1., 0., 0., 0., 1., 0., 0., 0., 1.]}
+projection_matrix: {rows: 3, cols: 4, data: [550., 0., 321., 0., 0., 550., 238., 0., 0., 0., 1., 0.]}
+"""
+
+
+def write_pair(folder, texts):
+    paths = folder / "rgb.yaml", folder / "thermal.yaml"
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text)
+    return paths
+
+
+def test_a_file_of_camera_calibration_is_read(tmp_path):
+    pair = read_ros_pair(*write_pair(tmp_path, (RGB_FILE, RGB_FILE.replace("head", "hot"))), **FRAMES)
+    assert pair.rgb.size == (480, 640)
+    assert pair.rgb.k == (560.5, 0.0, 322.5, 0.0, 558.0, 236.0, 0.0, 0.0, 1.0)
+    assert pair.rgb.d == (-0.11, 0.05, 0.0006, -0.0004, 0.0)
+    assert pair.rgb.rectified_matrix.tolist() == [[550.0, 0.0, 321.0], [0.0, 550.0, 238.0], [0.0, 0.0, 1.0]]
+    assert (pair.rgb.frame_id, pair.thermal.frame_id) == tuple(FRAMES.values())
+    assert pair.t_rgb_thermal is None
+    assert pair.provenance == {
+        "source": "camera_calibration",
+        "rgb_camera_name": "head",
+        "thermal_camera_name": "hot",
+    }
+
+
+@pytest.mark.parametrize("lens", ["plumb_bob", "rational_polynomial", "equidistant"])
+def test_a_ros_pair_keeps_both_lenses(tmp_path, lens):
+    rig = default_rig(lens)
+    read = read_ros_pair(*write_pair(tmp_path, format_ros_pair(rig)), **FRAMES)
+    for before, after in ((rig.rgb, read.rgb), (rig.thermal, read.thermal)):
+        k = before.k
+        assert after == replace(before, p=(*k[:3], 0.0, *k[3:6], 0.0, *k[6:], 0.0))
+
+
+def test_a_stereo_pair_keeps_the_extrinsic_in_r_and_p(tmp_path):
+    """R and P of cv2.stereoRectify, as camera_calibration's stereo mode writes them, hold what went into them."""
+    rig = default_rig("plumb_bob")
+    thermal = replace(rig.thermal.scaled((480, 640)), frame_id=rig.thermal.frame_id)
+    there = inverse(rig.extrinsic)
+    lenses = rig.rgb.matrix, np.array(rig.rgb.d), thermal.matrix, np.array(thermal.d)
+    r1, r2, p1, p2 = cv2.stereoRectify(*lenses, (640, 480), there[:3, :3].copy(), there[:3, 3:].copy())[:4]
+    stereo = replace(
+        rig,
+        rgb=replace(rig.rgb, r=flat(r1), p=flat(p1)),
+        thermal=replace(thermal, r=flat(r2), p=flat(p2)),
+        plane_distance=None,
+    )
+    texts = format_ros_pair(stereo)
+    assert not texts[1].startswith("#")
+    read = read_ros_pair(*write_pair(tmp_path, texts), **FRAMES)
+    np.testing.assert_allclose(read.extrinsic, rig.extrinsic, atol=1e-9)
+    assert (read.rgb, read.thermal) == (stereo.rgb, stereo.thermal)
+
+
+def test_an_extrinsic_that_the_ros_pair_cannot_hold_is_written_as_the_command_for_tf():
+    rig = default_rig()
+    line = format_ros_pair(rig)[1].splitlines()[0]
+    assert line == f"# {static_transform_command(rig)}"
+    words = line.split()
+    values = {key: float(words[words.index(f"--{key}") + 1]) for key in ("x", "y", "z", "qx", "qy", "qz", "qw")}
+    transform = transform_from([values[k] for k in "xyz"], [values[k] for k in ("qx", "qy", "qz", "qw")])
+    np.testing.assert_allclose(transform, rig.extrinsic, atol=1e-8)
+    assert words[words.index("--frame-id") + 1] == rig.rgb.frame_id
+    assert words[words.index("--child-frame-id") + 1] == rig.thermal.frame_id
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("560.5", "0.0", r"camera_matrix\.data: K\[0\] \(fx\) is 0"),
+        ("plumb_bob", "fov", "distortion_model: 'fov' is not one of plumb_bob"),
+        ("image_width: 640", "", "image_width: missing"),
+        ("cols: 5, data: [-0.11, ", "cols: 4, data: [", None),
+        ("data: [-0.11, 0.05, 0.0006, ", "data: [", r"distortion_coefficients\.data: 2 numbers"),
+        ("data: [1., 0., 0.", "data: [1., 1., 0.", r"rectification_matrix\.data: no rotation"),
+        ("[550., 0.", "[550., oops", r"projection_matrix\.data\[1\]: 'oops' is no number"),
+        ("camera_matrix:", "camera_matrix: 3 #", None),
+    ],
+)
+def test_a_ros_file_with_a_mistake_is_refused_by_file_and_key(tmp_path, old, new, words):
+    paths = write_pair(tmp_path, (RGB_FILE.replace(old, new), RGB_FILE))
+    if old.startswith("cols: 5"):
+        assert len(read_ros_pair(*paths).rgb.d) == 4
+        return
+    with pytest.raises(CalibrationError, match=rf"rgb\.yaml: {words or 'not a readable'}"):
+        read_ros_pair(*paths)
+
+
+def test_kalibr_keeps_lenses_extrinsic_and_delay(tmp_path):
+    rig = default_rig("equidistant")
+    rig = replace(rig, rgb=replace(rig.rgb, d=rig.rgb.d[:4]), time_offset=0.0375, plane_distance=None)
+    path = tmp_path / "camchain.yaml"
+    path.write_text(format_kalibr(rig))
+    read = read_kalibr(path, **FRAMES)
+    assert (read.rgb, read.thermal, read.time_offset) == (rig.rgb, rig.thermal, rig.time_offset)
+    np.testing.assert_allclose(read.extrinsic, rig.extrinsic, atol=1e-12)
+
+
+def chain(order=("cam0", "cam1"), **first):
+    """A camchain of two cameras, the second 0.2 m to the right of the first, as Kalibr writes it."""
+    base = {
+        "camera_model": "pinhole",
+        "distortion_coeffs": [-0.1, 0.02, 0.0, 0.0],
+        "distortion_model": "radtan",
+        "intrinsics": [460.0, 461.0, 320.0, 240.0],
+        "resolution": [640, 480],
+        "rostopic": "/a/image",
+    }
+    moved = np.eye(4)
+    moved[0, 3] = -0.2  # points of the camera before, in this one's frame
+    return {
+        order[0]: {**base, **first, "timeshift_cam_imu": 0.01},
+        order[1]: {**base, "rostopic": "/b/image", "T_cn_cnm1": moved.tolist(), "timeshift_cam_imu": 0.03},
+    }
+
+
+def read_chain(tmp_path, data, **names):
+    path = tmp_path / "camchain.yaml"
+    path.write_text(yaml.safe_dump(data))
+    return read_kalibr(path, **names)
+
+
+def test_kalibr_reads_the_chain_in_either_order(tmp_path):
+    """The second camera stands to the right: its origin is at +0.2 in the first, which is -0.2 the other way round."""
+    pair = read_chain(tmp_path, chain())
+    np.testing.assert_allclose(pair.extrinsic[:3, 3], (0.2, 0, 0))
+    assert pair.time_offset == pytest.approx(0.02)
+    turned = read_chain(tmp_path, chain(), rgb="cam1", thermal="cam0")
+    np.testing.assert_allclose(turned.extrinsic[:3, 3], (-0.2, 0, 0))
+    assert turned.time_offset == pytest.approx(-0.02)
+    assert turned.provenance["rgb_topic"] == "/b/image"
+
+
+def test_kalibr_composes_a_chain_of_three_and_falls_back_to_the_imu(tmp_path):
+    data = chain()
+    data["cam2"] = {**data["cam1"]}
+    np.testing.assert_allclose(read_chain(tmp_path, data, thermal="cam2").extrinsic[:3, 3], (0.4, 0, 0))
+    rig = default_rig().extrinsic
+    for name, pose in (("cam0", np.eye(4)), ("cam1", inverse(rig))):
+        data[name].pop("T_cn_cnm1", None)
+        data[name]["T_cam_imu"] = pose.tolist()
+    np.testing.assert_allclose(read_chain(tmp_path, data).extrinsic, rig, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"camera_model": "omni"}, "cam0.camera_model: 'omni' is not one of pinhole"),
+        ({"distortion_model": "fov"}, "cam0.distortion_model: 'fov' is not one of radtan"),
+        ({"intrinsics": [0.0, 461.0, 320.0, 240.0]}, r"cam0.intrinsics: K\[0\]"),
+        ({"resolution": [640]}, "cam0.resolution: 1 entries, expected 2"),
+    ],
+)
+def test_a_camchain_that_cannot_be_used_is_refused(tmp_path, change, words):
+    with pytest.raises(CalibrationError, match=words):
+        read_chain(tmp_path, chain(**change))
+
+
+def test_a_camera_that_the_camchain_lacks_is_refused(tmp_path):
+    with pytest.raises(CalibrationError, match="cam7: missing; this camchain has cam0, cam1"):
+        read_chain(tmp_path, chain(), thermal="cam7")
+
+
+@pytest.mark.parametrize(
+    ("camera", "words"),
+    [
+        (default_rig("rational_polynomial").thermal, "thermal.D: Kalibr has"),
+        (default_rig("plumb_bob").thermal, "thermal.D: Kalibr has"),
+        (replace(default_rig().thermal, rectified=True), "thermal.images: 'rectified'"),
+        (replace(default_rig().thermal, k=None), "thermal.K: missing"),
+    ],
+)
+def test_what_kalibr_cannot_hold_is_not_exported(camera, words):
+    rig = default_rig()
+    with pytest.raises(CalibrationError, match=words):
+        format_kalibr(replace(rig, rgb=replace(rig.rgb, d=()), thermal=camera))
+
+
+def info(camera, **change):
+    """What sensor_msgs/CameraInfo has."""
+    k = camera.k
+    roi = SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0, do_rectify=False)
+    fields = {
+        "header": SimpleNamespace(frame_id=camera.frame_id),
+        "height": camera.size[0],
+        "width": camera.size[1],
+        "distortion_model": camera.distortion_model,
+        "d": np.array(camera.d),
+        "k": np.array(k),
+        "r": np.array(camera.r),
+        "p": np.array((*k[:3], 0.0, *k[3:6], 0.0, *k[6:], 0.0)),
+        "binning_x": 0,
+        "binning_y": 0,
+        "roi": roi,
+    }
+    return SimpleNamespace(**{**fields, **change})
+
+
+def stamped(matrix, parent, child):
+    x, y, z, w = quaternion_of(matrix[:3, :3])
+    vector = SimpleNamespace(**dict(zip("xyz", matrix[:3, 3], strict=True)))
+    transform = SimpleNamespace(translation=vector, rotation=SimpleNamespace(x=x, y=y, z=z, w=w))
+    return SimpleNamespace(header=SimpleNamespace(frame_id=parent), child_frame_id=child, transform=transform)
+
+
+def test_messages_make_the_calibration_that_they_were_made_of():
+    rig = default_rig()
+    transform = stamped(rig.extrinsic, rig.rgb.frame_id, rig.thermal.frame_id)
+    made = calibration_from_messages(info(rig.rgb), info(rig.thermal), transform, plane_distance=5.0)
+    np.testing.assert_allclose(made.extrinsic, rig.extrinsic, atol=1e-12)
+    assert replace(made.thermal, p=None) == rig.thermal
+    assert replace(made.rgb, p=None) == rig.rgb
+
+
+def test_a_transform_between_other_frames_is_refused():
+    rig = default_rig()
+    transform = stamped(inverse(rig.extrinsic), rig.thermal.frame_id, rig.rgb.frame_id)
+    with pytest.raises(
+        CalibrationError, match=r"transform: from 'rgb_camera.* to 'thermal_.*but the images are of 'therm"
+    ):
+        calibration_from_messages(info(rig.rgb), info(rig.thermal), transform)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"k": np.zeros(9)}, r"rgb/camera_info: K: K\[0\] \(fx\) is 0"),
+        ({"binning_x": 2}, "binning 2x0"),
+        ({"roi": SimpleNamespace(x_offset=0, y_offset=8, width=640, height=400)}, "region of interest"),
+        ({"distortion_model": "thin_prism"}, "distortion_model: 'thin_prism'"),
+    ],
+)
+def test_a_camera_info_that_cannot_be_used_is_refused(change, words):
+    with pytest.raises(CalibrationError, match=words):
+        camera_from_info(info(default_rig().rgb, **change), "rgb/camera_info")
+
+
+def test_a_driver_that_leaves_out_what_it_does_not_have_is_understood():
+    rig = default_rig()
+    empty = info(rig.rgb, distortion_model="", d=[], r=np.zeros(9), p=np.zeros(12))
+    assert camera_from_info(empty, "rgb/camera_info") == replace(rig.rgb, d=())
