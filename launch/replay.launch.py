@@ -49,7 +49,7 @@ FINISH = "120"
 POLL = 0.2
 
 # Those that segmentation.launch.py is given as they are.
-PASSED_ON = ("namespace", "model", "params_file", "rviz")
+PASSED_ON = ("namespace", "model", "calibration", "params_file", "rviz")
 
 
 class Ready(Event):
@@ -253,6 +253,7 @@ def generate_launch_description() -> LaunchDescription:
         [
             argument("bag", "", "the bag to play: a folder with metadata.yaml, or a .mcap or .db3 file"),
             argument("model", "", "model file (.safetensors), or demo; empty: what params_file says"),
+            argument("calibration", "", "calibration file; empty: what params_file says"),
             argument("params_file", "", "parameters (YAML); empty: config/params.yaml of this package"),
             argument("namespace", "", "namespace of the node"),
             argument("rgb_topic", "", "the RGB camera's raw topic in the bag; empty: the one whose name says so"),

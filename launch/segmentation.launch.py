@@ -49,10 +49,18 @@ def overrides(given: dict[str, str]) -> dict[str, Any]:
     return values
 
 
-def topics(rgb: str, thermal: str) -> list[tuple[str, str]]:
-    """Return the remappings; what a transport appends to a topic is a name of its own to ROS."""
-    pairs = (("rgb/image_raw", rgb), ("thermal/image_raw", thermal))
-    return [(ours + end, theirs + end) for ours, theirs in pairs if theirs for end in ("", "/compressed")]
+def topics(rgb: str, thermal: str, depth: str = "") -> list[tuple[str, str]]:
+    """Return the remappings; what a transport appends to a topic is a name of its own to ROS.
+
+    A camera's camera_info lies beside its images, as image_transport and image_pipeline expect it.
+    """
+    remapped = [("depth/image", depth)] if depth else []
+    for name, theirs in (("rgb", rgb), ("thermal", thermal)):
+        if theirs:
+            remapped += [(f"{name}/image_raw{end}", f"{theirs}{end}") for end in ("", "/compressed")]
+            folder, slash, _ = theirs.rpartition("/")
+            remapped.append((f"{name}/camera_info", f"{folder}{slash}camera_info"))
+    return remapped
 
 
 def launch_setup(context: LaunchContext) -> list[Action]:
@@ -75,7 +83,7 @@ def launch_setup(context: LaunchContext) -> list[Action]:
             name="rgbt_segmentation",
             namespace=value("namespace"),
             parameters=parameters,
-            remappings=topics(value("rgb_topic"), value("thermal_topic")),
+            remappings=topics(value("rgb_topic"), value("thermal_topic"), value("depth_topic")),
             ros_arguments=["--log-level", value("log_level")],
             additional_env=environment,
             output="screen",
@@ -113,9 +121,10 @@ def generate_launch_description() -> LaunchDescription:
             argument("namespace", "", "namespace of the node and of every relative topic"),
             argument("rgb_topic", "rgb/image_raw", "the RGB camera's raw topic; /compressed is appended where needed"),
             argument("thermal_topic", "thermal/image_raw", "the thermal camera's raw topic, likewise"),
+            argument("depth_topic", "depth/image", "the depth image's topic, for alignment.mode depth"),
             argument("model", "", f"model file (.safetensors), or demo{from_file}"),
             argument("device", "", f"auto, cpu, cuda or cuda:N{from_file}"),
-            argument("calibration", "", f"calibration file for alignment.mode{from_file}"),
+            argument("calibration", "", f"calibration file, which decides how the images are aligned{from_file}"),
             argument("params_file", "", "parameters (YAML); empty: config/params.yaml of this package"),
             argument("use_sim_time", "", f"true: the time of /clock{from_file}", SWITCH),
             argument("autostart", "", f"false: wait for a lifecycle manager{from_file}", SWITCH),

@@ -31,22 +31,23 @@ def test_interface_names_every_parameter_and_topic():
 
     text = (ROOT / "docs" / "interface.md").read_text()
     topics = re.findall(r'"(segmentation/\w+)"', (ROOT / "rgbt_seg_ros/nodes/outputs.py").read_text())
-    assert len(topics) == 6
-    topics += ["rgb/image_raw", "thermal/image_raw", "/diagnostics", "~/enable"]
+    assert len(topics) == 7
+    topics += ["rgb/image_raw", "thermal/image_raw", "depth/image", "rgb/camera_info", "thermal/camera_info"]
+    topics += ["/diagnostics", "~/enable"]
     assert [name for name in [*(p.name for p in PARAMETERS), *topics] if f"`{name}`" not in text] == []
 
 
 def test_interface_names_every_launch_argument():
     text = (ROOT / "docs" / "interface.md").read_text()
     arguments = re.findall(r'^ +argument\("(\w+)"', (ROOT / "launch/segmentation.launch.py").read_text(), re.MULTILINE)
-    assert len(arguments) == 11
+    assert len(arguments) == 12
     assert [name for name in arguments if f"| `{name}` |" not in text.partition("## Launch")[2]] == []
 
 
 def test_bags_page_names_every_option_and_launch_argument():
     text = (ROOT / "docs" / "bags.md").read_text()
     arguments = re.findall(r'^ +argument\("(\w+)"', (ROOT / "launch/replay.launch.py").read_text(), re.MULTILINE)
-    assert len(arguments) == 12
+    assert len(arguments) == 13
     assert [name for name in arguments if f"| `{name}` |" not in text.partition("## Replay")[2]] == []
     options = set()
     for action in (ROOT / "rgbt_seg_ros" / "commands" / "bag").glob("*.py"):
@@ -60,7 +61,10 @@ def test_interface_explains_every_reason_to_drop():
 
     text = (ROOT / "docs" / "interface.md").read_text().partition("## Drop reasons")[2].partition("\n## ")[0]
     session = (ROOT / "rgbt_seg_ros/nodes/session.py").read_text()
-    reasons = {*REASONS, *re.findall(r'(?:_drop\(f?"|\[f"\{name\}_)(?:rgb_|thermal_|\{stream\}_)?(\w+)"', session)}
+    reasons = {
+        *REASONS,
+        *re.findall(r'(?:_drop\(f?"|\[f"\{name\}_)(?:rgb_|thermal_|depth_|\{stream\}_)?(\w+)"', session),
+    }
     assert {"superseded", "lost_in_transport"} <= {reason.removeprefix("pair_") for reason in reasons}
     assert [reason for reason in reasons if f"_{reason}`" not in text and f"`{reason}`" not in text] == []
 

@@ -33,16 +33,15 @@ class Diagnostics:
         if session is None:
             return DiagnosticStatus.STALE, "not active"
         now = {
-            "rgb": session.rgb.received,
-            "thermal": session.thermal.received,
+            **{stream.topic: stream.received for stream in session.streams},
             "processed": session.processed,
-            "lost": session.rgb.lost + session.thermal.lost,
+            "lost": sum(stream.lost for stream in session.streams),
             **{f"drop {reason}": count for reason, count in session.dropped().items()},
         }
         new = {key: count - self._last.get(key, 0) for key, count in now.items()}
         self._last = now
-        for stream, name in ((session.rgb, "rgb"), (session.thermal, "thermal")):
-            if not new[name]:
+        for stream in session.streams:
+            if not new[stream.topic]:
                 why = "no publisher" if not stream.publishers else f"{stream.publishers} publisher(s), nothing arrives"
                 return DiagnosticStatus.WARN, f"no images on {stream.topic}: {why}"
         if new["lost"] > 0:
@@ -50,6 +49,10 @@ class Diagnostics:
                 f"{new['lost']} images lost between the processes: set FASTDDS_DEFAULT_PROFILES_FILE to this package's "
                 "config/fastdds.xml in the camera drivers too"
             )
+        if session.waiting_for:
+            return DiagnosticStatus.WARN, f"no calibration yet: waiting for {session.waiting_for}"
+        if new.get("drop pair_not_aligned", 0) > 0:
+            return DiagnosticStatus.ERROR, "pairs cannot be aligned; the log says why"
         if new.get("drop pair_error", 0) > 0:
             return DiagnosticStatus.ERROR, "pairs cannot be segmented; the log says why"
         if not session.enabled:

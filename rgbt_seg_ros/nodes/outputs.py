@@ -18,7 +18,9 @@ from rgbt_seg_ros.msg import Segmentation as SegmentationMessage
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.nodes.conversions import image_message
 from rgbt_seg_ros.pipeline import Segmentation
+from rgbt_seg_ros.pipeline.alignment import resize
 from rgbt_seg_ros.pipeline.masks import statistics
+from rgbt_seg_ros.pipeline.preparation import Prepared
 from rgbt_seg_ros.pipeline.rendering import overlay
 
 _IMAGES = QoSProfile(
@@ -69,8 +71,9 @@ class Outputs:
         self._confidence = create(Image, "segmentation/confidence", _IMAGES)
         self._overlay = create(Image, "segmentation/overlay", _IMAGES)
         self._result = create(SegmentationMessage, "segmentation/result", _IMAGES)
+        self._thermal = create(Image, "segmentation/thermal_aligned", _IMAGES)
         self._report = create(FrameReport, "segmentation/report", _IMAGES)
-        self._publishers = [self._mask, self._confidence, self._overlay, self._result, self._report]
+        self._publishers = [self._mask, self._confidence, self._overlay, self._result, self._thermal, self._report]
         labels = vision_msgs()
         self._labels: Any = None
         if labels is not None:
@@ -112,7 +115,12 @@ class Outputs:
             ]
             self._result.publish(message)
 
-    def publish_report(self, header: Header, masks: Segmentation, facts: FrameFacts) -> None:
+    def publish_thermal(self, header: Header, prepared: Prepared) -> None:
+        """Publish the thermal image as the network saw it, in the RGB image's size, while somebody subscribes."""
+        if self._thermal.get_subscription_count():
+            self._thermal.publish(image_message(header, resize(prepared.thermal, prepared.image_size)))
+
+    def publish_report(self, header: Header, masks: Segmentation, prepared: Prepared, facts: FrameFacts) -> None:
         """Publish the frame's report while somebody subscribes."""
         if not self._report.get_subscription_count():
             return
@@ -131,6 +139,7 @@ class Outputs:
                 class_pixels=list(counted.pixels),
                 class_confidence=list(counted.confidence),
                 unlabeled_pixels=counted.unlabeled,
+                **prepared.facts.report(),
                 received_rgb=facts.received_rgb,
                 received_thermal=facts.received_thermal,
                 processed=facts.processed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -40,10 +41,15 @@ def declare(node: Any) -> dict[str, str]:
     return refused
 
 
-def read(node: Any) -> NodeSettings:
+def read(node: Any, changes: Mapping[str, Any] | None = None) -> NodeSettings:
     """Read every parameter.
+
+    Args:
+        node: The rclpy node.
+        changes: Values by name that are to stand in for those of the node.
 
     Raises:
         UserError: A value is not legal; the sentence names the parameter, the value and the legal ones.
     """
-    return settings_of({parameter.name: node.get_parameter(parameter.name).value for parameter in PARAMETERS})
+    values = {parameter.name: node.get_parameter(parameter.name).value for parameter in PARAMETERS}
+    return settings_of({**values, **(changes or {})})

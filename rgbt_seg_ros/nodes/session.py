@@ -15,16 +15,20 @@ from rgbt_seg_ros.nodes.image_stream import ImageStream
 from rgbt_seg_ros.nodes.outputs import FrameFacts, Outputs
 from rgbt_seg_ros.nodes.worker import LatestWorker
 from rgbt_seg_ros.pipeline import Segmenter
-from rgbt_seg_ros.pipeline.images import PALETTES, check_thermal, stamp_ns, to_thermal
+from rgbt_seg_ros.pipeline.alignment import AlignmentError
+from rgbt_seg_ros.pipeline.calibration import CalibrationError
+from rgbt_seg_ros.pipeline.depth_pairing import DepthPairer
+from rgbt_seg_ros.pipeline.images import PALETTES, check_depth, check_thermal, stamp_ns, to_depth, to_thermal
 from rgbt_seg_ros.pipeline.pairing import Pair, Pairer
 from rgbt_seg_ros.pipeline.parameters import NodeSettings
 
 
 @dataclass(frozen=True)
 class Job:
-    """A pair and the moment (time.perf_counter, s) it was complete."""
+    """A pair, its depth image if it has one, and the moment (time.perf_counter, s) it was complete."""
 
     pair: Pair
+    depth: Any
     completed: float
 
 
@@ -43,6 +47,7 @@ class Session:
         self._node = node
         self._log = node.get_logger()
         self._segmenter, self._outputs = segmenter, outputs
+        self._make_pairer = make_pairer
         self._pairer = make_pairer()
         self._lock = threading.Lock()
         self._dropped: Counter[str] = Counter()
@@ -69,6 +74,29 @@ class Session:
             self._on_thermal,
             self._refuser("thermal"),
         )
+        self.depth: ImageStream | None = None
+        if segmenter.aligner.mode == "depth":
+            self._depth_pairer = DepthPairer(settings.depth_slop)
+            self.depth = ImageStream(
+                node, "depth/image", "raw", "auto", check_depth, self._on_depth, self._refuser("depth")
+            )
+
+    @property
+    def streams(self) -> tuple[ImageStream, ...]:
+        """The streams that are subscribed to."""
+        return (self.rgb, self.thermal) if self.depth is None else (self.rgb, self.thermal, self.depth)
+
+    @property
+    def waiting_for(self) -> str:
+        """What the calibration still waits for; empty: nothing."""
+        return self._segmenter.aligner.waiting_for
+
+    def pair_anew(self) -> None:
+        """Pair with the settings of this moment from the next frame on; what waits is dropped, counted as reset."""
+        with self._lock:
+            self._pairer.reset()
+            self._dropped.update(self._pairer.counters().dropped)
+            self._pairer = self._make_pairer()
 
     def _drop(self, reason: str) -> None:
         with self._lock:
@@ -103,25 +131,49 @@ class Session:
             pairs = self._pairer.add_thermal(stamp_ns(message.header), message)
         self._submit(pairs)
 
+    def _on_depth(self, message: Any) -> None:
+        if not self.enabled:
+            self._drop("depth_disabled")
+            return
+        with self._lock:
+            complete = self._depth_pairer.add_depth(stamp_ns(message.header), message)
+        self._work_on(complete)
+
     def _submit(self, pairs: list[Pair]) -> None:
-        now = time.perf_counter()
+        if self.depth is None:
+            self._work_on([(pair, None) for pair in pairs])
+            return
         for pair in pairs:
-            if self.worker.put(Job(pair, now)):
+            with self._lock:
+                complete = self._depth_pairer.add_pair(pair)
+            self._work_on(complete)
+
+    def _work_on(self, complete: list[tuple[Pair, Any]]) -> None:
+        now = time.perf_counter()
+        for pair, depth in complete:
+            if self.worker.put(Job(pair, depth, now)):
                 self._drop("pair_superseded")
 
     def _failed(self, error: Exception) -> None:
-        self._drop("pair_error")
+        # Images of other cameras or sizes, or no calibration yet: nothing is wrong with the engine.
+        unaligned = isinstance(error, AlignmentError | CalibrationError)
+        self._drop("pair_not_aligned" if unaligned else "pair_error")
         what = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         self._log.error(f"pair dropped: {what}", throttle_duration_sec=5.0)
 
     def _process(self, job: Job) -> None:
         pair = job.pair
         header = pair.rgb.header
+        calibration = self._segmenter.aligner.calibration
+        if calibration is not None:
+            calibration.check_cameras(header.frame_id, pair.thermal.header.frame_id)
         start = time.perf_counter()
         rgb = to_rgb(pair.rgb, self.rgb.topic)
         thermal = to_thermal(pair.thermal, self.thermal.topic)
+        depth = None if self.depth is None else to_depth(job.depth, self.depth.topic)
         converted = time.perf_counter()
-        masks = self._segmenter(rgb, thermal)
+        prepared = self._segmenter.prepare(rgb, thermal, depth, pair.thermal_stamp)
+        masks = self._segmenter.segment([prepared])[0]
         segmented = time.perf_counter()
         self._outputs.publish_masks(header, masks)
         published = time.perf_counter()
@@ -145,19 +197,22 @@ class Session:
             dropped=self.dropped(),
         )
         self._outputs.publish_extras(header, rgb, masks, pair.thermal.header.stamp)
-        self._outputs.publish_report(header, masks, facts)
+        self._outputs.publish_thermal(header, prepared)
+        self._outputs.publish_report(header, masks, prepared, facts)
 
     def dropped(self) -> dict[str, int]:
         """Return how many frames and pairs were dropped, by reason; what a middleware lost is ``*_lost_in_transport``."""
         with self._lock:
             total = Counter(self._dropped)
             total.update(self._pairer.counters().dropped)
-        for stream, name in ((self.rgb, "rgb"), (self.thermal, "thermal")):
+            if self.depth is not None:
+                total.update(self._depth_pairer.dropped())
+        for stream, name in zip(self.streams, ("rgb", "thermal", "depth"), strict=False):
             total[f"{name}_lost_in_transport"] += stream.lost
         return {reason: count for reason, count in sorted(total.items()) if count}
 
     def close(self, timeout: float) -> bool:
         """Unsubscribe and stop the worker; return whether it ended within ``timeout`` seconds."""
-        self.rgb.close()
-        self.thermal.close()
+        for stream in self.streams:
+            stream.close()
         return self.worker.stop(timeout)

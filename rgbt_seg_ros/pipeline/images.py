@@ -33,6 +33,7 @@ _THERMAL: dict[str, npt.DTypeLike] = {
     "16UC1": np.uint16,
     "32FC1": np.float32,
 }
+_DEPTH: dict[str, npt.DTypeLike] = {"16UC1": np.uint16, "mono16": np.uint16, "32FC1": np.float32}
 PALETTES = frozenset({"rgb8", "bgr8"})
 """Encodings that a thermal camera uses for a picture it has coloured itself."""
 
@@ -121,6 +122,28 @@ def check_thermal(message: Any, topic: str) -> None:
             topic,
             f"expected one of {', '.join(_THERMAL)}, or a palette in {', '.join(sorted(PALETTES))}",
         )
+
+
+def check_depth(message: Any, topic: str) -> None:
+    """Refuse a depth message that ``to_depth`` could not convert, at no cost per pixel.
+
+    Raises:
+        ConversionError: Encoding, size, step or data are wrong.
+    """
+    if message.encoding not in _DEPTH:
+        raise _fail(message, topic, "expected a depth image in 16UC1 (mm) or 32FC1 (m)")
+    view(message, topic, 1, _DEPTH[message.encoding])
+
+
+def to_depth(message: Any, topic: str) -> npt.NDArray[Any]:
+    """Return (H, W) uint16 in mm or float32 in m (REP 118), in native byte order; a view where the message has that already.
+
+    Raises:
+        ConversionError: As ``check_depth``.
+    """
+    check_depth(message, topic)
+    pixels = view(message, topic, 1, _DEPTH[message.encoding])
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
 def to_rgb(message: Any, topic: str, bridge: Bridge | None = None) -> npt.NDArray[np.uint8]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.pipeline.alignment import MODES, AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import PRECISIONS
+from rgbt_seg_ros.pipeline.calibration import Calibration
 from rgbt_seg_ros.pipeline.pairing import PairingSettings
 from rgbt_seg_ros.pipeline.segmenter import SegmenterSettings
 from rgbt_seg_ros.pipeline.thermal import METHODS, PRESETS, REPAIRS, ThermalSettings
@@ -52,7 +53,14 @@ PARAMETERS = (
     Parameter("sync.policy", "nearest", "how frames are paired by stamp", POLICIES),
     Parameter("sync.slop", 0.05, "s, largest difference of the stamps of a pair", (), 0.0, 10.0),
     Parameter("sync.queue_size", 30, "frames of one stream that may wait for a partner", (), 1, 1000),
-    Parameter("sync.thermal_offset", 0.0, "s, added to thermal stamps before pairing", (), -10.0, 10.0),
+    Parameter(
+        "sync.thermal_offset",
+        0.0,
+        "s, added to thermal stamps before pairing; 0 = the calibration's time_offset",
+        (),
+        -10.0,
+        10.0,
+    ),
     Parameter("sync.reuse_thermal", False, "pair every RGB frame with the nearest thermal frame, used or not"),
     Parameter("sync.assume_periodic", True, "trust a stream's rhythm instead of waiting for its next frame"),
     Parameter("rgb.transport", "raw", "raw: rgb/image_raw; compressed: rgb/image_raw/compressed", TRANSPORTS),
@@ -82,8 +90,12 @@ PARAMETERS = (
     Parameter("thermal.crop_top", 0, "rows above the picture (telemetry) to cut off", (), 0, 10000),
     Parameter("thermal.crop_bottom", 0, "rows below the picture to cut off", (), 0, 10000),
     Parameter("thermal.repair", "non_finite", "pixels replaced from their neighbours", REPAIRS),
-    Parameter("alignment.mode", "none", "how thermal comes into the RGB image's pixels", MODES),
-    Parameter("alignment.calibration", "", "calibration file; empty in mode none"),
+    Parameter("alignment.mode", "auto", "how thermal comes into the RGB image's pixels; auto: as calibrated", MODES),
+    Parameter("alignment.calibration", "", "calibration file; empty: none, or camera_info and TF (plane, depth)"),
+    Parameter("alignment.plane_distance", 0.0, "m, of mode plane; 0 = the calibration's", (), 0.0, 10000.0),
+    Parameter("alignment.depth_missing", 0.0, "m, taken where a pixel has no depth; 0 = unlabeled", (), 0.0, 10000.0),
+    Parameter("alignment.depth_slop", 0.02, "s, largest difference of RGB and depth stamps", (), 0.0, 10.0),
+    Parameter("alignment.rectified", False, "with camera_info: the image topics are rectified ones"),
     Parameter("output.threshold", 0.0, "probability below which a pixel is 255 (unlabeled)", (), 0.0, 1.0),
     Parameter("output.overlay_alpha", 0.5, "weight of the class colours in the overlay", (), 0.0, 1.0),
     Parameter("runtime.device", "auto", "auto, cpu, cuda or cuda:N"),
@@ -105,9 +117,21 @@ class NodeSettings:
     rgb_qos: str
     thermal_transport: str
     thermal_qos: str
+    depth_slop: float
+    rectified: bool
     overlay_alpha: float
     threads: int
     warm_up: int
+
+    def pairing_with(self, calibration: Calibration | None) -> PairingSettings:
+        """Return how frames are paired, given the calibration: its time offset stands in where the parameter is 0."""
+        if calibration is None or self.pairing.thermal_offset:
+            return self.pairing
+        return replace(self.pairing, thermal_offset=calibration.time_offset)
+
+
+LIVE = ("alignment.calibration", "alignment.plane_distance", "alignment.depth_missing")
+"""Parameters that may change while the node is configured: they count from the next pair on."""
 
 
 def settings_of(values: Mapping[str, Any]) -> NodeSettings:
@@ -139,18 +163,21 @@ def settings_of(values: Mapping[str, Any]) -> NodeSettings:
             temperature=values["model.temperature"],
             device=values["runtime.device"],
             precision=values["runtime.precision"],
-            thermal=_thermal_settings(values),
-            alignment=AlignmentSettings(values["alignment.mode"], values["alignment.calibration"]),
+            thermal=ThermalSettings(**_fields(ThermalSettings, "thermal", values)),
+            alignment=AlignmentSettings(**_fields(AlignmentSettings, "alignment", values)),
         ),
         rgb_transport=values["rgb.transport"],
         rgb_qos=values["rgb.qos"],
         thermal_transport=values["thermal.transport"],
         thermal_qos=values["thermal.qos"],
+        depth_slop=values["alignment.depth_slop"],
+        rectified=values["alignment.rectified"],
         overlay_alpha=values["output.overlay_alpha"],
         threads=values["runtime.threads"],
         warm_up=values["runtime.warm_up"],
     )
 
 
-def _thermal_settings(values: Mapping[str, Any]) -> ThermalSettings:
-    return ThermalSettings(**{key.name: values[f"thermal.{key.name}"] for key in fields(ThermalSettings)})
+def _fields(settings: type[Any], group: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a dataclass whose fields are the parameters of a group."""
+    return {key.name: values[f"{group}.{key.name}"] for key in fields(settings)}

@@ -11,21 +11,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import ModelSpec, read_model
-from rgbt_seg_ros.pipeline import thermal as thermal_stage
-from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings, resize
-from rgbt_seg_ros.pipeline.alignment.resample import resize_mask
+from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import Backend, TorchBackend
-from rgbt_seg_ros.pipeline.calibration import Calibration
 from rgbt_seg_ros.pipeline.masks import apply_threshold
-from rgbt_seg_ros.pipeline.thermal import ThermalSettings
-
-MODALITIES = ("rgbt", "rgb", "thermal")
-
-
-class SegmenterError(UserError):
-    """A setting of the segmenter, or an image it cannot take."""
+from rgbt_seg_ros.pipeline.preparation import (
+    MODALITIES,
+    Prepared,
+    RawPair,
+    SegmenterError,
+    parse_input_size,
+    prepare,
+)
+from rgbt_seg_ros.pipeline.thermal import ThermalInput, ThermalSettings
 
 
 @dataclass(frozen=True)
@@ -80,92 +78,8 @@ class Segmentation:
     durations: dict[str, float]
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """One pair as the network takes it, still in 8 bits.
-
-    Attributes:
-        rgb: (h, w, 3) uint8 RGB of the network's size.
-        thermal: (h, w) uint8, normalised, in the pixels of ``rgb``.
-        image_size: (H, W) of the RGB image, and of the masks to come.
-        durations: Seconds of the stages ``thermal`` and ``alignment``.
-        valid: (H, W) bool, false where no thermal pixel falls into the RGB image; None: all valid.
-    """
-
-    rgb: npt.NDArray[np.uint8]
-    thermal: npt.NDArray[np.uint8]
-    image_size: tuple[int, int]
-    durations: dict[str, float]
-    valid: npt.NDArray[np.bool_] | None = None
-
-
-def parse_input_size(text: str, model: tuple[int, int], image: tuple[int, int]) -> tuple[int, int]:
-    """Return (H, W) for ``model``, ``image`` or ``HxW``.
-
-    Raises:
-        SegmenterError: Anything else.
-    """
-    if text == "model":
-        return model
-    if text == "image":
-        return image
-    parts = text.split("x")
-    if len(parts) == 2 and all(part.isdigit() and int(part) > 0 for part in parts):
-        return int(parts[0]), int(parts[1])
-    raise SegmenterError(f"model.input_size: '{text}' is not model, image or HxW in pixels, such as 480x640")
-
-
-def prepare(
-    spec: ModelSpec,
-    settings: SegmenterSettings,
-    aligner: Aligner,
-    rgb: npt.NDArray[np.uint8],
-    thermal: npt.NDArray[Any],
-    depth: npt.NDArray[Any] | None = None,
-) -> Prepared:
-    """Bring one pair to what the network takes, still in 8 bits.
-
-    Args:
-        spec: The model's metadata.
-        settings: Input size, modality and thermal scaling.
-        aligner: What brings the thermal image into the RGB image's pixels.
-        rgb: (H, W, 3) uint8 RGB.
-        thermal: (h, w) uint8, uint16 or float32; in alignment mode ``none`` of the same field of view.
-        depth: (H, W) uint16 in mm or float32 in m, registered to the RGB camera; for alignment mode ``depth`` only.
-
-    Returns:
-        Images of the network's size, views of the arguments where nothing had to change, and seconds of the stages ``thermal``
-        and ``alignment``. Where no thermal pixel falls, the thermal image is the neutral grey.
-
-    Raises:
-        UserError: An image has another shape or dtype, or is not of the size that the calibration is for.
-    """
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
-        raise SegmenterError(f"RGB image: expected (H, W, 3) of uint8, not {rgb.shape} of {rgb.dtype}")
-    if thermal.size == 0:
-        raise SegmenterError(f"thermal image: expected (H, W) with pixels, not {thermal.shape}")
-    start = time.perf_counter()
-    resolved = thermal_stage.resolve(settings.thermal, spec.thermal_preprocessing, thermal.dtype)
-    stretched = thermal_stage.normalise(thermal, resolved)
-    scaled = time.perf_counter()
-    size = parse_input_size(settings.input_size, spec.input_size, (rgb.shape[0], rgb.shape[1]))
-    image_size, neutral = (rgb.shape[0], rgb.shape[1]), spec.thermal.neutral[0]
-    rgb_input = resize(rgb, size)
-    aligned = aligner.align(stretched, size, depth, rgb_size=image_size, fill=neutral)
-    thermal_input, valid = aligned.image, aligned.valid
-    if valid is not None:
-        valid = resize_mask(valid, image_size)
-    if settings.modality == "rgb":
-        # Every pixel is segmented without thermal here, so none is invalid for the lack of it.
-        thermal_input, valid = np.full(size, neutral, np.uint8), None
-    elif settings.modality == "thermal":
-        rgb_input = np.full((*size, 3), spec.rgb.neutral, np.uint8)
-    durations = {"thermal": scaled - start, "alignment": time.perf_counter() - scaled}
-    return Prepared(rgb_input, thermal_input, image_size, durations, valid)
-
-
 class Segmenter:
-    """The whole path of one pair: thermal scaling, alignment, network, masks."""
+    """The whole path of one pair: thermal scaling, alignment, network, masks. For one thread before the network at a time."""
 
     def __init__(
         self,
@@ -180,7 +94,7 @@ class Segmenter:
             spec: The model's metadata.
             backend: The engine.
             settings: Everything between two images and two masks.
-            aligner: Of the settings' alignment; None: made from them, which reads their calibration file.
+            aligner: In place of the settings' alignment; None: made from them, which reads their calibration file.
 
         Raises:
             UserError: The calibration cannot be used for the alignment mode.
@@ -189,28 +103,28 @@ class Segmenter:
         self.settings = settings or SegmenterSettings()
         self._backend = backend
         self._aligner = aligner or Aligner.open(self.settings.alignment)
+        self._thermal = ThermalInput(self.settings.thermal, spec.thermal_preprocessing)
 
     @classmethod
     def open(
         cls,
         model: str | Path,
         settings: SegmenterSettings | None = None,
-        calibration: Calibration | None = None,
+        aligner: Aligner | None = None,
     ) -> Segmenter:
         """Read a model file (or the model named ``demo``) and load it on its device.
 
         Args:
             model: The file.
             settings: Everything between two images and two masks.
-            calibration: Of the cameras, such as from camera_info and TF; None: the file that the settings name.
+            aligner: In place of the settings' alignment, such as of camera_info and TF; None: made from them.
 
         Raises:
             UserError: The file is no model of ours, the calibration cannot be used for the alignment mode, or the device or
                 precision is not to be had.
         """
         settings = settings or SegmenterSettings()
-        alignment = settings.alignment
-        aligner = Aligner.open(alignment) if calibration is None else Aligner(calibration, alignment)
+        aligner = aligner or Aligner.open(settings.alignment)
         spec, network = read_model(model)
         backend = TorchBackend(network, spec, settings.device, settings.precision, settings.temperature or None)
         return cls(spec, backend, settings, aligner)
@@ -220,41 +134,44 @@ class Segmenter:
         """Return what brings thermal images into the RGB image's pixels."""
         return self._aligner
 
-    def recalibrate(self, calibration: Calibration) -> None:
-        """Take another calibration from the next pair on; what cannot be used changes nothing.
+    def realign(self, aligner: Aligner) -> None:
+        """Take another calibration or mode from the next pair on.
 
-        Tables for the sizes in use are built here, so that no frame waits for them.
-
-        Raises:
-            UserError: The calibration cannot be used for the alignment mode.
+        The table for the size in use is built here, so that no frame waits for them.
         """
-        aligner = Aligner(calibration, self._aligner.settings)
         aligner.build_as(self._aligner)
         self._aligner = aligner
+
+    def reset(self) -> None:
+        """Forget what is smoothed over time, as before another recording."""
+        self._thermal.reset()
 
     @property
     def name(self) -> str:
         """Return variant, engine, device and precision in words."""
         return f"{self.spec.variant} on {self._backend.name}"
 
-    def warm_up(self, size: tuple[int, int] | None = None, runs: int = 1) -> None:
-        """Run the network on noise, so that allocation and kernel selection do not fall on the first frame.
+    def warm_up(self, runs: int = 1) -> None:
+        """Run the network on noise, and build the tables, so that neither falls on the first frame.
 
         Args:
-            size: (H, W) of the RGB images to come; None: the calibration's, or the model's own in alignment mode ``none``.
             runs: How often.
         """
         calibration = self._aligner.calibration
-        height, width = size or (calibration.rgb.size if calibration else self.spec.input_size)
-        noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-        thermal, depth = np.ascontiguousarray(noise[..., 0]), None
-        if calibration is not None:
-            thermal, depth = resize(thermal, calibration.thermal.size), np.ones((height, width), np.float32)
+        image_size = calibration.rgb.size if calibration else self.spec.input_size
+        size = parse_input_size(self.settings.input_size, self.spec.input_size, image_size)
+        self._aligner.build(size)
+        noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+        thermal = np.ascontiguousarray(noise[..., 0])
         for _ in range(runs):
-            self(noise, thermal, depth)
+            self._backend.infer([(noise, thermal)], image_size)
 
     def __call__(
-        self, rgb: npt.NDArray[np.uint8], thermal: npt.NDArray[Any], depth: npt.NDArray[Any] | None = None
+        self,
+        rgb: npt.NDArray[np.uint8],
+        thermal: npt.NDArray[Any],
+        depth: npt.NDArray[Any] | None = None,
+        thermal_stamp: int | None = None,
     ) -> Segmentation:
         """Segment one pair.
 
@@ -262,6 +179,7 @@ class Segmenter:
             rgb: (H, W, 3) uint8 RGB.
             thermal: (h, w) uint8, uint16 or float32; in alignment mode ``none`` of the same field of view.
             depth: (H, W) uint16 in mm or float32 in m, registered to the RGB camera; for alignment mode ``depth`` only.
+            thermal_stamp: Stamp of the thermal image, ns, for ``thermal.smoothing``; None: the image is of no sequence.
 
         Returns:
             Masks of (H, W), 255 with confidence 0 where no thermal pixel falls, and the stages ``thermal``, ``alignment``,
@@ -270,13 +188,19 @@ class Segmenter:
         Raises:
             UserError: An image has another shape or dtype, or is not of the size that the calibration is for.
         """
-        return self.segment([self.prepare(rgb, thermal, depth)])[0]
+        return self.segment([self.prepare(rgb, thermal, depth, thermal_stamp)])[0]
 
     def prepare(
-        self, rgb: npt.NDArray[np.uint8], thermal: npt.NDArray[Any], depth: npt.NDArray[Any] | None = None
+        self,
+        rgb: npt.NDArray[np.uint8],
+        thermal: npt.NDArray[Any],
+        depth: npt.NDArray[Any] | None = None,
+        thermal_stamp: int | None = None,
     ) -> Prepared:
         """Do what comes before the network; for those who overlap it with the network. Arguments as of a call."""
-        return prepare(self.spec, self.settings, self._aligner, rgb, thermal, depth)
+        pair = RawPair(rgb, thermal, depth, thermal_stamp)
+        settings = self.settings
+        return prepare(pair, self.spec, self._thermal, self._aligner, settings.input_size, settings.modality)
 
     def segment(self, pairs: Sequence[Prepared]) -> list[Segmentation]:
         """Segment prepared pairs, all of one image size and one input size, in one run of the network.

@@ -24,6 +24,7 @@ from rgbt_seg_ros.data.class_table import format_classes
 from rgbt_seg_ros.data.label_files import write_label
 from rgbt_seg_ros.data.synthetic import render_sequence
 from rgbt_seg_ros.network.conventions import MFNET
+from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel, write_calibration
 
 SIZE = (48, 64)
 START = 1_700_000_000_000_000_000
@@ -149,6 +150,21 @@ def test_the_parameter_file_of_the_node_decides(bag, models, tmp_path):
     assert figures["parameters"]["sync.slop"] == 0.0
     # Nothing is as certain as 1.
     assert figures["coverage"] < 0.01
+
+
+def test_a_calibration_aligns_the_pairs_and_corrects_the_stamps(bag, models, tmp_path):
+    camera = CameraModel(SIZE, frame_id="optical")
+    shift = Calibration(camera, camera, h_rgb_thermal=(1.0, 0, 16.0, 0, 1.0, 0, 0, 0, 1.0), time_offset=STEP * 1e-9)
+    write_calibration(tmp_path / "c.yaml", shift)
+    parameters = f"/**:\n  ros__parameters:\n    alignment.calibration: {tmp_path / 'c.yaml'}\n"
+    (tmp_path / "p.yaml").write_text(parameters)
+    assert evaluate(bag, tmp_path / "out", models[0], "--params", str(tmp_path / "p.yaml")) == 0
+    lines = [json.loads(line) for line in (tmp_path / "out" / "frames.jsonl").read_text().splitlines()]
+    assert [line["offset_s"] for line in lines] == [0.0] * (len(SAMPLES) - 1)
+    assert {line["unlabeled"] for line in lines} == {line["thermal"]["unaligned_pixels"] for line in lines} == {16 * 48}
+    # Another calibration in the same file is another evaluation.
+    write_calibration(tmp_path / "c.yaml", replace(shift, time_offset=0.0))
+    assert evaluate(bag, tmp_path / "out", models[0], "--params", str(tmp_path / "p.yaml"), "--resume") == 2
 
 
 def test_masks_go_into_a_bag_and_a_video(bag, models, tmp_path):

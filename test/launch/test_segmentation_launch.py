@@ -237,7 +237,16 @@ def test_both_transports_of_a_topic_are_remapped():
     assert remapped == {
         "rgb/image_raw": "/camera/color",
         "rgb/image_raw/compressed": "/camera/color/compressed",
+        "rgb/camera_info": "/camera/camera_info",
     }
+
+
+def test_camera_info_lies_beside_its_images_and_depth_where_it_is_said():
+    remapped = dict(load().topics("color/image_rect", "thermal", "/camera/aligned_depth"))
+
+    assert remapped["rgb/camera_info"] == "color/camera_info"
+    assert remapped["thermal/camera_info"] == "camera_info"
+    assert remapped["depth/image"] == "/camera/aligned_depth"
 
 
 def test_the_transport_profile_of_the_package_is_set():

@@ -12,7 +12,7 @@ from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
 from rgbt_seg_ros.nodes.conversions import check_rgb, image_message, to_rgb
-from rgbt_seg_ros.pipeline.images import ConversionError, check_thermal, to_thermal
+from rgbt_seg_ros.pipeline.images import ConversionError, check_depth, check_thermal, to_depth, to_thermal
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (6, 8, 3), dtype=np.uint8)
@@ -74,6 +74,23 @@ def test_every_thermal_encoding_in_both_byte_orders_with_padding(encoding, dtype
 
 def test_a_thermal_palette_becomes_grey():
     assert to_thermal(message(RGB, "rgb8", 8), "t").shape == (6, 8)
+
+
+@pytest.mark.parametrize(("encoding", "dtype"), [("16UC1", np.uint16), ("mono16", np.uint16), ("32FC1", np.float32)])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_depth_images_keep_their_unit_in_both_byte_orders(encoding, dtype, swapped):
+    depth = RNG.integers(0, 9000, (6, 8)).astype(dtype)
+    sent = depth.byteswap() if swapped else depth
+    big = (sys.byteorder == "big") != swapped
+    image = to_depth(message(sent, encoding, 8, step=depth.strides[0], is_bigendian=int(big)), "t")
+    np.testing.assert_array_equal(image, depth)
+    assert image.dtype.isnative
+    assert image.dtype == dtype
+
+
+def test_what_is_no_depth_image_is_refused():
+    with pytest.raises(ConversionError, match="/depth: mono8 8x6: expected a depth image in 16UC1"):
+        check_depth(message(RGB[..., 0].copy(), "mono8", 8), "/depth")
 
 
 @pytest.mark.parametrize("check", [check_rgb, check_thermal])

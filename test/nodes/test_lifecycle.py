@@ -76,10 +76,13 @@ def test_every_transition_and_what_it_means(client, start):
     ("parameters", "words"),
     [
         ({"model.file": "/nowhere/m.safetensors"}, "/nowhere/m.safetensors: no such model file"),
+        ({"alignment.mode": "plane"}, "tf2_ros has to be installed; expected a calibration file with an extrinsic"),
+        ({"alignment.mode": "homography"}, "mode 'homography' needs a calibration file"),
+        ({"alignment.calibration": "/nowhere/c.yaml"}, "/nowhere/c.yaml: not a readable calibration file"),
         ({"sync.policy": "closest"}, "sync.policy: 'closest' is not one of nearest, approximate, exact"),
         ({"sync.slop": 99.0}, "expected a number with a decimal point from 0 to 10"),
         ({"sync.queue_size": "many"}, "expected a whole number from 1 to 1000"),
-        ({"alignment.mode": "stereo"}, "alignment.mode: 'stereo' is not one of none, homography, plane, depth"),
+        ({"alignment.mode": "stereo"}, "alignment.mode: 'stereo' is not one of auto, none, homography, plane, depth"),
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )

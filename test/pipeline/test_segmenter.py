@@ -119,7 +119,7 @@ def test_wrong_settings_are_refused_in_one_sentence(demo, settings, words):
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(("stereo",), "is not one of none"), (("none", "a.yaml"), "reads no calibration file")],
+    [(("stereo",), "is not one of auto, none"), (("none", "a.yaml"), "reads no calibration file")],
 )
 def test_alignment_refuses_what_it_would_ignore(arguments, words):
     with pytest.raises(UserError, match=words):

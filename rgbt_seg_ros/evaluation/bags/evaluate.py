@@ -96,11 +96,17 @@ def _evaluate(job: Job, bag: Bag, for_labels: Bag, progress: Progress) -> Result
     if job.compare:
         read_spec(job.compare)
     models = _open_models(job, settings)
+    if models.segmenter.aligner.mode == "depth":
+        raise BagError(
+            "alignment.mode: 'depth' takes a depth image with each pair, and bag evaluate reads none; replay the bag through the "
+            "node and record its masks (docs/bags.md)"
+        )
     identity = _identity(job, bag, models.segmenter.name)
     workspace = Workspace(job.output, identity, _keeps_masks(job), job.resume, job.force)
     if workspace.finished:
         return _finished(job, bag, workspace, num_classes)
-    plan = make_plan(bag, cameras, lambda: job.make_pairer(settings.policy, settings.pairing), job.find_bridge())
+    pairing = settings.pairing_with(models.segmenter.aligner.calibration)
+    plan = make_plan(bag, cameras, lambda: job.make_pairer(settings.policy, pairing), job.find_bridge())
     labels = None
     if job.labels:
         labels = open_labels(for_labels, job.labels)
@@ -162,12 +168,14 @@ def _files(path: Path) -> list[list[Any]]:
 
 def _identity(job: Job, bag: Bag, engine: str) -> dict[str, Any]:
     labels: list[Any] = [job.labels, *(_files(Path(job.labels)) if Path(job.labels).is_dir() and job.labels else [])]
+    calibration = job.parameters["alignment.calibration"]
     return {
         "bag": [str(job.bag.absolute()), bag.message_count, *_files(job.bag)],
         "engine": engine,
         "model": sha256(resolve_model(job.model)),
         "compare": sha256(resolve_model(job.compare)) if job.compare else None,
         "parameters": {name: value for name, value in job.parameters.items() if name != "model.file"},
+        "calibration": sha256(Path(calibration)) if calibration else None,
         "labels": labels,
         "topics": [job.rgb_topic, job.thermal_topic],
         "batch": job.batch,

@@ -97,6 +97,7 @@ def _outputs(job: Job, plan: Plan, workspace: Workspace, num_classes: int) -> It
                 received_rgb=pair.received[0],
                 received_thermal=pair.received[1],
                 processed=processed,
+                thermal=record.thermal,
                 dropped={name: count for name, count in zip(plan.reasons, pair.dropped, strict=True) if count},
                 latency=(pair.completed - pair.rgb_stamp) * 1e-9 + sum(spent.values()),
                 overhead=sum(spent.values()) - spent.get("network", 0.0),

@@ -24,11 +24,13 @@ class Images:
         rgb: (H, W, 3) uint8 RGB, a view of the message where its layout allows it.
         thermal: (h, w) uint8, uint16 or float32.
         frame_id: Of the RGB image.
+        thermal_frame_id: Of the thermal image.
     """
 
     rgb: npt.NDArray[np.uint8]
     thermal: npt.NDArray[Any]
     frame_id: str
+    thermal_frame_id: str
 
 
 def convert(bag: Bag, cameras: Cameras, rgb: RawMessage, thermal: RawMessage, bridge: Bridge | None) -> Images:
@@ -39,7 +41,8 @@ def convert(bag: Bag, cameras: Cameras, rgb: RawMessage, thermal: RawMessage, br
     """
     first, second = bag.decode(rgb), bag.decode(thermal)
     pixels = to_rgb(first, cameras.rgb.name, bridge)
-    return Images(pixels, to_thermal(second, cameras.thermal.name), str(first.header.frame_id))
+    frames = (str(first.header.frame_id), str(second.header.frame_id))
+    return Images(pixels, to_thermal(second, cameras.thermal.name), *frames)
 
 
 def read_pairs(

@@ -17,6 +17,7 @@ from rgbt_seg_ros.data.bags.topics import IMAGE
 from rgbt_seg_ros.data.bags.writer import BagWriter, qos
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.pipeline.masks import statistics
+from rgbt_seg_ros.pipeline.preparation import ThermalFacts
 from rgbt_seg_ros.pipeline.rendering import overlay
 
 TOPICS = {
@@ -51,6 +52,7 @@ class PairOutput:
         received_rgb: RGB frames until then.
         received_thermal: Thermal frames until then.
         processed: Pairs segmented until then, this one included.
+        thermal: What was found in the thermal image.
         dropped: Frames dropped until then, by reason.
         latency: From the RGB stamp to the mask (s).
         overhead: From the completed pair to the mask, less the network (s).
@@ -68,6 +70,7 @@ class PairOutput:
     received_rgb: int
     received_thermal: int
     processed: int
+    thermal: ThermalFacts
     dropped: Mapping[str, int]
     latency: float
     overhead: float
@@ -111,6 +114,7 @@ def frame_report(output: PairOutput, spec: ModelSpec) -> Any:
         class_pixels=np.array(counted.pixels, np.uint32),
         class_confidence=np.array(counted.confidence, np.float32),
         unlabeled_pixels=counted.unlabeled,
+        **output.thermal.report(),
         received_rgb=output.received_rgb,
         received_thermal=output.received_thermal,
         processed=output.processed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from rgbt_seg_ros.evaluation.bags.consistency import Flips
 from rgbt_seg_ros.evaluation.boxes import BoxCounts
 from rgbt_seg_ros.evaluation.calibration import LEVELS
 from rgbt_seg_ros.evaluation.counts import Counts
+from rgbt_seg_ros.pipeline.preparation import ThermalFacts
 
 Matrix = npt.NDArray[np.int64]
 
@@ -33,6 +34,7 @@ class Record:
         pixels: Pixels per class id of the model.
         confidence: Sum of the confidence (0..255) over the pixels of each class.
         unlabeled: Pixels that are 255.
+        thermal: What was found in the thermal image.
         flips: Against the pair before; None: not compared.
         counts: Against the true label mask; None: there is none.
         agreement: (K, K) pixels by class of this model (column) and of the other one (row); None: there is no other.
@@ -49,6 +51,7 @@ class Record:
     pixels: tuple[int, ...] = ()
     confidence: tuple[int, ...] = ()
     unlabeled: int = 0
+    thermal: ThermalFacts = field(default_factory=ThermalFacts)
     flips: Flips | None = None
     counts: Counts | None = None
     agreement: Matrix | None = None
@@ -84,6 +87,7 @@ def to_line(record: Record) -> str:
             "pixels": list(record.pixels),
             "confidence": list(record.confidence),
             "unlabeled": record.unlabeled,
+            "thermal": asdict(record.thermal),
         }
     if record.flips is not None:
         content["flips"] = [record.flips.changed, record.flips.compared, record.flips.step_ns]
@@ -96,6 +100,12 @@ def to_line(record: Record) -> str:
     if record.note:
         content["note"] = record.note
     return json.dumps(content, separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
+def _facts(content: Mapping[str, Any]) -> ThermalFacts:
+    # JSON knows no tuple.
+    range_k = content.get("temperature")
+    return ThermalFacts(**{**content, "temperature": None if range_k is None else tuple(range_k)})
 
 
 def from_line(line: str, num_classes: int) -> Record:
@@ -123,6 +133,7 @@ def from_line(line: str, num_classes: int) -> Record:
         pixels=tuple(content.get("pixels", ())),
         confidence=tuple(content.get("confidence", ())),
         unlabeled=content.get("unlabeled", 0),
+        thermal=_facts(content.get("thermal", {})),
         flips=Flips(*content["flips"]) if "flips" in content else None,
         counts=counts,
         agreement=_dense(content["agreement"], square) if "agreement" in content else None,

@@ -15,7 +15,7 @@ from rgbt_seg_ros.data.bags.reader import Bag, BagError
 from rgbt_seg_ros.data.samples import DataError, Sample
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.evaluation.bags.consistency import flips
-from rgbt_seg_ros.evaluation.bags.frames import convert, read_pairs
+from rgbt_seg_ros.evaluation.bags.frames import Images, convert, read_pairs
 from rgbt_seg_ros.evaluation.bags.labels import LabelSource
 from rgbt_seg_ros.evaluation.bags.overlap import ahead
 from rgbt_seg_ros.evaluation.bags.plan import Plan, PlannedPair
@@ -26,7 +26,7 @@ from rgbt_seg_ros.evaluation.counts import frame_counts
 from rgbt_seg_ros.pipeline import Segmentation, Segmenter
 from rgbt_seg_ros.pipeline.images import Bridge
 from rgbt_seg_ros.pipeline.masks import UNLABELED, statistics
-from rgbt_seg_ros.pipeline.segmenter import Prepared
+from rgbt_seg_ros.pipeline.preparation import Prepared
 
 AHEAD = 3
 """Pairs that may wait between two stages."""
@@ -121,6 +121,9 @@ class Runner:
             UserError: The bag cannot be read.
         """
         pairs = self._plan.pairs[first if before is None else before :]
+        for segmenter in (self._models.segmenter, self._models.other):
+            if segmenter is not None:
+                segmenter.reset()
         segmented = ahead(self._segment(ahead(self._read(pairs), AHEAD)), AHEAD)
         try:
             for outcome in self._count(segmented):
@@ -135,14 +138,21 @@ class Runner:
             try:
                 images = convert(self._bag, self._plan.cameras, rgb, thermal, self._bridge)
                 conversion = time.perf_counter() - start
-                prepared = self._models.segmenter.prepare(images.rgb, images.thermal)
+                prepared = self._prepare(self._models.segmenter, images, pair)
                 other = self._models.other
-                for_other = None if other is None else other.prepare(images.rgb, images.thermal)
+                for_other = None if other is None else self._prepare(other, images, pair)
             except Exception as error:  # as the node: a pair that fails is counted, and the next one has its turn
                 yield _Ready(pair, problem=_sentence(error))
                 continue
             label, problem = self.label(pair, images.rgb, images.thermal)
             yield _Ready(pair, conversion, prepared, for_other, label, label_problem=problem)
+
+    @staticmethod
+    def _prepare(segmenter: Segmenter, images: Images, pair: PlannedPair) -> Prepared:
+        calibration = segmenter.aligner.calibration
+        if calibration is not None:
+            calibration.check_cameras(images.frame_id, images.thermal_frame_id)
+        return segmenter.prepare(images.rgb, images.thermal, thermal_stamp=pair.thermal_stamp)
 
     def label(self, pair: PlannedPair, rgb: Mask, thermal: npt.NDArray[Any]) -> tuple[Mask | None, str]:
         """Return the true label mask of a pair in the model's class ids, and what is wrong with it; None: there is none."""
@@ -226,6 +236,7 @@ class Runner:
             pixels=seen.pixels,
             confidence=grey,
             unlabeled=seen.unlabeled,
+            thermal=entry.ready.prepared.facts if entry.ready.prepared else record.thermal,
             counts=counts,
             agreement=agreement,
         )

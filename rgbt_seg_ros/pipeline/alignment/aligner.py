@@ -46,20 +46,26 @@ class Aligner:
             settings: Mode and distances. Its ``calibration`` is not read here: ``open`` does.
 
         Raises:
-            AlignmentError: There is no calibration, or the plane's distance is not known.
+            AlignmentError: There is no calibration.
             CalibrationError: The calibration lacks what the mode needs; the sentence names the key.
         """
         self.settings = settings
         self.calibration = calibration
+        self.waiting_for = ""
         self._tables: dict[tuple[int, int], Table] = {}
         self._warps: dict[tuple[int, int], DepthWarp] = {}
-        if settings.mode == "none":
+        self._size: tuple[int, int] | None = None
+        self.mode = settings.mode
+        if settings.mode == "none" or (settings.mode == "auto" and calibration is None):
+            self.mode = "none"
             return
         if calibration is None:
             raise AlignmentError(
                 f"alignment.calibration: empty, and mode '{settings.mode}' needs a calibration file (docs/calibration.md)"
             )
         try:
+            if settings.mode == "auto":
+                self.mode = self._choose(calibration)
             self._require(calibration)
         except CalibrationError as error:
             where = f"{settings.calibration}: " if settings.calibration else ""
@@ -75,15 +81,39 @@ class Aligner:
         """
         return cls(read_calibration(settings.calibration) if settings.calibration else None, settings)
 
+    @classmethod
+    def awaiting(cls, settings: AlignmentSettings, what: str) -> Aligner:
+        """Return the stand-in for an aligner whose calibration is still to come: it refuses every image.
+
+        Args:
+            settings: Of the aligner to come.
+            what: What it waits for, such as ``thermal/camera_info``.
+        """
+        aligner = cls(None, AlignmentSettings("none"))
+        aligner.settings, aligner.mode, aligner.waiting_for = settings, settings.mode, what
+        return aligner
+
+    def _choose(self, calibration: Calibration) -> str:
+        lenses = all(camera.k is not None for camera in (calibration.rgb, calibration.thermal))
+        distance = self.settings.plane_distance or calibration.plane_distance
+        if lenses and distance and calibration.t_rgb_thermal is not None:
+            return "plane"
+        if calibration.h_rgb_thermal is not None:
+            return "homography"
+        raise CalibrationError(
+            "for alignment.mode 'auto' a homography was expected, or K of both cameras, extrinsic and plane_distance; "
+            "set alignment.mode to depth for a depth camera"
+        )
+
     def _require(self, calibration: Calibration) -> None:
-        if self.settings.mode == "homography":
+        if self.mode == "homography":
             _ = calibration.homography
             return
         for name, camera in (("rgb", calibration.rgb), ("thermal", calibration.thermal)):
             if camera.k is None and not (camera.rectified and camera.p is not None):
                 raise CalibrationError(f"{name}.K: missing, and expected for this")
         _ = calibration.extrinsic
-        if self.settings.mode == "plane":
+        if self.mode == "plane":
             _ = self.plane_distance
 
     @property
@@ -121,24 +151,35 @@ class Aligner:
             The image and its validity, both of ``size``. In mode ``none`` the argument itself, where the size is right.
 
         Raises:
-            AlignmentError: The depth image is missing, of another size or dtype.
+            AlignmentError: The depth image is missing, of another size or dtype, or the calibration is still to come.
             CalibrationError: An image is not of the size that the calibration is for.
         """
-        if self.settings.mode == "none" or self.calibration is None:
+        self._size = size
+        if self.waiting_for:
+            raise AlignmentError(f"alignment.mode '{self.mode}': no calibration yet, waiting for {self.waiting_for}")
+        if self.calibration is None or self.mode == "none":
             return Aligned(resize(thermal, size), None)
         self.calibration.check_sizes(rgb_size or self.calibration.rgb.size, (thermal.shape[0], thermal.shape[1]))
-        if self.settings.mode == "depth":
+        if self.mode == "depth":
             check_depth(depth, self.calibration.rgb.size)
             return Aligned(*self.warp(size).apply(thermal, depth, fill))
         table = self.table(size)
         return Aligned(table.apply(thermal, fill), table.valid)
 
-    def build_as(self, other: Aligner) -> None:
-        """Build the tables for the sizes that another aligner has been used with."""
-        for size in tuple(other._tables):
-            self.table(size)
-        for size in tuple(other._warps):
+    def build(self, size: tuple[int, int]) -> None:
+        """Build the table for a result of (H, W), where the mode has one, so that no frame waits for it."""
+        self._size = size
+        if self.calibration is None or self.mode == "none":
+            return
+        if self.mode == "depth":
             self.warp(size)
+        else:
+            self.table(size)
+
+    def build_as(self, other: Aligner) -> None:
+        """Build the table for the size that another aligner was last used with, to take its place."""
+        if other._size is not None:
+            self.build(other._size)
 
     def table(self, size: tuple[int, int]) -> Table:
         """Return the table of mode ``homography`` or ``plane`` for a result of (H, W); built at its first use."""
@@ -146,7 +187,7 @@ class Aligner:
         calibration = self.calibration
 
         def build() -> Table:
-            if self.settings.mode == "homography":
+            if self.mode == "homography":
                 return homography_table(calibration, size)
             return plane_table(calibration, self.plane_distance, size)
 

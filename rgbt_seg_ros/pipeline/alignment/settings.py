@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rgbt_seg_ros.errors import UserError
 
-MODES = ("none", "homography", "plane", "depth")
+MODES = ("auto", "none", "homography", "plane", "depth")
 
 
 class AlignmentError(UserError):
@@ -19,7 +19,8 @@ class AlignmentSettings:
     """How the thermal image is brought into the RGB image's pixels.
 
     Attributes:
-        mode: One of ``MODES``.
+        mode: One of ``MODES``. ``auto`` does what the calibration holds: ``plane`` where it has a plane's distance, both lenses
+            and the extrinsic, else ``homography``; ``none`` without a calibration.
         calibration: Path of a calibration file; empty for none, or where the calibration comes from camera_info and TF. Mode
             ``none`` reads no file and refuses one, since a calibration that is silently ignored looks like one that works.
         plane_distance: m along the RGB camera's axis, for mode ``plane``; 0: the calibration's.
@@ -27,7 +28,7 @@ class AlignmentSettings:
             0: they are not aligned, and unlabeled.
     """
 
-    mode: str = "none"
+    mode: str = "auto"
     calibration: str = ""
     plane_distance: float = 0.0
     depth_missing: float = 0.0

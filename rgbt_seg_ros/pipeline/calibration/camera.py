@@ -152,6 +152,23 @@ class CameraModel:
 
         return replace(self, size=size, k=resized(self.k, 3), p=resized(self.p, 4))
 
+    def cropped(self, top: int, bottom: int) -> CameraModel:
+        """Return the camera whose image is this one's without the given numbers of rows.
+
+        Raises:
+            CalibrationError: No row would be left.
+        """
+        if not (top or bottom):
+            return self
+        height = self.size[0] - top - bottom
+        if height < 1:
+            raise CalibrationError(f"height: {self.size[0]} rows, of which {top} and {bottom} are to be cropped")
+
+        def moved(values: tuple[float, ...] | None, cy: int) -> tuple[float, ...] | None:
+            return None if values is None else (*values[:cy], values[cy] - top, *values[cy + 1 :])
+
+        return replace(self, size=(height, self.size[1]), k=moved(self.k, 5), p=moved(self.p, 6))
+
 
 def scaling(sx: float, sy: float) -> FloatArray:
     """Return the (3, 3) matrix that turns pixels of an image into those of the image resized by sx and sy."""

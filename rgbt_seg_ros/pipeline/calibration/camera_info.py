@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from rgbt_seg_ros.pipeline.calibration.camera import CalibrationError, CameraModel
+from rgbt_seg_ros.pipeline.calibration.camera import CalibrationError, CameraModel, FloatArray
 from rgbt_seg_ros.pipeline.calibration.pair import Calibration
 from rgbt_seg_ros.pipeline.calibration.transforms import flat, transform_from
 
@@ -47,35 +48,44 @@ def camera_from_info(info: Any, topic: str, rectified: bool = False) -> CameraMo
         raise CalibrationError(f"{topic}: {error}") from error
 
 
-def calibration_from_messages(
-    rgb_info: Any, thermal_info: Any, transform: Any, rectified: bool = False, plane_distance: float | None = None
-) -> Calibration:
-    """Return the calibration of two CameraInfo and a geometry_msgs/TransformStamped.
+def extrinsic_from_transform(transform: Any, rgb_frame: str, thermal_frame: str) -> FloatArray:
+    """Return T_rgb_thermal (4, 4), m, of a geometry_msgs/TransformStamped.
 
     Args:
-        rgb_info: Of the RGB camera.
-        thermal_info: Of the thermal camera.
         transform: What tf2's ``lookup_transform(target=RGB frame, source=thermal frame)`` answers.
-        rectified: Whether the images are rectified.
-        plane_distance: m, for mode ``plane``.
+        rgb_frame: Optical frame of the RGB images.
+        thermal_frame: Optical frame of the thermal images.
 
     Raises:
-        CalibrationError: As ``camera_from_info``, or the transform is of another pair of frames, or not rigid.
+        CalibrationError: The transform is of another pair of frames, or not rigid.
     """
-    rgb = camera_from_info(rgb_info, "rgb/camera_info", rectified)
-    thermal = camera_from_info(thermal_info, "thermal/camera_info", rectified)
     frames = (transform.header.frame_id.lstrip("/"), transform.child_frame_id.lstrip("/"))
-    expected = (rgb.frame_id.lstrip("/"), thermal.frame_id.lstrip("/"))
+    expected = (rgb_frame.lstrip("/"), thermal_frame.lstrip("/"))
     if frames != expected:
         raise CalibrationError(
             f"transform: from '{frames[1]}' to '{frames[0]}', but the images are of '{expected[1]}' and '{expected[0]}'"
         )
     move, turn = transform.transform.translation, transform.transform.rotation
-    matrix = transform_from((move.x, move.y, move.z), (turn.x, turn.y, turn.z, turn.w))
-    return Calibration(
-        rgb=rgb,
-        thermal=thermal,
-        t_rgb_thermal=flat(matrix),
-        plane_distance=plane_distance,
-        provenance={"source": "camera_info and tf"},
-    )
+    return transform_from((move.x, move.y, move.z), (turn.x, turn.y, turn.z, turn.w))
+
+
+def calibration_of(
+    rgb: CameraModel, thermal: CameraModel, transform: Any | None, file: Calibration | None = None
+) -> Calibration:
+    """Return the calibration of two cameras and a transform; what it does not need of them comes from a file.
+
+    Args:
+        rgb: The RGB camera.
+        thermal: The thermal camera.
+        transform: As of ``extrinsic_from_transform``; None: the file's extrinsic.
+        file: A calibration that lacks lenses or extrinsic; its distances and time offset stay. None: there is none.
+
+    Raises:
+        CalibrationError: As ``extrinsic_from_transform``, or a camera is another than the file's.
+    """
+    base = file or Calibration(rgb, thermal, provenance={"source": "camera_info and tf"})
+    base.check_cameras(rgb.frame_id, thermal.frame_id, rgb.serial, thermal.serial)
+    extrinsic = base.t_rgb_thermal
+    if transform is not None:
+        extrinsic = flat(extrinsic_from_transform(transform, rgb.frame_id, thermal.frame_id))
+    return replace(base, rgb=rgb, thermal=thermal, t_rgb_thermal=extrinsic)

@@ -19,6 +19,7 @@ from rgbt_seg_ros.data.bags.writer import BagWriter, qos
 from rgbt_seg_ros.evaluation.bags.output_bag import TOPICS, PairOutput, output_topics, write_output_bag
 from rgbt_seg_ros.network.builtin import untrained_spec
 from rgbt_seg_ros.network.conventions import MFNET
+from rgbt_seg_ros.pipeline.preparation import ThermalFacts
 from rgbt_seg_ros.pipeline.rendering import overlay
 
 SPEC = untrained_spec("atto", MFNET, 0)
@@ -44,6 +45,7 @@ def output(index, completed, size=SIZE):
         received_rgb=3 * index + 1,
         received_thermal=index + 1,
         processed=index + 1,
+        thermal=ThermalFacts(index, (280.0, 300.0) if index else None, saturated=2),
         dropped={"rgb_no_partner": 2 * index} if index else {},
         latency=0.05,
         overhead=0.003,

@@ -10,6 +10,7 @@ from rgbt_seg_ros.evaluation.bags.consistency import Flips
 from rgbt_seg_ros.evaluation.bags.records import Record, from_line, read_records, to_line
 from rgbt_seg_ros.evaluation.counts import frame_counts
 from rgbt_seg_ros.pipeline import Segmentation
+from rgbt_seg_ros.pipeline.preparation import ThermalFacts
 
 RNG = np.random.default_rng(0)
 
@@ -20,8 +21,22 @@ def full():
     masks = Segmentation(guess, RNG.integers(0, 256, (20, 30)).astype(np.uint8), {})
     counts = frame_counts(Sample("", "", np.zeros((20, 30, 3), np.uint8), guess, label), masks, 3)
     agreement = np.arange(9, dtype=np.int64).reshape(3, 3)
+    thermal = ThermalFacts(9, (280.25, 310.5), 1, 2, 3)
     return Record(
-        4, 10, 20, -0.0125, 30, (20, 30), (1, 2, 3), (4, 5, 6), 7, Flips(1, 2, 3), counts, agreement, note="odd"
+        4,
+        10,
+        20,
+        -0.0125,
+        30,
+        (20, 30),
+        (1, 2, 3),
+        (4, 5, 6),
+        7,
+        thermal,
+        Flips(1, 2, 3),
+        counts,
+        agreement,
+        note="odd",
     )
 
 
@@ -34,6 +49,7 @@ def test_a_record_survives_its_line():
     for name in ("matrix", "levels", "boundary"):
         np.testing.assert_array_equal(getattr(read.counts, name), getattr(record.counts, name))
     np.testing.assert_array_equal(read.agreement, record.agreement)
+    assert read.thermal == record.thermal
     assert (read.flips, read.offset, read.note, read.pixels) == (record.flips, -0.0125, "odd", (1, 2, 3))
 
 

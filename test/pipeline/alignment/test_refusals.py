@@ -46,7 +46,7 @@ def test_what_a_mode_lacks_is_named_with_the_file(tmp_path: Path, mode, change, 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"mode": "stereo"}, "alignment.mode: 'stereo' is not one of none, homography, plane, depth"),
+        ({"mode": "stereo"}, "alignment.mode: 'stereo' is not one of auto, none, homography, plane, depth"),
         ({"mode": "none", "calibration": "a.yaml"}, "alignment.calibration: mode 'none' reads no calibration file"),
         ({"mode": "plane", "plane_distance": -1.0}, "alignment.plane_distance: -1"),
         ({"mode": "depth", "depth_missing": float("inf")}, "alignment.depth_missing: inf"),

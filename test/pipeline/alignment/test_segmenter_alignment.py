@@ -15,6 +15,7 @@ from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import Inference
 from rgbt_seg_ros.pipeline.calibration import write_calibration
 from rgbt_seg_ros.pipeline.masks import UNLABELED
+from rgbt_seg_ros.pipeline.preparation import ThermalFacts
 from rgbt_seg_ros.pipeline.thermal import ThermalSettings
 
 
@@ -97,14 +98,11 @@ def test_warm_up_has_the_calibrations_sizes_and_builds_its_tables(spec):
         assert [*warmed.aligner._tables, *warmed.aligner._warps] == [(60, 80)]
 
 
-def test_a_new_calibration_counts_from_the_next_pair_and_a_bad_one_changes_nothing(spec):
+def test_a_new_calibration_counts_from_the_next_pair(spec):
     scene = render_rig(rig(), plane_surfaces(5.0))
     running = segmenter(spec, "plane", rig(), input_size="image")
     before = running.prepare(scene.rgb, scene.thermal).thermal
-    with pytest.raises(UserError, match="plane_distance: missing"):
-        running.recalibrate(replace(rig(), plane_distance=None))
-    np.testing.assert_array_equal(running.prepare(scene.rgb, scene.thermal).thermal, before)
-    running.recalibrate(replace(rig(), plane_distance=2.0))
+    running.realign(Aligner(replace(rig(), plane_distance=2.0), AlignmentSettings("plane")))
     assert list(running.aligner._tables) == [(120, 160)]
     assert not np.array_equal(running.prepare(scene.rgb, scene.thermal).thermal, before)
 
@@ -122,3 +120,36 @@ def test_the_settings_file_is_read_before_the_model(tmp_path):
     settings = SegmenterSettings(alignment=AlignmentSettings("homography", str(tmp_path / "c.yaml")))
     with pytest.raises(UserError, match=r"c\.yaml: homography\.H_rgb_thermal: missing"):
         Segmenter.open("/nowhere/model.safetensors", settings)
+
+
+def test_an_aligner_that_waits_for_its_calibration_refuses_pairs_until_it_is_replaced(spec):
+    scene, plane = render_rig(rig(), plane_surfaces(5.0)), AlignmentSettings("plane")
+    settings = SegmenterSettings(input_size="image", alignment=plane, thermal=ThermalSettings("none"))
+    running = Segmenter(spec, Engine(), settings, Aligner.awaiting(plane, "thermal/camera_info"))
+    running.warm_up()
+    with pytest.raises(UserError, match=r"'plane': no calibration yet, waiting for thermal/camera_info"):
+        running(scene.rgb, scene.thermal)
+    running.realign(Aligner(rig(), plane))
+    assert list(running.aligner._tables) == [(120, 160)]
+    assert (running(scene.rgb, scene.thermal).label == 1).any()
+
+
+def test_auto_does_what_the_calibration_holds(spec):
+    whole = rig()
+    flat = replace(whole, h_rgb_thermal=(1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+    assert Aligner(None, AlignmentSettings()).mode == "none"
+    assert Aligner(flat, AlignmentSettings()).mode == "plane"
+    assert Aligner(replace(flat, plane_distance=None), AlignmentSettings()).mode == "homography"
+    assert Aligner(replace(flat, plane_distance=None), AlignmentSettings(plane_distance=3.0)).mode == "plane"
+    assert Aligner(replace(flat, t_rgb_thermal=None), AlignmentSettings()).mode == "homography"
+    with pytest.raises(UserError, match="'auto' a homography was expected, or K of both cameras"):
+        Aligner(replace(whole, plane_distance=None), AlignmentSettings())
+
+
+def test_the_stage_counts_what_it_found_in_the_thermal_image(spec):
+    settings = SegmenterSettings(thermal=ThermalSettings(preset="kelvin"), alignment=AlignmentSettings("none"))
+    thermal = np.full((48, 64), 290.0, np.float32)
+    thermal[:24] = 310.0
+    thermal[3, 4] = np.nan
+    prepared = Segmenter(spec, Engine(), settings).prepare(np.zeros((48, 64, 3), np.uint8), thermal)
+    assert prepared.facts == ThermalFacts(0, (290.0, 310.0), non_finite=1)

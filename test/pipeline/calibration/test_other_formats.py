@@ -12,7 +12,7 @@ import yaml
 
 from rgbt_seg_ros.data.rig_scenes import default_rig
 from rgbt_seg_ros.pipeline.calibration import CalibrationError
-from rgbt_seg_ros.pipeline.calibration.camera_info import calibration_from_messages, camera_from_info
+from rgbt_seg_ros.pipeline.calibration.camera_info import calibration_of, camera_from_info
 from rgbt_seg_ros.pipeline.calibration.kalibr import format_kalibr, read_kalibr
 from rgbt_seg_ros.pipeline.calibration.ros_yaml import format_ros_pair, read_ros_pair, static_transform_command
 from rgbt_seg_ros.pipeline.calibration.transforms import flat, inverse, quaternion_of, transform_from
@@ -240,7 +240,8 @@ def stamped(matrix, parent, child):
 def test_messages_make_the_calibration_that_they_were_made_of():
     rig = default_rig()
     transform = stamped(rig.extrinsic, rig.rgb.frame_id, rig.thermal.frame_id)
-    made = calibration_from_messages(info(rig.rgb), info(rig.thermal), transform, plane_distance=5.0)
+    cameras = (camera_from_info(info(camera), "camera_info") for camera in (rig.rgb, rig.thermal))
+    made = calibration_of(*cameras, transform)
     np.testing.assert_allclose(made.extrinsic, rig.extrinsic, atol=1e-12)
     assert replace(made.thermal, p=None) == rig.thermal
     assert replace(made.rgb, p=None) == rig.rgb
@@ -252,7 +253,26 @@ def test_a_transform_between_other_frames_is_refused():
     with pytest.raises(
         CalibrationError, match=r"transform: from 'rgb_camera.* to 'thermal_.*but the images are of 'therm"
     ):
-        calibration_from_messages(info(rig.rgb), info(rig.thermal), transform)
+        calibration_of(rig.rgb, rig.thermal, transform)
+
+
+def test_a_file_without_lenses_keeps_its_extrinsic_and_the_rest():
+    rig = replace(default_rig(), plane_distance=4.0, time_offset=0.02)
+    bare = replace(rig, rgb=replace(rig.rgb, k=None), thermal=replace(rig.thermal, k=None))
+    assert calibration_of(rig.rgb, rig.thermal, None, bare) == rig
+    with pytest.raises(CalibrationError, match=r"thermal\.frame_id: the calibration is for"):
+        calibration_of(rig.rgb, replace(rig.thermal, frame_id="another"), None, bare)
+
+
+def test_cropped_rows_move_the_principal_point():
+    camera = default_rig().thermal
+    cropped = camera.cropped(3, 5)
+    assert cropped.size == (camera.size[0] - 8, camera.size[1])
+    assert cropped.k[5] == camera.k[5] - 3
+    assert cropped.k[:5] == camera.k[:5]
+    assert camera.cropped(0, 0) is camera
+    with pytest.raises(CalibrationError, match="height: 512 rows, of which 500 and 12"):
+        camera.cropped(500, 12)
 
 
 @pytest.mark.parametrize(

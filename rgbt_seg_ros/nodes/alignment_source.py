@@ -1,0 +1,221 @@
+"""Where a calibration comes from that no file holds whole: camera_info topics and TF."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo
+
+from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentError, AlignmentSettings
+from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel, read_calibration
+from rgbt_seg_ros.pipeline.calibration.camera_info import calibration_of, camera_from_info
+from rgbt_seg_ros.pipeline.parameters import NodeSettings
+
+_TOPICS = {"rgb": "rgb/camera_info", "thermal": "thermal/camera_info"}
+TF = "the extrinsic in TF"
+
+# Best effort takes every publisher's offer; drivers publish it with each image.
+_QOS = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+    reliability=ReliabilityPolicy.BEST_EFFORT,
+    durability=DurabilityPolicy.VOLATILE,
+)
+
+
+def tf2_ros() -> Any:
+    """Return the module tf2_ros where it is installed, else None."""
+    try:
+        return importlib.import_module("tf2_ros")
+    except ImportError:
+        return None
+
+
+def wanted(settings: AlignmentSettings, file: Calibration | None) -> tuple[str, ...]:
+    """Return what topics and TF have to tell: of ``rgb``, ``thermal`` and ``tf`` those that the file does not hold."""
+    if settings.mode not in ("plane", "depth"):
+        return ()
+    if file is None:
+        return ("rgb", "thermal", "tf")
+    cameras = (("rgb", file.rgb), ("thermal", file.thermal))
+    lenses = [name for name, camera in cameras if camera.k is None and camera.p is None]
+    return (*lenses, *(("tf",) if file.t_rgb_thermal is None else ()))
+
+
+class AlignmentSource:
+    """Makes the aligner: at once from the file, or as soon as camera_info and TF have told what it lacks.
+
+    A camera_info that changes (another zoom or binning) makes another aligner. The transform between two cameras on one robot
+    does not: it is looked up when an aligner is made.
+    """
+
+    def __init__(self, settings: NodeSettings) -> None:
+        """Read the file of ``alignment.calibration``, if there is one.
+
+        Raises:
+            UserError: The file cannot be used for the mode, or tf2_ros is needed and not installed.
+        """
+        self._node_settings = settings
+        self.settings = settings.segmenter.alignment
+        self._file = read_calibration(self.settings.calibration) if self.settings.calibration else None
+        self.wanted = wanted(self.settings, self._file)
+        if "tf" in self.wanted and tf2_ros() is None:
+            lacks = "is empty" if self._file is None else "holds no extrinsic"
+            raise AlignmentError(
+                f"alignment.calibration: {lacks}, and mode '{self.settings.mode}' then takes the extrinsic from TF, for which "
+                "tf2_ros has to be installed; expected a calibration file with an extrinsic, or ros-$ROS_DISTRO-tf2-ros-py"
+            )
+        self._infos: dict[str, Any] = {}
+        self.problem = ""
+        self.aligner = self._of_file()
+        self._subscriptions: list[Any] = []
+        self._buffer: Any = None
+        self._listener: Any = None
+
+    def _of_file(self) -> Aligner:
+        if self.wanted:
+            return Aligner.awaiting(self.settings, self._missing())
+        return Aligner(self._file, self.settings)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The calibration as far as it is known: the aligner's, else the file's."""
+        return self.aligner.calibration or self._file
+
+    def _missing(self) -> str:
+        topics = [_TOPICS[name] for name in self.wanted if name in _TOPICS and name not in self._infos]
+        return ", ".join(topics) or TF
+
+    def changed(self, settings: NodeSettings) -> AlignmentSource:
+        """Return the source that other settings make, with what the topics have told already.
+
+        Raises:
+            UserError: The file cannot be used, or what it lacks is not what is subscribed to now.
+        """
+        other = AlignmentSource(settings)
+        if other.wanted != self.wanted:
+            raise AlignmentError(
+                f"alignment.calibration: '{settings.segmenter.alignment.calibration}' leaves "
+                f"{', '.join(other.wanted) or 'nothing'} to camera_info and TF, where it was "
+                f"{', '.join(self.wanted) or 'nothing'}; deactivate and cleanup the node first"
+            )
+        if other.wanted and not self.aligner.waiting_for:
+            other._infos, other._buffer = self._infos, self._buffer
+            other._make()
+            if other.problem:
+                raise AlignmentError(other.problem)
+        return other
+
+    def take_over(self, other: AlignmentSource) -> None:
+        """Go on with the settings and the aligner of one that ``changed`` has made; subscriptions stay."""
+        self._node_settings, self.settings, self._file = other._node_settings, other.settings, other._file
+        self.aligner, self.problem = other.aligner, other.problem
+
+    def subscribe(self, node: Any, found: Callable[[Aligner], None], refused: Callable[[str], None]) -> None:
+        """Listen for what the file does not hold.
+
+        Args:
+            node: The rclpy node.
+            found: Takes each aligner that comes of it.
+            refused: Takes a sentence on what cannot be used.
+        """
+        self._found, self._refused = found, refused
+        for name in self.wanted:
+            if name == "tf":
+                module = tf2_ros()
+                self._buffer = module.Buffer()
+                self._listener = module.TransformListener(self._buffer, node)
+            else:
+                self._subscriptions.append(
+                    node.create_subscription(CameraInfo, _TOPICS[name], self._taker(node, name), _QOS)
+                )
+
+    def close(self, node: Any) -> None:
+        """Unsubscribe; what was told is kept."""
+        for subscription in self._subscriptions:
+            node.destroy_subscription(subscription)
+        self._subscriptions.clear()
+        if self._listener is not None:
+            self._listener.unregister()
+        self._listener = self._buffer = None
+
+    def _taker(self, node: Any, name: str) -> Callable[[Any], None]:
+        topic = node.resolve_topic_name(_TOPICS[name])
+
+        def take(info: Any) -> None:
+            content = _content(info)
+            if name in self._infos and self._infos[name][0] == content:
+                return
+            self._infos[name] = (content, info, topic)
+            self._renew()
+
+        return take
+
+    def try_again(self) -> None:
+        """Make the aligner that was still to come, if it can be made now: a transform may come any time."""
+        if self.aligner.waiting_for:
+            self._renew()
+
+    def _renew(self) -> None:
+        self._make()
+        if self.problem:
+            self._refused(self.problem)
+        self._found(self.aligner)
+
+    def _make(self) -> None:
+        self.problem = ""
+        try:
+            if any(name not in self._infos for name in self.wanted if name != "tf"):
+                self.aligner = Aligner.awaiting(self.settings, self._missing())
+                return
+            rgb, thermal = self._camera("rgb"), self._camera("thermal")
+            transform = self._transform(rgb.frame_id, thermal.frame_id) if "tf" in self.wanted else None
+            if "tf" in self.wanted and transform is None:
+                self.aligner = Aligner.awaiting(self.settings, f"{TF} from '{thermal.frame_id}' to '{rgb.frame_id}'")
+                return
+            self.aligner = Aligner(calibration_of(rgb, thermal, transform, self._file), self.settings)
+        except UserError as error:
+            self.problem = str(error)
+            self.aligner = Aligner.awaiting(self.settings, f"a calibration that can be used ({error})")
+
+    def _camera(self, name: str) -> CameraModel:
+        if name not in self._infos:
+            assert self._file is not None
+            return self._file.rgb if name == "rgb" else self._file.thermal
+        _, info, topic = self._infos[name]
+        camera = camera_from_info(info, topic, self._node_settings.rectified)
+        thermal = self._node_settings.segmenter.thermal
+        # camera_info describes the image as it is published, telemetry rows and all.
+        return camera if name == "rgb" else camera.cropped(thermal.crop_top, thermal.crop_bottom)
+
+    def _transform(self, rgb_frame: str, thermal_frame: str) -> Any | None:
+        if self._buffer is None:
+            return None
+        if not (rgb_frame and thermal_frame):
+            raise AlignmentError(
+                "camera_info: header.frame_id is empty, and TF is asked by frame; expected the optical frame of the camera"
+            )
+        module = tf2_ros()
+        try:
+            return self._buffer.lookup_transform(rgb_frame, thermal_frame, Time())
+        except module.TransformException:
+            return None
+
+
+def _content(info: Any) -> tuple[Any, ...]:
+    """Return what a camera_info says besides its stamp."""
+    numbers = (info.k, info.d, info.r, info.p)
+    roi = info.roi
+    return (
+        info.header.frame_id,
+        info.width,
+        info.height,
+        info.distortion_model,
+        *(tuple(map(float, values)) for values in numbers),
+        (info.binning_x, info.binning_y, roi.x_offset, roi.y_offset, roi.width, roi.height),
+    )

@@ -1,0 +1,35 @@
+"""The depth image that belongs to a pair: nearest in time to its RGB image, within the slop, each used once at most."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from rgbt_seg_ros.pipeline.pairing import NearestPairer, Pair, PairingSettings
+
+_QUEUE = 10
+"""Pairs, or depth images, that may wait: a third of a second, after which a mask would be late anyway."""
+
+
+class DepthPairer:
+    """Pairs pairs with depth images, by the rules of ``NearestPairer``: what waits is bounded, what is dropped is counted."""
+
+    def __init__(self, slop: float) -> None:
+        """Take the largest difference (s) between the stamps of an RGB image and its depth image."""
+        self._pairer = NearestPairer(PairingSettings(slop=slop, queue_size=_QUEUE))
+
+    def add_pair(self, pair: Pair) -> list[tuple[Pair, Any]]:
+        """Take a pair; return those that have a depth image now, each with it, in the order of time."""
+        return [(found.rgb, found.thermal) for found in self._pairer.add_rgb(pair.rgb_stamp, pair)]
+
+    def add_depth(self, stamp_ns: int, item: Any) -> list[tuple[Pair, Any]]:
+        """Take a depth image with its stamp (ns); return as ``add_pair``."""
+        return [(found.rgb, found.thermal) for found in self._pairer.add_thermal(stamp_ns, item)]
+
+    def dropped(self) -> Counter[str]:
+        """Return how many pairs went without a depth image, and how many depth images were dropped by reason."""
+        total: Counter[str] = Counter()
+        for name, count in self._pairer.counters().dropped.items():
+            stream, _, reason = name.partition("_")
+            total["pair_no_depth" if stream == "rgb" else f"depth_{reason}"] += count
+        return total

@@ -1,0 +1,160 @@
+"""The extrinsic from TF. tf2_ros is not among the wheels, so that a stand-in answers; the messages are real ones."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import TransformStamped
+from sensor_msgs.msg import CameraInfo
+
+from rgbt_seg_ros.data.rig_scenes import default_rig
+from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.nodes import alignment_source
+from rgbt_seg_ros.nodes.alignment_source import AlignmentSource
+from rgbt_seg_ros.pipeline.calibration import write_calibration
+from rgbt_seg_ros.pipeline.calibration.transforms import quaternion_of
+from rgbt_seg_ros.pipeline.parameters import PARAMETERS, settings_of
+
+RIG = default_rig()
+
+
+class LookupException(Exception):
+    """As tf2_ros raises it."""
+
+
+class Buffer:
+    """Answers what it is given, if it was asked for those frames."""
+
+    transform = None
+
+    def lookup_transform(self, target, source, time):
+        if self.transform is None or (target, source) != (RIG.rgb.frame_id, RIG.thermal.frame_id):
+            raise LookupException(f"no transform from {source} to {target}")
+        return self.transform
+
+
+@pytest.fixture
+def tf2(monkeypatch):
+    Buffer.transform = None
+    module = SimpleNamespace(
+        Buffer=Buffer,
+        TransformListener=lambda buffer, node: SimpleNamespace(unregister=lambda: None),
+        TransformException=LookupException,
+    )
+    monkeypatch.setattr(alignment_source, "tf2_ros", lambda: module)
+    return module
+
+
+class Node:
+    """Keeps the callbacks of subscriptions."""
+
+    def __init__(self):
+        self.take = {}
+
+    def create_subscription(self, kind, topic, callback, qos):
+        self.take[topic] = callback
+        return topic
+
+    def destroy_subscription(self, topic):
+        del self.take[topic]
+
+    def resolve_topic_name(self, topic):
+        return f"/front/{topic}"
+
+
+def info(camera, **changes):
+    message = CameraInfo(width=camera.size[1], height=camera.size[0], distortion_model=camera.distortion_model)
+    message.header.frame_id = camera.frame_id
+    message.k, message.d, message.r = list(camera.k), list(camera.d), list(camera.r)
+    for name, value in changes.items():
+        setattr(message, name, value)
+    return message
+
+
+def extrinsic():
+    transform = TransformStamped()
+    transform.header.frame_id, transform.child_frame_id = RIG.rgb.frame_id, RIG.thermal.frame_id
+    move, turn = transform.transform.translation, transform.transform.rotation
+    move.x, move.y, move.z = RIG.extrinsic[:3, 3].tolist()
+    turn.x, turn.y, turn.z, turn.w = quaternion_of(RIG.extrinsic[:3, :3])
+    return transform
+
+
+def settings(**changes):
+    values = {parameter.name: parameter.default for parameter in PARAMETERS}
+    return settings_of({**values, "alignment.mode": "plane", "alignment.plane_distance": 4.0, **changes})
+
+
+def listening(**changes):
+    """Return a source that listens, its node, and what it has found and refused."""
+    source, node, found, refused = AlignmentSource(settings(**changes)), Node(), [], []
+    source.subscribe(node, found.append, refused.append)
+    return source, node, found, refused
+
+
+def test_two_camera_infos_and_a_transform_make_the_aligner_whenever_they_come(tf2):
+    source, node, found, refused = listening()
+    assert source.aligner.waiting_for == "rgb/camera_info, thermal/camera_info"
+    node.take["rgb/camera_info"](info(RIG.rgb))
+    assert source.aligner.waiting_for == "thermal/camera_info"
+    node.take["thermal/camera_info"](info(RIG.thermal))
+    assert source.aligner.waiting_for.startswith(f"the extrinsic in TF from '{RIG.thermal.frame_id}'")
+    Buffer.transform = extrinsic()
+    source.try_again()
+    assert not source.aligner.waiting_for
+    assert found[-1] is source.aligner
+    np.testing.assert_allclose(source.calibration.extrinsic, RIG.extrinsic, atol=1e-12)
+    assert source.aligner.plane_distance == 4.0
+    count = len(found)
+    node.take["rgb/camera_info"](info(RIG.rgb))
+    source.try_again()
+    assert len(found) == count, "the same camera_info makes no new tables"
+    node.take["rgb/camera_info"](info(RIG.rgb, k=[500.0, *RIG.rgb.k[1:]]))
+    assert found[-1].calibration.rgb.k[0] == 500.0
+    assert not refused
+    source.close(node)
+    assert not node.take
+
+
+def test_telemetry_rows_are_cut_off_the_camera_as_off_its_images(tf2):
+    Buffer.transform = extrinsic()
+    source, node, *_ = listening(**{"thermal.crop_top": 2, "thermal.crop_bottom": 3})
+    node.take["rgb/camera_info"](info(RIG.rgb))
+    node.take["thermal/camera_info"](info(RIG.thermal))
+    assert source.calibration.thermal.size == (RIG.thermal.size[0] - 5, RIG.thermal.size[1])
+    assert source.calibration.thermal.k[5] == RIG.thermal.k[5] - 2
+
+
+def test_a_camera_that_is_not_calibrated_is_refused_with_its_topic(tf2):
+    source, node, found, refused = listening()
+    node.take["thermal/camera_info"](info(RIG.thermal))
+    node.take["rgb/camera_info"](info(RIG.rgb, k=[0.0] * 9))
+    assert refused[-1].startswith("/front/rgb/camera_info: K: K[0] (fx) is 0")
+    assert found[-1].waiting_for
+    node.take["rgb/camera_info"](info(RIG.rgb))
+    assert not source.problem
+
+
+def test_other_settings_keep_what_was_told_and_need_the_same_sources(tf2, tmp_path):
+    Buffer.transform = extrinsic()
+    source, node, *_ = listening()
+    for camera, topic in ((RIG.rgb, "rgb/camera_info"), (RIG.thermal, "thermal/camera_info")):
+        node.take[topic](info(camera))
+    source.take_over(source.changed(settings(**{"alignment.plane_distance": 7.0})))
+    assert source.aligner.plane_distance == 7.0
+    path = tmp_path / "whole.yaml"
+    write_calibration(path, RIG)
+    with pytest.raises(
+        UserError, match=r"whole\.yaml' leaves nothing to camera_info and TF, where it was rgb, thermal"
+    ):
+        source.changed(settings(**{"alignment.calibration": str(path)}))
+    with pytest.raises(UserError, match="plane_distance: missing"):
+        source.changed(settings(**{"alignment.plane_distance": 0.0}))
+
+
+def test_without_tf2_ros_it_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(alignment_source, "tf2_ros", lambda: None)
+    with pytest.raises(UserError, match=r"tf2_ros has to be installed; expected a calibration file .*tf2-ros-py"):
+        AlignmentSource(settings())
