@@ -39,6 +39,10 @@ SETTLE = 3.0
 
 def run_node(network: float, arguments: list[str]) -> None:
     """Be the node, with a stand-in for the network that takes ``network`` seconds."""
+    import rclpy
+    from rclpy.experimental import EventsExecutor
+
+    from rgbt_seg_ros.nodes import image_stream, runtime
     from rgbt_seg_ros.nodes.segmentation_node import main
     from rgbt_seg_ros.pipeline import segmenter
     from rgbt_seg_ros.pipeline.backends import Inference
@@ -56,6 +60,13 @@ def run_node(network: float, arguments: list[str]) -> None:
             durations = {"preprocess": 0.0, "network": spent, "masks": 0.0}
             return [Inference(label, np.full(output_size, 200, np.uint8), durations) for _ in pairs]
 
+    for part in filter(None, os.environ.get("WITHOUT", "").split(",")):
+        setattr(runtime, part, lambda: None)
+    if "events" in os.environ.get("WITH", ""):
+        # Its subscriptions cannot take the message's info, so that losses in transport are not counted.
+        rclpy.executors.SingleThreadedExecutor = EventsExecutor
+        callback = image_stream.ImageStream._callback
+        image_stream.ImageStream._callback = lambda self, message: callback(self, message, {})  # type: ignore[method-assign]
     name = "open_backend" if hasattr(segmenter, "open_backend") else "TorchBackend"
     setattr(segmenter, name, lambda *_, **__: StandIn())
     main(["node", *arguments])

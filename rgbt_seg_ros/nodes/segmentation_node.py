@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         from rclpy.executors import SingleThreadedExecutor
         from rclpy.signals import SignalHandlerOptions
 
+        from rgbt_seg_ros.nodes import runtime
         from rgbt_seg_ros.nodes.lifecycle import SegmentationNode
 
         signal.signal(signal.SIGINT, _on_signal)
@@ -50,10 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             args=list(arguments) if arguments is not None else None,
             signal_handler_options=SignalHandlerOptions.NO,
         )
+        runtime.tune_allocator()
         node = SegmentationNode()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         node.start()
+        runtime.settle_garbage()
         while rclpy.ok():
             executor.spin_once(timeout_sec=0.1)
     except _Stop:

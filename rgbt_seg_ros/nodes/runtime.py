@@ -1,0 +1,32 @@
+"""How the node's process runs: allocator and garbage collector. Each is there for a figure in docs/performance.md."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+
+# mallopt(3). An image's buffer above the threshold is mapped anew for every message, and every page of it faults.
+_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD, _M_TOP_PAD = -3, -1, -2
+_MALLOPT = {_M_MMAP_THRESHOLD: 1 << 25, _M_TRIM_THRESHOLD: 1 << 28, _M_TOP_PAD: 1 << 26}
+
+
+def tune_allocator() -> bool:
+    """Keep freed image buffers in the heap instead of giving them back to the kernel; glibc only.
+
+    Returns:
+        Whether the C library took every setting.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    return all([mallopt(option, value) == 1 for option, value in _MALLOPT.items()])
+
+
+def settle_garbage() -> None:
+    """Take what is there out of the collector's sight: a full collection then looks at young objects only.
+
+    Modules and a model are some hundred thousand objects that live as long as the process.
+    """
+    gc.collect()
+    gc.freeze()
