@@ -2,119 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rgbt_seg_ros.files import replacing
-from rgbt_seg_ros.pipeline.calibration.camera import DISTORTION_MODELS, CalibrationError, CameraModel
+from rgbt_seg_ros.pipeline.calibration.camera import CalibrationError, CameraModel
 from rgbt_seg_ros.pipeline.calibration.pair import DEPTH_PIXELS, Calibration
-from rgbt_seg_ros.pipeline.calibration.typed import Table, read_yaml
+from rgbt_seg_ros.pipeline.calibration.schema import check_schema
+from rgbt_seg_ros.pipeline.calibration.typed import load_yaml
 
 FORMAT = "rgbt_seg_ros/calibration"
 VERSION = 1
 
 IMAGES = ("raw", "rectified")
-_KEYS = (
-    "format",
-    "version",
-    "rgb",
-    "thermal",
-    "extrinsic",
-    "homography",
-    "plane_distance",
-    "time_offset",
-    "depth",
-    "provenance",
-)
-_CAMERA_KEYS = ("frame_id", "serial", "width", "height", "images", "distortion_model", "K", "D", "R", "P")
-_EXTRINSIC_KEYS = ("target_frame", "source_frame", "T_rgb_thermal")
 
 
 def read_calibration(path: str | Path) -> Calibration:
-    """Read a calibration file.
+    """Read a calibration file, and check it against config/calibration/schema.json.
 
     Raises:
-        CalibrationError: The file is not there, not YAML, of another format or version, or holds a key that is unknown, missing
-            or wrong; the sentence names the file and the key.
+        CalibrationError: The file is not there, not YAML, of another format or version, holds a key that is unknown, missing or
+            wrong, or values that no pair of cameras has; the sentence names the file and the key.
     """
-    table = read_yaml(path, "calibration file")
-    if "format" not in table or table.data["format"] != FORMAT:
-        raise table.error(
-            "format",
-            f"not '{FORMAT}'; files of other tools are imported by rgbt-seg calibrate, see docs/calibration.md",
-        )
-    version = table.whole("version")
-    if version != VERSION:
-        raise table.error("version", f"{version}, and this release reads {VERSION}")
-    table.known(_KEYS)
-    rgb, thermal = _camera(table.table("rgb")), _camera(table.table("thermal"))
-    transform = _extrinsic(table.table("extrinsic"), rgb, thermal) if "extrinsic" in table else None
-    depth_pixels = DEPTH_PIXELS[0]
-    if "depth" in table:
-        depth = table.table("depth")
-        depth.known(("pixels",))
-        depth_pixels = depth.choice("pixels", DEPTH_PIXELS, depth_pixels)
-    homography = None
-    if "homography" in table:
-        inner = table.table("homography")
-        inner.known(("H_rgb_thermal",))
-        homography = inner.matrix("H_rgb_thermal", 3, 3)
+    content = load_yaml(path, "calibration file")
+    check_schema(content, str(path))
     try:
-        return Calibration(
-            rgb=rgb,
-            thermal=thermal,
-            t_rgb_thermal=transform,
-            h_rgb_thermal=homography,
-            plane_distance=table.number("plane_distance") if "plane_distance" in table else None,
-            time_offset=table.number("time_offset", 0.0),
-            depth_pixels=depth_pixels,
-            provenance=_provenance(table.table("provenance")) if "provenance" in table else {},
-        )
+        return _calibration(content)
     except CalibrationError as error:
-        raise CalibrationError(error if str(error).startswith(f"{path}:") else f"{path}: {error}") from error
+        raise CalibrationError(f"{path}: {error}") from error
 
 
-def _camera(table: Table) -> CameraModel:
-    table.known(_CAMERA_KEYS)
+def _calibration(content: Mapping[str, Any]) -> Calibration:
+    """Return what a file holds whose keys and values are those of the schema."""
+    rgb, thermal = (_camera(content[name], name) for name in ("rgb", "thermal"))
+    extrinsic, distance = content.get("extrinsic"), content.get("plane_distance")
+    if extrinsic is not None:
+        _check_frames(extrinsic, rgb, thermal)
+    return Calibration(
+        rgb=rgb,
+        thermal=thermal,
+        t_rgb_thermal=None if extrinsic is None else _flat(extrinsic["T_rgb_thermal"]),
+        h_rgb_thermal=_flat(content["homography"]["H_rgb_thermal"]) if "homography" in content else None,
+        plane_distance=None if distance is None else float(distance),
+        time_offset=float(content.get("time_offset", 0.0)),
+        depth_pixels=content.get("depth", {}).get("pixels", DEPTH_PIXELS[0]),
+        provenance={
+            name: [float(entry) for entry in value] if isinstance(value, list) else value
+            for name, value in content.get("provenance", {}).items()
+        },
+    )
+
+
+def _camera(entry: Mapping[str, Any], name: str) -> CameraModel:
+    given: dict[str, Any] = {key.lower(): _flat(entry[key]) for key in ("K", "R", "P") if key in entry}
+    given |= {key: entry[key] for key in ("frame_id", "serial", "distortion_model") if key in entry}
     try:
         return CameraModel(
-            size=(table.whole("height"), table.whole("width")),
-            k=table.matrix("K", 3, 3) if "K" in table else None,
-            distortion_model=table.choice("distortion_model", tuple(DISTORTION_MODELS), "plumb_bob"),
-            d=table.numbers("D") if "D" in table else (),
-            r=table.matrix("R", 3, 3) if "R" in table else (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
-            p=table.matrix("P", 3, 4) if "P" in table else None,
-            rectified=table.choice("images", IMAGES, "raw") == "rectified",
-            frame_id=table.text("frame_id", ""),
-            serial=table.text("serial", ""),
+            # JSON Schema takes 640.0 for a whole number.
+            size=(int(entry["height"]), int(entry["width"])),
+            d=tuple(float(value) for value in entry.get("D", ())),
+            rectified=entry.get("images", IMAGES[0]) == IMAGES[1],
+            **given,
         )
     except CalibrationError as error:
-        prefix = f"{table.path}: "
-        raise CalibrationError(error if str(error).startswith(prefix) else f"{prefix}{table.key}.{error}") from error
+        raise CalibrationError(f"{name}.{error}") from error
 
 
-def _extrinsic(table: Table, rgb: CameraModel, thermal: CameraModel) -> tuple[float, ...]:
-    table.known(_EXTRINSIC_KEYS)
+def _check_frames(extrinsic: Mapping[str, Any], rgb: CameraModel, thermal: CameraModel) -> None:
     for key, camera, name in (("target_frame", rgb, "rgb"), ("source_frame", thermal, "thermal")):
-        frame = table.text(key, "")
+        frame = extrinsic.get(key, "")
         if frame and camera.frame_id and frame != camera.frame_id:
-            raise table.error(
-                key, f"'{frame}' is not {name}.frame_id '{camera.frame_id}': the extrinsic is of another pair of frames"
+            raise CalibrationError(
+                f"extrinsic.{key}: '{frame}' is not {name}.frame_id '{camera.frame_id}': "
+                "the extrinsic is of another pair of frames"
             )
-    return table.matrix("T_rgb_thermal", 4, 4)
 
 
-def _provenance(table: Table) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in table.data.items():
-        if isinstance(value, list):
-            found[name] = list(table.numbers(name))
-        elif isinstance(value, str):
-            found[name] = value
-        else:
-            found[name] = value if isinstance(value, int) and not isinstance(value, bool) else table.number(name)
-    return found
+def _flat(matrix: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    return tuple(float(value) for row in matrix for value in row)
 
 
 def format_calibration(calibration: Calibration) -> str:

@@ -10,26 +10,30 @@ from typing import Any
 from rgbt_seg_ros.pipeline.calibration.camera import CalibrationError
 
 
-def read_yaml(path: str | Path, kind: str) -> Table:
-    """Read a YAML file that holds a table of keys.
+def load_yaml(path: str | Path, kind: str) -> Any:
+    """Return what is in a YAML file.
 
     Args:
         path: The file.
         kind: What it is, for errors, such as ``calibration file``.
 
     Raises:
-        CalibrationError: The file is not there, not YAML, or no table.
+        CalibrationError: The file is not there or not YAML.
     """
     import yaml
 
     try:
         text = Path(path).read_text(encoding="utf-8")
         # OpenCV writes a first line that is no YAML 1.1, and so do some calibration tools.
-        content = yaml.safe_load(text.removeprefix("%YAML:1.0"))
+        return yaml.safe_load(text.removeprefix("%YAML:1.0"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
         raise CalibrationError(f"{path}: not a readable {kind} ({reason})") from error
-    return Table(content, str(path), "")
+
+
+def read_yaml(path: str | Path, kind: str) -> Table:
+    """Read a YAML file that holds a table of keys; raises CalibrationError as ``load_yaml``, or where it is no table."""
+    return Table(load_yaml(path, kind), str(path), "")
 
 
 class Table:
@@ -39,7 +43,7 @@ class Table:
         """Take a value that has to be a mapping with texts as keys."""
         self.path, self.key = path, key
         if not isinstance(data, Mapping) or not all(isinstance(name, str) for name in data):
-            raise self.error("", f"expected keys with values, not {_shown(data)}")
+            raise self.error("", f"expected keys with values, not {shown(data)}")
         self.data: Mapping[str, Any] = data
 
     def __contains__(self, name: str) -> bool:
@@ -50,12 +54,6 @@ class Table:
         """Return the error that says what is wrong with a key."""
         where = ".".join(part for part in (self.key, name) if part)
         return CalibrationError(f"{self.path}: {where}: {problem}" if where else f"{self.path}: {problem}")
-
-    def known(self, names: Sequence[str]) -> None:
-        """Refuse any other key, since one that is misspelt would be passed over in silence."""
-        for name in self.data:
-            if name not in names:
-                raise self.error(name, f"not a key of this file (known here: {', '.join(names)})")
 
     def value(self, name: str) -> Any:
         """Return what is there; null counts as missing."""
@@ -73,7 +71,7 @@ class Table:
             return default
         value = self.value(name)
         if not isinstance(value, str):
-            raise self.error(name, f"{_shown(value)} is no text; put quotes around it")
+            raise self.error(name, f"{shown(value)} is no text; put quotes around it")
         return value
 
     def choice(self, name: str, choices: Sequence[str], default: str | None = None) -> str:
@@ -87,7 +85,7 @@ class Table:
         """Return a whole number."""
         value = self.value(name)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise self.error(name, f"{_shown(value)} is no whole number")
+            raise self.error(name, f"{shown(value)} is no whole number")
         return value
 
     def number(self, name: str, default: float | None = None) -> float:
@@ -100,7 +98,7 @@ class Table:
         """Return a list of finite numbers, of a length where one is given."""
         value = self.value(name)
         if not isinstance(value, list):
-            raise self.error(name, f"{_shown(value)} is no list of numbers")
+            raise self.error(name, f"{shown(value)} is no list of numbers")
         if count is not None and len(value) != count:
             raise self.error(name, f"{len(value)} entries, expected {count}")
         return tuple(self._number(f"{name}[{index}]", entry) for index, entry in enumerate(value))
@@ -110,24 +108,37 @@ class Table:
         value = self.value(name)
         whole = isinstance(value, list) and len(value) == rows
         if not whole or not all(isinstance(row, list) and len(row) == columns for row in value):
-            raise self.error(name, f"expected {rows} rows of {columns} numbers, not {_shown(value)}")
+            raise self.error(name, f"expected {rows} rows of {columns} numbers, not {shown(value)}")
         return tuple(
             self._number(f"{name}[{r}][{c}]", entry) for r, row in enumerate(value) for c, entry in enumerate(row)
         )
 
     def _number(self, name: str, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            hint = "; YAML wants 1.0e-3, with a point" if isinstance(value, str) and "e" in value.lower() else ""
-            raise self.error(name, f"{_shown(value)} is no number{hint}")
-        try:
-            number = float(value)
-        except OverflowError:
-            number = math.inf
-        if not math.isfinite(number):
-            raise self.error(name, f"{_shown(value)} is no finite number")
+            raise self.error(name, f"{shown(value)} is no number{exponent_hint(value)}")
+        number = as_finite(value)
+        if number is None:
+            raise self.error(name, f"{shown(value)} is no finite number")
         return number
 
 
-def _shown(value: object) -> str:
+def as_finite(value: object) -> float | None:
+    """Return a finite number as a float, None for anything else: ``true`` is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def exponent_hint(value: object) -> str:
+    """Return what to say of a text that was meant as a number: YAML 1.1 takes 1e-3 for a text."""
+    return "; YAML wants 1.0e-3, with a point" if isinstance(value, str) and "e" in value.lower() else ""
+
+
+def shown(value: object) -> str:
+    """Return a value for a sentence, cut short where it is long."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

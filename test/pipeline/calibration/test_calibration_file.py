@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from rgbt_seg_ros.data.rig_scenes import default_rig
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
@@ -44,6 +47,13 @@ def read(tmp_path, data):
     path = tmp_path / "calibration.yaml"
     path.write_text(data if isinstance(data, str) else yaml.safe_dump(data))
     return read_calibration(path)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_passes_the_schema_and_the_reader(path):
+    Draft202012Validator.check_schema(SCHEMA)
+    Draft202012Validator(SCHEMA).validate(yaml.safe_load(path.read_text()))
+    read_calibration(path)
 
 
 @pytest.mark.parametrize("lens", ["plumb_bob", "rational_polynomial", "equidistant"])
@@ -192,6 +202,60 @@ def test_a_value_that_the_schema_does_not_allow_is_refused_by_its_key(tmp_path, 
         read(tmp_path, data)
 
 
+def problem_of(path):
+    """Return what is said of a file, nothing where it is read."""
+    try:
+        read_calibration(path)
+    except CalibrationError as error:
+        return str(error)
+    return ""
+
+
+_SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text("aeE.1_~", max_size=5)
+_VALUES = st.recursive(
+    _SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["K", "pixels", "a", 1]), inner, max_size=2)
+    ),
+    max_leaves=8,
+)
+_PLACES = [path for path, _ in objects(SCHEMA) if path] + [path for path, _ in leaves()]
+
+
+@settings(max_examples=300, deadline=None)
+@given(place=st.sampled_from(_PLACES), name=st.sampled_from([None, "K", "extra", 5]), value=_VALUES)
+def test_whatever_stands_in_a_file_the_reader_refuses_what_the_schema_refuses_and_nothing_else_goes_wrong(
+    tmp_path_factory, place, name, value
+):
+    inside = name is not None and isinstance(at(content(), place), dict)
+    data = with_value((*place, name) if inside else place, value)
+    path = tmp_path_factory.getbasetemp() / "mutated.yaml"
+    path.write_text(yaml.safe_dump(data))
+    problem = problem_of(path)
+    assert not problem or problem.startswith(f"{path}: ")
+    assert "\n" not in problem
+    assert problem or Draft202012Validator(SCHEMA).is_valid(yaml.safe_load(path.read_text()))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    cameras=st.tuples(*[st.fixed_dictionaries({"width": st.integers(1, 16384), "height": st.integers(1, 16384)})] * 2),
+    offset=st.floats(-10, 10) | st.integers(-10, 10),
+    distance=st.floats(0, exclude_min=True, allow_infinity=False) | st.integers(1),
+    notes=st.dictionaries(st.text(), st.text() | st.integers() | st.lists(st.floats(-1e9, 1e9)), max_size=3),
+)
+def test_whatever_the_schema_takes_is_read_and_written_back(tmp_path_factory, cameras, offset, distance, notes):
+    data = {"format": "rgbt_seg_ros/calibration", "version": 1, "rgb": cameras[0], "thermal": cameras[1]}
+    data |= {"time_offset": offset, "plane_distance": distance, "provenance": notes}
+    path = tmp_path_factory.getbasetemp() / "drawn.yaml"
+    path.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
+    assume(Draft202012Validator(SCHEMA).is_valid(yaml.safe_load(path.read_text(encoding="utf-8"))))
+    assume("is no finite number" not in problem_of(path))  # a whole number that no float holds
+    calibration = read_calibration(path)
+    write_calibration(path, calibration)
+    assert read_calibration(path) == calibration
+
+
 # --- bad files -----------------------------------------------------------------------------------------------------------
 
 
@@ -202,7 +266,8 @@ def test_a_value_that_the_schema_does_not_allow_is_refused_by_its_key(tmp_path, 
         ("- 1", "expected keys with values"),
         ("a: [", "not a readable calibration file"),
         ("a: b: c", "not a readable calibration file"),
-        ("image_width: 640", "format: not 'rgbt_seg_ros/calibration'"),
+        ("image_width: 640", "format: missing, expected 'rgbt_seg_ros/calibration'; files of other tools"),
+        ("format: robot\nversion: 7", "format: expected 'rgbt_seg_ros/calibration', not 'robot'; files of other tools"),
         ("format: rgbt_seg_ros/calibration", "version: missing"),
         ("format: rgbt_seg_ros/calibration\nversion: 2", "version: 2, and this release reads 1"),
         ("!!python/object/apply:os.getcwd []", "not a readable calibration file"),
@@ -231,6 +296,18 @@ def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path):
         (("extrinsic", "target_frame"), "base_link", r"extrinsic\.target_frame: 'base_link' is not rgb\.frame_id"),
         (("extrinsic", "source_frame"), "left", r"extrinsic\.source_frame: 'left' is not thermal\.frame_id"),
         (("plane_distance",), "5e0", r"plane_distance: '5e0' is no number; YAML wants"),
+        (("plane_distance",), 0, r"plane_distance: expected a number above 0, not 0$"),
+        (("plane_distance",), float("inf"), r"plane_distance: inf is no finite number$"),
+        (("rgb", "width"), 0, r"rgb\.width: expected a whole number from 1 to 16384, not 0$"),
+        (("rgb", "K"), [1, 0, 0, 0, 1, 0, 0, 0, 1], r"rgb\.K: expected 3 rows of 3 numbers, not \[1, 0, 0, 0"),
+        (("rgb", "K"), [[1, 0], [0, 1], [0, 0]], r"rgb\.K\[0\]: expected 3 numbers, not \[1, 0\]$"),
+        (("rgb", "K"), [[1, 0, 0], [0, "f", 0], [0, 0, 1]], r"rgb\.K\[1\]\[1\]: 'f' is no number$"),
+        (("rgb", "frame_id"), 7, r"rgb\.frame_id: 7 is no text; put quotes around it$"),
+        (("extrinsic",), None, r"extrinsic: empty, expected keys with values$"),
+        (("thermal", "images"), "undistorted", r"thermal\.images: 'undistorted' is not one of raw, rectified$"),
+        (("provenance", "pairs"), True, "provenance.pairs: expected a text, a number or a list of numbers, not True$"),
+        (("provenance", 3), "a", r"provenance: the key 3 is no text; put quotes around it$"),
+        (("rgb", 3), "a", r"rgb\[3\]: not a key of this file \(known here: frame_id, "),
     ],
 )
 def test_the_sentence_names_file_and_key(tmp_path, path, value, words):
