@@ -56,6 +56,16 @@ def test_bags_page_names_every_option_and_launch_argument():
     assert [option for option in sorted(options) if option not in text] == []
 
 
+def test_calibrating_page_names_every_action_and_option():
+    text = (ROOT / "docs" / "calibrating.md").read_text()
+    actions = sorted((ROOT / "rgbt_seg_ros" / "commands" / "calibrate").glob("[a-z]*.py"))
+    assert len(actions) == 6
+    for action in actions:
+        assert f"rgbt-seg calibrate {action.stem}" in text
+        options = set(re.findall(r'"(--[a-z0-9-]+)"', action.read_text()))
+        assert [option for option in sorted(options) if option not in text] == []
+
+
 def test_interface_explains_every_reason_to_drop():
     from rgbt_seg_ros.pipeline.pairing import REASONS
 

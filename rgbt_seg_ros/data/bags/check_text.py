@@ -9,6 +9,7 @@ from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from rgbt_seg_ros.data.bags.check import LARGEST_OFFSET, BagCheck, CameraCheck
+from rgbt_seg_ros.data.bags.delay import Delay
 from rgbt_seg_ros.data.bags.pairing_preview import BINS, PairingPreview
 from rgbt_seg_ros.data.bags.statistics import GAP, ClockLag
 from rgbt_seg_ros.words import counted
@@ -37,7 +38,6 @@ def to_json(value: Any) -> str:
 def as_dict(path: str, check: BagCheck) -> dict[str, Any]:
     """Return a check as plain data; times in s, all but the counts rounded to µs."""
     delay = check.delay
-    phase = None if delay.phase is None else {**asdict(delay.phase), "locked": delay.phase.locked}
     return {
         "bag": path,
         "usable": check.usable,
@@ -47,21 +47,26 @@ def as_dict(path: str, check: BagCheck) -> dict[str, Any]:
         "no_pairs": check.no_pairs,
         "clock_difference": check.clocks,
         "recorded_later": check.recorded_later,
-        "delay": {
-            "seconds": delay.seconds,
-            "uncertainty": delay.uncertainty,
-            "source": delay.source,
-            "reason": delay.reason,
-            "candidates": delay.candidates,
-            "stamps": phase,
-            "motion": None if delay.motion is None else asdict(delay.motion),
-        },
+        "delay": delay_dict(delay),
         "suggested": {
             "sync.thermal_offset": None if check.suggested is None else check.suggested.thermal_offset,
             "sync.slop": delay.slop,
             "pairing": None if check.suggested is None else _pairing_dict(check.suggested),
         },
         "problems": list(problems(check)),
+    }
+
+
+def delay_dict(delay: Delay) -> dict[str, Any]:
+    """Return a delay, and how it was found, as plain data; times in s."""
+    return {
+        "seconds": delay.seconds,
+        "uncertainty": delay.uncertainty,
+        "source": delay.source,
+        "reason": delay.reason,
+        "candidates": delay.candidates,
+        "stamps": None if delay.phase is None else {**asdict(delay.phase), "locked": delay.phase.locked},
+        "motion": None if delay.motion is None else asdict(delay.motion),
     }
 
 
@@ -149,7 +154,7 @@ def to_text(path: str, check: BagCheck) -> str:
     for camera in (check.rgb, check.thermal):
         lines += _camera_text(camera)
     lines += ["", *_pairing_text("pairing", check.pairing)]
-    lines += ["", *_delay_text(check)]
+    lines += ["", *delay_text(check.delay), *_suggestions(check.delay)]
     if check.suggested is not None and check.suggested.pairs:
         lines += ["", *_pairing_text("pairing as suggested", check.suggested)]
     found = list(problems(check))
@@ -194,8 +199,9 @@ def _pairing_text(title: str, pairing: PairingPreview) -> list[str]:
     return lines
 
 
-def _delay_text(check: BagCheck) -> list[str]:
-    delay, phase, motion = check.delay, check.delay.phase, check.delay.motion
+def delay_text(delay: Delay) -> list[str]:
+    """Return the lines that tell a delay and what it was found from."""
+    phase, motion = delay.phase, delay.motion
     if delay.seconds is None:
         lines = [f"thermal delay: cannot be told: {delay.reason}"]
     else:
@@ -220,14 +226,15 @@ def _delay_text(check: BagCheck) -> list[str]:
         )
     elif motion is not None:
         lines.append(f"  motion: {motion.reason}")
-    if delay.slop is not None:
-        offset = delay.thermal_offset
-        if offset is not None and abs(offset) > LARGEST_OFFSET:
-            lines.append(
-                f"suggested: one clock for both cameras; sync.thermal_offset takes at most {LARGEST_OFFSET:g} s"
-            )
-        elif offset is not None:
-            lines.append(f"suggested: sync.thermal_offset: {offset:.4f}, sync.slop: {delay.slop:.4f}")
-        else:
-            lines.append(f"suggested: sync.slop: {delay.slop:.4f} once the offset is known")
     return lines
+
+
+def _suggestions(delay: Delay) -> list[str]:
+    if delay.slop is None:
+        return []
+    offset = delay.thermal_offset
+    if offset is None:
+        return [f"suggested: sync.slop: {delay.slop:.4f} once the offset is known"]
+    if abs(offset) > LARGEST_OFFSET:
+        return [f"suggested: one clock for both cameras; sync.thermal_offset takes at most {LARGEST_OFFSET:g} s"]
+    return [f"suggested: sync.thermal_offset: {offset:.4f}, sync.slop: {delay.slop:.4f}"]

@@ -7,6 +7,7 @@ The way back is OpenCV's.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, TypeVar
 
 import cv2
@@ -69,6 +70,7 @@ def _fisheye_angle(camera: CameraModel, r: npt.NDArray[Float]) -> npt.NDArray[Fl
     return np.asarray(theta * _horner(theta * theta, camera.d))
 
 
+@functools.lru_cache(maxsize=16)
 def widest_slope(camera: CameraModel) -> float:
     """Return the slope tan θ up to which a ray farther from the axis also falls farther from the image's middle.
 

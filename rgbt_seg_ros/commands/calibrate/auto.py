@@ -1,0 +1,111 @@
+"""``rgbt-seg calibrate auto SOURCE``: a homography, or a rotation, from image pairs alone, without a target."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from rgbt_seg_ros.arguments import number, positive
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rgbt_seg_ros.pipeline.calibration import Calibration
+    from rgbt_seg_ros.registration.image_pairs import ImagePair
+
+
+def register(actions: Any) -> None:
+    """Add the action to ``rgbt-seg calibrate``."""
+    parser = actions.add_parser("auto", help="homography or rotation from image pairs, without a target")
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a folder with rgb/ and thermal/, a bag, or data by name such as synthetic:8@7",
+    )
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="calibration file to write")
+    parser.add_argument(
+        "--model",
+        choices=("homography", "rotation"),
+        default="homography",
+        help="what to find (default: homography; rotation: of the extrinsic, for scenes far away, with known intrinsics)",
+    )
+    parser.add_argument(
+        "--calibration", metavar="FILE", help="intrinsics, and where to search around; all else is kept"
+    )
+    parser.add_argument(
+        "--pairs", type=positive, default=8, metavar="N", help="at most so many, spread over the source (default 8)"
+    )
+    parser.add_argument(
+        "--max-shift",
+        type=number(0.0, 1000.0, above=True),
+        default=40.0,
+        metavar="PX",
+        help="px of the RGB image to search in each direction (default 40)",
+    )
+    parser.add_argument(
+        "--max-rotation", type=number(0.0, 45.0), default=4.0, metavar="DEG", help="likewise (default 4)"
+    )
+    parser.add_argument(
+        "--max-scale", type=number(0.0, 50.0), default=6.0, metavar="PERCENT", help="likewise (default 6)"
+    )
+    parser.add_argument("--rgb-topic", metavar="TOPIC", help="of the RGB camera in a bag (default: by its name)")
+    parser.add_argument("--thermal-topic", metavar="TOPIC", help="of the thermal camera (default: by its name)")
+    parser.add_argument("--picture", metavar="PNG", help="thermal edges over the RGB images, to look at")
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Find the alignment, print it, and write it where it may be believed.
+
+    Raises:
+        UserError: It may not, or something given cannot be used; nothing is written then.
+    """
+    from pathlib import Path
+
+    from rgbt_seg_ros.files import check_place
+    from rgbt_seg_ros.nodes.bridge import find_bridge
+    from rgbt_seg_ros.pipeline.calibration import read_calibration, write_calibration
+    from rgbt_seg_ros.registration.auto import Limits, align
+    from rgbt_seg_ros.registration.auto.result import (
+        calibration_of,
+        check_accepted,
+        motion_between,
+        start_of,
+        to_text,
+    )
+    from rgbt_seg_ros.registration.calibration_formats import check_output
+    from rgbt_seg_ros.registration.image_pairs import common_sizes, read_image_pairs
+
+    check_output([args.output], args.overwrite)
+    if args.picture:
+        check_place(Path(args.picture))
+    base = read_calibration(args.calibration) if args.calibration else None
+    pairs = read_image_pairs(args.source, args.pairs, args.rgb_topic, args.thermal_topic, bridge=find_bridge())
+    sizes = common_sizes(pairs)
+    start = start_of(args.model, base, sizes)
+    limits = Limits(args.max_shift, args.max_rotation, args.max_scale)
+    found = align(pairs, start, limits)
+    motion = motion_between(start, found.model)
+    check_accepted(found, motion, limits)
+    calibration = calibration_of(found, base, sizes, args.source)
+    if args.picture:
+        draw(Path(args.picture), pairs, calibration, args.model)
+    write_calibration(args.output, calibration)
+    print(to_text(found, motion))
+    print(args.output)
+    return 0
+
+
+def draw(path: Any, pairs: Sequence[ImagePair], calibration: Calibration, model: str) -> None:
+    """Write the edges of the aligned thermal images over the RGB images; a rotation is shown for scenes far away."""
+    from dataclasses import replace
+
+    from rgbt_seg_ros.data.folders import write_image
+    from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
+    from rgbt_seg_ros.registration.edge_picture import edge_grid
+
+    settings = AlignmentSettings("homography")
+    if model == "rotation":
+        settings, calibration = AlignmentSettings("plane"), replace(calibration, plane_distance=1000.0)
+    write_image(path, edge_grid(Aligner(calibration, settings), pairs[:4]))

@@ -1,0 +1,182 @@
+"""Calibrations in and out of every format known here: ours, a pair of ROS camera_calibration files, a Kalibr camchain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rgbt_seg_ros.files import check_place, replacing
+from rgbt_seg_ros.pipeline.calibration import Calibration, CalibrationError, format_calibration, read_calibration
+from rgbt_seg_ros.pipeline.calibration.calibration_file import FORMAT
+from rgbt_seg_ros.pipeline.calibration.kalibr import format_kalibr, read_kalibr
+from rgbt_seg_ros.pipeline.calibration.ros_yaml import format_ros_pair, read_ros_pair, stereo_extrinsic
+from rgbt_seg_ros.pipeline.calibration.typed import read_yaml
+
+FORMATS = ("ours", "ros", "kalibr")
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What files of other tools do not say.
+
+    Attributes:
+        rgb_frame: Optical frame of the RGB images; empty: as the file says, or any.
+        thermal_frame: The same of the thermal images.
+        rectified: Whether the images are rectified; of ROS files only.
+        rgb_camera: Name of the RGB camera in a camchain; None: cam0.
+        thermal_camera: Name of the thermal camera in a camchain; None: cam1.
+    """
+
+    rgb_frame: str = ""
+    thermal_frame: str = ""
+    rectified: bool = False
+    rgb_camera: str | None = None
+    thermal_camera: str | None = None
+
+
+def format_of(paths: Sequence[str | Path]) -> str:
+    """Return which of ``FORMATS`` one or two files are.
+
+    Raises:
+        CalibrationError: There are more, or a file is of none of them.
+    """
+    if len(paths) == 2:
+        return "ros"
+    if len(paths) != 1:
+        raise CalibrationError(
+            f"{len(paths)} files; one of ours, one camchain, or two of camera_calibration were expected"
+        )
+    table = read_yaml(paths[0], "calibration file")
+    if table.data.get("format") == FORMAT:
+        return "ours"
+    if any(name.startswith("cam") and name[3:].isdigit() for name in table.data):
+        return "kalibr"
+    if "camera_matrix" in table:
+        raise CalibrationError(
+            f"{paths[0]}: one camera of camera_calibration; two files, of the RGB and the thermal camera, were expected"
+        )
+    raise CalibrationError(
+        f"{paths[0]}: no calibration known here; expected format: {FORMAT}, a Kalibr camchain, or two files of camera_calibration"
+    )
+
+
+def read_any(paths: Sequence[str | Path], options: ReadOptions | None = None) -> Calibration:
+    """Read a calibration of any format.
+
+    Args:
+        paths: One file, or the RGB and the thermal camera's.
+        options: What the files do not say.
+
+    Raises:
+        CalibrationError: A file cannot be used, or an option is not one of its format.
+    """
+    options = options or ReadOptions()
+    kind = format_of(paths)
+    if options.rectified and kind != "ros":
+        raise CalibrationError(f"{paths[0]}: --rectified goes with files of camera_calibration only")
+    if (options.rgb_camera or options.thermal_camera) and kind != "kalibr":
+        raise CalibrationError(f"{paths[0]}: --rgb-camera and --thermal-camera go with a camchain only")
+    if kind == "ros":
+        return read_ros_pair(paths[0], paths[1], options.rgb_frame, options.thermal_frame, options.rectified)
+    if kind == "kalibr":
+        cameras = options.rgb_camera or "cam0", options.thermal_camera or "cam1"
+        return read_kalibr(paths[0], *cameras, options.rgb_frame, options.thermal_frame)
+    found = read_calibration(paths[0])
+    return replace(
+        found,
+        rgb=replace(found.rgb, frame_id=options.rgb_frame or found.rgb.frame_id),
+        thermal=replace(found.thermal, frame_id=options.thermal_frame or found.thermal.frame_id),
+    )
+
+
+def lost_in(calibration: Calibration, kind: str) -> list[str]:
+    """Return what a calibration has and a format cannot hold, in words."""
+    lost: list[str] = []
+    if kind == "ours":
+        return lost
+    if calibration.h_rgb_thermal is not None:
+        lost.append("homography")
+    if calibration.plane_distance is not None:
+        lost.append("plane_distance")
+    if calibration.rgb.frame_id or calibration.thermal.frame_id:
+        lost.append("frames")
+    if kind == "kalibr" and any(
+        camera.p is not None or camera.r != type(camera)(camera.size).r
+        for camera in (calibration.rgb, calibration.thermal)
+    ):
+        lost.append("R and P")
+    if kind == "ros":
+        if calibration.time_offset:
+            lost.append("time_offset")
+        if calibration.t_rgb_thermal is not None and stereo_extrinsic(calibration.rgb, calibration.thermal) is None:
+            lost.append("extrinsic (it is a comment in the thermal file: the command that publishes it to TF)")
+    return lost
+
+
+def output_paths(given: Sequence[str | Path], kind: str) -> tuple[Path, ...]:
+    """Return the files to write: one, or two for ROS, where one that is no ``.yaml`` is a folder for them.
+
+    Raises:
+        CalibrationError: Another number than the format has.
+    """
+    paths = tuple(Path(path) for path in given)
+    if kind != "ros":
+        if len(paths) != 1:
+            raise CalibrationError(f"{len(paths)} files to write; one was expected for {kind}")
+        return paths
+    if len(paths) == 1 and paths[0].suffix.lower() not in (".yaml", ".yml"):
+        return paths[0] / "rgb.yaml", paths[0] / "thermal.yaml"
+    if len(paths) != 2 or paths[0] == paths[1]:
+        raise CalibrationError(
+            "ros: two files to write, of the RGB and the thermal camera, or one folder were expected"
+        )
+    return paths
+
+
+def check_output(paths: Sequence[str | Path], overwrite: bool) -> None:
+    """Refuse to write where it cannot be done, or where something is that was not said to be overwritten.
+
+    Raises:
+        CalibrationError: The sentence says which.
+    """
+    for path in map(Path, paths):
+        check_place(path, CalibrationError)
+        if path.exists() and not overwrite:
+            raise CalibrationError(f"{path}: exists already; --overwrite replaces it")
+
+
+def write_any(
+    paths: Sequence[Path], calibration: Calibration, kind: str, topics: tuple[str | None, str | None] = (None, None)
+) -> None:
+    """Write a calibration, all files of it or none.
+
+    Args:
+        paths: As ``output_paths`` gives them.
+        calibration: What to write.
+        kind: One of ``FORMATS``.
+        topics: Image topics of the RGB and the thermal camera for a camchain; None: as it was imported, or a usual name.
+
+    Raises:
+        CalibrationError: The format cannot hold the cameras, or a path cannot be written.
+    """
+    if kind == "ros":
+        texts: tuple[str, ...] = format_ros_pair(calibration)
+    elif kind == "kalibr":
+        texts = (_with_topics(format_kalibr(calibration), calibration, topics),)
+    else:
+        texts = (format_calibration(calibration),)
+    with replacing(*paths, failure=CalibrationError) as parts:
+        for part, text in zip(parts, texts, strict=True):
+            part.write_text(text, encoding="utf-8")
+
+
+def _with_topics(text: str, calibration: Calibration, topics: tuple[str | None, str | None]) -> str:
+    import yaml
+
+    content = yaml.safe_load(text)
+    for camera, role, topic in zip(("cam0", "cam1"), ("rgb", "thermal"), topics, strict=True):
+        content[camera]["rostopic"] = (
+            topic or calibration.provenance.get(f"{role}_topic") or content[camera]["rostopic"]
+        )
+    return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120)

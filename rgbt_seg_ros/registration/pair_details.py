@@ -1,0 +1,83 @@
+"""What alignment needs beside the two images of a pair: depth images, and the frames that the images name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rgbt_seg_ros.data.bags.reader import Bag, header_stamp, is_bag
+from rgbt_seg_ros.data.bags.topics import find_cameras
+from rgbt_seg_ros.data.folders import files_in, read_image
+from rgbt_seg_ros.pipeline.images import to_depth
+from rgbt_seg_ros.registration.image_pairs import ImagePair, SourceError
+
+DEPTH_SLOP = 0.02
+"""s between an RGB image of a bag and its depth image."""
+
+
+def camera_frames(source: str, rgb_topic: str | None, thermal_topic: str | None) -> tuple[str, str]:
+    """Return the frame_id of the first RGB and the first thermal image of a bag; empty for anything else.
+
+    Raises:
+        BagError: The bag cannot be read.
+    """
+    if not is_bag(Path(source)):
+        return "", ""
+    with Bag(source) as bag:
+        cameras = find_cameras(bag, rgb_topic, thermal_topic)
+        first = [next(iter(bag.messages((topic.name,))), None) for topic in (cameras.rgb, cameras.thermal)]
+        frames = ["" if raw is None else str(bag.decode(raw).header.frame_id) for raw in first]
+    return frames[0], frames[1]
+
+
+def read_depths(source: str, pairs: Sequence[ImagePair], topic: str | None) -> list[npt.NDArray[Any]]:
+    """Return the depth image of every pair.
+
+    Args:
+        source: Where the pairs are from: a folder with ``depth/``, whose files have the names of the pairs (16-bit PNG in mm,
+            or float32 TIFF in m), or a bag.
+        pairs: The pairs.
+        topic: Of the depth images in a bag.
+
+    Raises:
+        SourceError: There is none for a pair.
+        UserError: One cannot be read, or is no depth image.
+    """
+    if is_bag(Path(source)):
+        if topic is None:
+            raise SourceError(f"{source}: mode depth needs depth images; expected their topic, by --depth-topic")
+        return _in_bag(source, pairs, topic)
+    folder = Path(source) / "depth"
+    if not folder.is_dir():
+        raise SourceError(f"{source}: mode depth needs depth images; expected a folder depth/ in it, or a bag")
+    files = files_in(folder)
+    missing = [pair.name for pair in pairs if pair.name not in files]
+    if missing:
+        raise SourceError(f"{folder}: no depth image named {missing[0]}, as the RGB image is")
+    return [read_image(folder / files[pair.name], cv2.IMREAD_UNCHANGED) for pair in pairs]
+
+
+def _in_bag(source: str, pairs: Sequence[ImagePair], topic: str) -> list[npt.NDArray[Any]]:
+    # The names of the pairs of a bag are the stamps of their RGB images.
+    wanted = np.array([round(float(pair.name) * 1e9) for pair in pairs], np.int64)
+    depths: list[npt.NDArray[Any] | None] = [None] * len(pairs)
+    best = np.full(len(pairs), DEPTH_SLOP * 1e9)
+    with Bag(source) as bag:
+        bag.require(topic, ("sensor_msgs/msg/Image",))
+        for raw in bag.messages((topic,)):
+            apart = np.abs(wanted - header_stamp(raw, bag.path))
+            nearer = np.flatnonzero(apart <= best)
+            if len(nearer):
+                image = to_depth(bag.decode(raw), topic).copy()
+                for index in nearer:
+                    depths[index], best[index] = image, apart[index]
+    found = [depth for depth in depths if depth is not None]
+    if len(found) < len(pairs):
+        lost = next(pair.name for pair, depth in zip(pairs, depths, strict=True) if depth is None)
+        raise SourceError(f"{source}: no image of {topic} within {DEPTH_SLOP:g} s of the RGB image at {lost} s")
+    return found

@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rgbt_seg_ros.cli import main
+from rgbt_seg_ros.pipeline.calibration import read_calibration
+
+SIZE = (240, 320)
+TRUTH = np.array(((1.0, 0.0, 9.0), (0.0, 1.0, -6.0), (0.0, 0.0, 1.0)))
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write two scenes of boxes; thermal contrasts differ, and its pixels lie 9 px right and 6 px up in the RGB image."""
+    folder = tmp_path_factory.mktemp("pairs")
+    for name in ("rgb", "thermal"):
+        (folder / name).mkdir()
+    rng = np.random.default_rng(2)
+    for index in range(2):
+        grey = np.full(SIZE, 110, np.uint8)
+        for _ in range(45):
+            middle = (float(rng.integers(0, SIZE[1])), float(rng.integers(0, SIZE[0])))
+            box = cv2.boxPoints((middle, tuple(rng.uniform(10, 60, 2)), float(rng.uniform(0, 90))))
+            cv2.fillPoly(grey, [box.astype(np.int32)], int(rng.integers(10, 245)))
+        heat = (127 + 120 * np.sin(grey.astype(np.float32) / 22)).astype(np.uint8)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        thermal = cv2.warpPerspective(heat, TRUTH, SIZE[::-1], flags=flags, borderMode=cv2.BORDER_REFLECT)
+        cv2.imwrite(str(folder / "rgb" / f"{index}.png"), np.repeat(grey[..., None], 3, 2))
+        cv2.imwrite(str(folder / "thermal" / f"{index}.png"), thermal)
+    return folder
+
+
+def test_it_writes_what_it_found(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output, picture = tmp_path / "found.yaml", tmp_path / "edges.png"
+    assert main(["calibrate", "auto", str(pairs), "-o", str(output), "--picture", str(picture)]) == 0
+    calibration = read_calibration(output)
+    assert np.allclose(calibration.homography @ (160, 120, 1), TRUTH @ (160, 120, 1), atol=0.5)
+    assert calibration.provenance["homography_pairs"] == 2
+    assert 0.5 <= calibration.provenance["homography_confidence"] <= 1
+    assert calibration.provenance["homography_corner_std_px"] > 0
+    assert cv2.imread(str(picture)) is not None
+    printed = capsys.readouterr().out
+    for words in ("shift", "rotation", "scale", "expected corner error", "confidence", "The homography"):
+        assert words in printed
+
+
+def test_it_refuses_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    for name, shape in (("rgb", (*SIZE, 3)), ("thermal", SIZE)):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "0.png"), rng.integers(0, 256, shape, np.uint8))
+    output = tmp_path / "found.yaml"
+    assert main(["calibrate", "auto", str(tmp_path), "-o", str(output), "--picture", str(tmp_path / "edges.png")]) == 2
+    assert not output.exists()
+    assert not (tmp_path / "edges.png").exists()
+    error = capsys.readouterr().err
+    assert "refused: " in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_rotation_needs_intrinsics(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "found.yaml"
+    assert main(["calibrate", "auto", str(pairs), "-o", str(output), "--model", "rotation"]) == 2
+    assert "--model rotation: expected --calibration FILE with the intrinsics" in capsys.readouterr().err
+
+
+def test_a_file_that_is_there_stays(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "found.yaml"
+    output.write_text("mine")
+    assert main(["calibrate", "auto", str(pairs), "-o", str(output)]) == 2
+    assert output.read_text() == "mine"
+    assert "--overwrite" in capsys.readouterr().err

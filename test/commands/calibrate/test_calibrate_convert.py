@@ -1,0 +1,126 @@
+"""``rgbt-seg calibrate convert``: every format to every other and back, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from rgbt_seg_ros.cli import main
+from rgbt_seg_ros.data.rig_scenes import default_rig
+from rgbt_seg_ros.pipeline.calibration import read_calibration, write_calibration
+from rgbt_seg_ros.registration.calibration_formats import ReadOptions, read_any
+
+FRAMES = ["--rgb-frame", "rgb_camera_optical_frame", "--thermal-frame", "thermal_camera_optical_frame"]
+
+
+@pytest.fixture
+def rig():
+    found = default_rig("equidistant")
+    return replace(found, rgb=replace(found.rgb, d=found.rgb.d[:4]), plane_distance=None)
+
+
+@pytest.fixture
+def ours(rig, tmp_path):
+    write_calibration(tmp_path / "ours.yaml", rig)
+    return str(tmp_path / "ours.yaml")
+
+
+def test_through_kalibr_and_back(ours, rig, tmp_path, capsys):
+    chain, back = str(tmp_path / "chain.yaml"), str(tmp_path / "back.yaml")
+    topics = ["--rgb-topic", "/head/image", "--thermal-topic", "/hot/image"]
+    assert main(["calibrate", "convert", ours, "-o", chain, "--to", "kalibr", *topics]) == 0
+    assert "note: left out, since kalibr cannot hold it: frames" in capsys.readouterr().err
+    content = yaml.safe_load(Path(chain).read_text())
+    assert (content["cam0"]["rostopic"], content["cam1"]["rostopic"]) == ("/head/image", "/hot/image")
+    assert main(["calibrate", "convert", chain, "-o", back, *FRAMES]) == 0
+    captured = capsys.readouterr()
+    assert (captured.err, captured.out) == ("", f"{back}\n")
+    found = read_calibration(back)
+    assert (found.rgb, found.thermal) == (rig.rgb, rig.thermal)
+    assert found.extrinsic == pytest.approx(rig.extrinsic, abs=1e-9)
+    again = str(tmp_path / "again.yaml")
+    assert main(["calibrate", "convert", back, "-o", again, "--to", "kalibr"]) == 0
+    assert yaml.safe_load(Path(again).read_text())["cam1"]["rostopic"] == "/hot/image"
+
+
+def test_through_ros_and_back(ours, rig, tmp_path, capsys):
+    folder, back = tmp_path / "ros", str(tmp_path / "back.yaml")
+    assert main(["calibrate", "convert", ours, "-o", str(folder), "--to", "ros"]) == 0
+    assert "extrinsic (it is a comment in the thermal file" in capsys.readouterr().err
+    files = [str(folder / "rgb.yaml"), str(folder / "thermal.yaml")]
+    assert "static_transform_publisher" in Path(files[1]).read_text()
+    assert main(["calibrate", "convert", *files, "-o", back, *FRAMES]) == 0
+    found = read_calibration(back)
+    for camera, true in ((found.rgb, rig.rgb), (found.thermal, rig.thermal)):
+        assert (camera.k, camera.d, camera.frame_id) == (true.k, true.d, true.frame_id)
+    assert found.t_rgb_thermal is None
+    second = [str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml")]
+    assert main(["calibrate", "convert", back, "-o", *second, "--to", "ros"]) == 0
+    assert [Path(path).read_text() for path in second] == [
+        Path(path).read_text().split("\n", k)[-1] for k, path in enumerate(files)
+    ]
+
+
+def test_rectified_is_an_option_of_ros_files(ours, tmp_path):
+    main(["calibrate", "convert", ours, "-o", str(tmp_path / "ros"), "--to", "ros"])
+    out = str(tmp_path / "rectified.yaml")
+    files = [str(tmp_path / "ros" / f"{name}.yaml") for name in ("rgb", "thermal")]
+    assert main(["calibrate", "convert", *files, "-o", out, "--rectified"]) == 0
+    assert read_calibration(out).rgb.rectified
+
+
+def test_cameras_of_a_chain_are_chosen_by_name(ours, rig, tmp_path):
+    chain = str(tmp_path / "chain.yaml")
+    main(["calibrate", "convert", ours, "-o", chain, "--to", "kalibr"])
+    found = read_any([chain], ReadOptions(rgb_camera="cam1", thermal_camera="cam0"))
+    assert found.rgb.k == rig.thermal.k
+    assert found.extrinsic == pytest.approx(np.linalg.inv(rig.extrinsic), abs=1e-9)
+
+
+def test_a_file_that_is_there_stays_unless_it_is_to_be_replaced(ours, tmp_path, capsys):
+    out = tmp_path / "out.yaml"
+    out.write_text("mine")
+    command = ["calibrate", "convert", ours, "-o", str(out), "--to", "kalibr"]
+    assert main(command) == 2
+    assert f"{out}: exists already; --overwrite replaces it" in capsys.readouterr().err
+    assert out.read_text() == "mine"
+    assert main([*command, "--overwrite"]) == 0
+    assert "cam0" in out.read_text()
+
+
+def test_of_two_files_none_is_written_where_one_cannot_be(tmp_path, rig, capsys):
+    path = tmp_path / "no_lens.yaml"
+    write_calibration(path, replace(rig, thermal=replace(rig.thermal, k=None, d=()), t_rgb_thermal=None))
+    assert main(["calibrate", "convert", str(path), "-o", str(tmp_path / "ros"), "--to", "ros"]) == 2
+    assert "thermal.K: missing" in capsys.readouterr().err
+    assert not (tmp_path / "ros").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["{ours}", "-o", "{dir}/a.yaml", "{dir}/b.yaml"], "2 files to write; one was expected for ours"),
+        (["{ours}", "-o", "{dir}/a.yaml", "--to", "ros"], "ros: two files to write"),
+        (["{ours}", "{ours}", "{ours}", "-o", "{dir}/a.yaml"], "3 files; one of ours, one camchain, or two"),
+        (["{ours}", "-o", "{dir}/a.yaml", "--rectified"], "--rectified goes with files of camera_calibration only"),
+        (["{ours}", "-o", "{dir}/a.yaml", "--rgb-camera", "cam1"], "go with a camchain only"),
+        (["{ours}", "-o", "{dir}/a.yaml", "--rgb-topic", "/a"], "written into a camchain only"),
+        (["{dir}/none.yaml", "-o", "{dir}/a.yaml"], "none.yaml: not a readable calibration file (No such file"),
+        (["{dir}/other.yaml", "-o", "{dir}/a.yaml"], "other.yaml: no calibration known here"),
+        (["{dir}/single.yaml", "-o", "{dir}/a.yaml"], "single.yaml: one camera of camera_calibration; two files"),
+        (["{ours}", "-o", "{dir}"], "is a folder and cannot be written"),
+    ],
+)
+def test_what_cannot_be_converted_is_one_sentence(arguments, words, ours, tmp_path, capsys):
+    (tmp_path / "other.yaml").write_text("a: 1\n")
+    (tmp_path / "single.yaml").write_text("camera_matrix: {data: [1]}\n")
+    filled = [argument.format(ours=ours, dir=tmp_path) for argument in arguments]
+    assert main(["calibrate", "convert", *filled]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "a.yaml").exists()
