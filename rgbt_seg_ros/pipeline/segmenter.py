@@ -16,7 +16,7 @@ from rgbt_seg_ros.network import ModelSpec, read_model
 from rgbt_seg_ros.pipeline import thermal as thermal_stage
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings, resize
 from rgbt_seg_ros.pipeline.alignment.resample import resize_mask
-from rgbt_seg_ros.pipeline.backends import Backend, TorchBackend
+from rgbt_seg_ros.pipeline.backends import BACKENDS, Backend, open_backend
 from rgbt_seg_ros.pipeline.calibration import Calibration
 from rgbt_seg_ros.pipeline.masks import apply_threshold
 from rgbt_seg_ros.pipeline.thermal import ThermalSettings
@@ -38,7 +38,8 @@ class SegmenterSettings:
         threshold: Probability 0..1; a less confident pixel becomes 255 (unlabeled) with confidence 0.
         temperature: Softmax temperature; 0 takes the model's own.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
+        precision: One of ``backends.PRECISIONS``.
+        backend: One of ``backends.BACKENDS``.
         modality: What the network is given: ``rgbt`` (both), ``rgb`` or ``thermal`` alone. An image that is left out is
             replaced by its neutral grey (``Normalisation.neutral``), as in training with modality dropout.
         thermal: How raw thermal values become 8 bits.
@@ -50,6 +51,7 @@ class SegmenterSettings:
     temperature: float = 0.0
     device: str = "auto"
     precision: str = "auto"
+    backend: str = "auto"
     modality: str = "rgbt"
     thermal: ThermalSettings = field(default_factory=ThermalSettings)
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
@@ -59,6 +61,8 @@ class SegmenterSettings:
         parse_input_size(self.input_size, (1, 1), (1, 1))
         if not 0.0 <= self.threshold <= 1.0:
             raise SegmenterError(f"output.threshold: {self.threshold:g} is not a probability between 0 and 1")
+        if self.backend not in BACKENDS:
+            raise SegmenterError(f"runtime.backend: '{self.backend}' is not one of {', '.join(BACKENDS)}")
         if self.modality not in MODALITIES:
             raise SegmenterError(f"model.modality: '{self.modality}' is not one of {', '.join(MODALITIES)}")
         if not 0.0 <= self.temperature < float("inf"):
@@ -212,7 +216,14 @@ class Segmenter:
         alignment = settings.alignment
         aligner = Aligner.open(alignment) if calibration is None else Aligner(calibration, alignment)
         spec, network = read_model(model)
-        backend = TorchBackend(network, spec, settings.device, settings.precision, settings.temperature or None)
+        backend = open_backend(
+            network,
+            spec,
+            backend=settings.backend,
+            device=settings.device,
+            precision=settings.precision,
+            temperature=settings.temperature or None,
+        )
         return cls(spec, backend, settings, aligner)
 
     @property
