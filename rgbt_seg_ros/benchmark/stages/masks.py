@@ -1,0 +1,35 @@
+"""What it costs to do something with the masks: threshold, statistics, pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from rgbt_seg_ros.benchmark.stages.case import Case
+from rgbt_seg_ros.network.conventions import MFNET
+from rgbt_seg_ros.pipeline.masks import apply_threshold, statistics
+from rgbt_seg_ros.pipeline.rendering import colourise, heat, overlay
+
+Image = npt.NDArray[np.uint8]
+
+
+def mask_cases(rgb: Image, label: Image) -> list[Case]:
+    """Return the cases for an RGB image (H, W, 3) and a mask (H, W) of MFNet's classes, both uint8."""
+    rng = np.random.default_rng(0)
+    confidence = rng.integers(100, 256, label.shape, dtype=np.uint8)
+    valid = np.ones(label.shape, bool)
+    valid[:, : label.shape[1] // 10] = False
+    classes = MFNET.classes
+
+    # In place, so a copy each time: its cost is in the figure, as in a run that must not change what the engine gave.
+    def threshold(only: npt.NDArray[np.bool_] | None) -> None:
+        apply_threshold(label.copy(), confidence.copy(), 0.5, only)
+
+    return [
+        Case("masks", "threshold 0.5", lambda: threshold(None)),
+        Case("masks", "threshold 0.5 and validity", lambda: threshold(valid)),
+        Case("masks", "statistics", lambda: statistics(label, confidence, len(classes))),
+        Case("rendering", "colours", lambda: colourise(label, classes)),
+        Case("rendering", "overlay", lambda: overlay(rgb, label, classes)),
+        Case("rendering", "confidence as heat", lambda: heat(confidence)),
+    ]
