@@ -123,7 +123,7 @@ def stages_table(rows: Sequence[StageRow]) -> str:
             if any(row.setup_ms is not None for row in found.values()):
                 setups = (found[size].setup_ms if size in found else None for size in sizes)
                 lines.append([f"{case}: built once", *("" if ms is None else _ms(ms) for ms in setups)])
-        tables.append(_table([f"{stage}, ms: median / p99", *map(by_size, sizes)], lines))
+        tables.append(_table([f"{stage}, ms", *map(by_size, sizes)], lines))
     return "\n\n".join(tables)
 
 

@@ -26,8 +26,8 @@ def mask_cases(rgb: Image, label: Image) -> list[Case]:
         apply_threshold(label.copy(), confidence.copy(), 0.5, only)
 
     return [
-        Case("masks", "threshold 0.5", lambda: threshold(None)),
-        Case("masks", "threshold 0.5 and validity", lambda: threshold(valid)),
+        Case("masks", "threshold 0.5, two copies with it", lambda: threshold(None)),
+        Case("masks", "threshold 0.5 and validity, two copies with it", lambda: threshold(valid)),
         Case("masks", "statistics", lambda: statistics(label, confidence, len(classes))),
         Case("rendering", "colours", lambda: colourise(label, classes)),
         Case("rendering", "overlay", lambda: overlay(rgb, label, classes)),
