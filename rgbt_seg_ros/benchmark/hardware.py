@@ -21,6 +21,7 @@ class Hardware:
         cpu: Its model.
         instructions: Those of ``_OF_INTEREST`` that it has.
         cores: That this process may use.
+        machine_cores: That there are.
         gpu: Its name; empty: none that torch finds, or torch was not needed.
         system: Of the machine, such as ``Linux x86_64``.
         versions: Of Python and of what did the work, by name.
@@ -31,6 +32,7 @@ class Hardware:
     cpu: str
     instructions: tuple[str, ...]
     cores: int
+    machine_cores: int
     gpu: str
     system: str
     versions: dict[str, str]
@@ -83,6 +85,7 @@ def describe(load_before: float) -> Hardware:
         cpu=model or platform.processor() or platform.machine(),
         instructions=instructions,
         cores=cores(),
+        machine_cores=os.cpu_count() or cores(),
         gpu=gpu,
         system=f"{platform.system()} {platform.machine()}",
         versions={name: version for name, version in versions.items() if version},

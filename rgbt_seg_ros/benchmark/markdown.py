@@ -38,7 +38,7 @@ def _ms(value: float) -> str:
 
 def hardware_line(hardware: Hardware) -> str:
     """Return the machine in one sentence."""
-    parts = [f"{hardware.cpu}, {counted(hardware.cores, 'core')}"]
+    parts = [f"{hardware.cpu}, {hardware.cores} of {counted(hardware.machine_cores, 'core')}"]
     if hardware.instructions:
         parts.append(f"({', '.join(hardware.instructions)})")
     if hardware.gpu:

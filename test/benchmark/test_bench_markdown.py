@@ -13,7 +13,9 @@ from rgbt_seg_ros.benchmark.rows import NetworkReport, NetworkRow, PlainRow
 from rgbt_seg_ros.benchmark.stages import StageRow
 from rgbt_seg_ros.benchmark.timing import Ratio, Summary
 
-MACHINE = Hardware("Some CPU", ("avx2",), 2, "", "Linux x86_64", {"python": "3.11", "torch": "2.9"}, "2026-01-02", 0.25)
+MACHINE = Hardware(
+    "Some CPU", ("avx2",), 1, 2, "", "Linux x86_64", {"python": "3.11", "torch": "2.9"}, "2026-01-02", 0.25
+)
 COST = Summary(20.0, 30.0, 25.0, 100)
 
 
@@ -80,7 +82,7 @@ def test_stages_have_a_column_for_each_size_and_a_line_for_what_is_built_once():
 
 def test_the_machine_is_named():
     assert hardware_line(MACHINE).startswith(
-        "Some CPU, 2 cores (avx2); Linux x86_64; python 3.11, torch 2.9; 2026-01-02"
+        "Some CPU, 1 of 2 cores (avx2); Linux x86_64; python 3.11, torch 2.9; 2026-01-02"
     )
 
 
