@@ -12,16 +12,20 @@ from rgbt_seg_ros.benchmark.plain import Pair, PlainEager
 from rgbt_seg_ros.benchmark.probe import probe
 from rgbt_seg_ros.benchmark.rows import NetworkReport, NetworkRow, PlainRow
 from rgbt_seg_ros.benchmark.settings import SEED, Candidate, NetworkSettings, load
-from rgbt_seg_ros.benchmark.timing import BenchError, interleave, ratio, summarise
+from rgbt_seg_ros.benchmark.timing import BenchError, Rounds, interleave, ratio, summarise
 from rgbt_seg_ros.data.synthetic import render_scene
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.pipeline import backends
 from rgbt_seg_ros.pipeline.backends import Backend
 from rgbt_seg_ros.pipeline.backends.torch_backend import select_device
+from rgbt_seg_ros.words import counted
 
 Say = Callable[[str], None]
 
 _PLAIN = "plain eager"
+_TELL_EVERY = 15.0
+"""s between words of the rounds that are done."""
+
 _TRAINING_HEADS = ("decoder.auxiliary_head.", "decoder.deep_heads.")
 
 
@@ -101,6 +105,19 @@ def _open(candidate: Candidate, settings: NetworkSettings, say: Say, note: Say) 
     return Opened(candidate, backend, open_s=passed)
 
 
+def _telling(rounds: Rounds, say: Say) -> Callable[[int], None]:
+    """Return what says how many rounds are done, now and then."""
+    last = time.perf_counter()
+
+    def progress(done: int) -> None:
+        nonlocal last
+        if time.perf_counter() - last >= _TELL_EVERY:
+            last = time.perf_counter()
+            say(f"{done} of {rounds.count} rounds" if rounds.count else counted(done, "round"))
+
+    return progress
+
+
 def _words(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, UserError):
@@ -134,7 +151,7 @@ def _measure_size(
         raise BenchError("; ".join(dict.fromkeys(f"{row.backend} {row.precision}: {row.problem}" for row in rows)))
     say(f"{size[0]}x{size[1]}: timing {', '.join(runs)}")
     before = len(plain.forward_seconds)
-    times = interleave(runs, settings.rounds)
+    times = interleave(runs, settings.rounds, progress=_telling(settings.rounds, say))
     forward = plain.forward_seconds[before:]
     of_plain = PlainRow(size, device, summarise(times[_PLAIN]), summarise(forward))
 
