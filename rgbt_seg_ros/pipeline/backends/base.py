@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from rgbt_seg_ros.errors import UserError
 
-
 BACKENDS = ("auto", "torch", "compile", "cuda", "openvino", "onnxruntime", "tensorrt")
 """Names of engines; ``auto`` is the fastest that works on the device."""
 

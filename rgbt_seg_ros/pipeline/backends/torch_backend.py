@@ -12,7 +12,7 @@ import torch
 from rgbt_seg_ros.network import FusionNetwork, ModelSpec, Normalisation
 from rgbt_seg_ros.pipeline.backends.base import PRECISIONS, BackendError, Inference
 
-_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def select_device(name: str) -> torch.device:
@@ -105,7 +105,7 @@ class TorchBackend:
         """
         self._device = select_device(device)
         self._precision = select_precision(precision, self._device)
-        self._dtype = _DTYPES[self._precision]
+        self._dtype = DTYPES[self._precision]
         self._temperature = spec.temperature if temperature is None else temperature
         network = network.eval().to(device=self._device, dtype=self._dtype)
         # torch's stubs know memory_format only together with a tensor.
