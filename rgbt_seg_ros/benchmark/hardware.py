@@ -12,6 +12,8 @@ from pathlib import Path
 _OF_INTEREST = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "asimd", "bf16", "i8mm")
 """Instruction sets that decide how fast a precision is; as the flags of /proc/cpuinfo on x86 and ARM name them."""
 
+_OF_THREADS = ("OMP_", "GOMP_", "KMP_", "MKL_", "TBB_")
+
 
 @dataclass(frozen=True)
 class Hardware:
@@ -25,6 +27,7 @@ class Hardware:
         gpu: Its name; empty: none that torch finds, or torch was not needed.
         system: Of the machine, such as ``Linux x86_64``.
         versions: Of Python and of what did the work, by name.
+        threads: Variables of the environment that tell thread pools what to do, by name.
         date: ISO, local.
         load: Processes that wanted a core, on average over the last minute, before the measurement began.
     """
@@ -36,6 +39,7 @@ class Hardware:
     gpu: str
     system: str
     versions: dict[str, str]
+    threads: dict[str, str]
     date: str
     load: float
 
@@ -89,6 +93,24 @@ def describe(load_before: float) -> Hardware:
         gpu=gpu,
         system=f"{platform.system()} {platform.machine()}",
         versions={name: version for name, version in versions.items() if version},
+        threads={key: value for key, value in sorted(os.environ.items()) if key.startswith(_OF_THREADS)},
         date=datetime.date.today().isoformat(),
         load=load_before,
+    )
+
+
+def busy(load_before: float) -> str:
+    """Return in a sentence why ratios may be too good on a machine that does other work; empty: they are not.
+
+    The threads of torch's pool wait for each other by spinning. Where another process holds the core of one of them, the rest
+    burn theirs until it is back, while engines whose threads sleep lose little: measured on two cores at a load of five, a
+    forward of plain eager took 1.5 s with two threads, 0.6 s where they sleep, and 0.4 to 1 s with one thread.
+    """
+    alone = cores() == 1 or os.environ.get("OMP_NUM_THREADS") == "1"
+    if load_before < 0.5 or alone or os.environ.get("OMP_WAIT_POLICY", "").upper() == "PASSIVE":
+        return ""
+    return (
+        f"The machine did other work (load {load_before:.1f}): torch's threads spin while they wait for each other, so that "
+        "plain eager is slower and other engines seem faster than on an idle machine. --threads 1, or OMP_WAIT_POLICY=PASSIVE in "
+        "the environment, compares fairly."
     )

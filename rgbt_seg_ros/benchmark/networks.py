@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from rgbt_seg_ros.benchmark.agreement import Masks, agreement
 from rgbt_seg_ros.benchmark.plain import Pair, PlainEager
 from rgbt_seg_ros.benchmark.probe import probe
 from rgbt_seg_ros.benchmark.rows import NetworkReport, NetworkRow, PlainRow
-from rgbt_seg_ros.benchmark.settings import SEED, Candidate, NetworkSettings, load
+from rgbt_seg_ros.benchmark.settings import CALIBRATION_SCENES, SEED, Candidate, NetworkSettings, load
 from rgbt_seg_ros.benchmark.timing import BenchError, Rounds, interleave, ratio, summarise
 from rgbt_seg_ros.data.synthetic import render_scene
 from rgbt_seg_ros.errors import UserError
@@ -31,12 +31,24 @@ _TRAINING_HEADS = ("decoder.auxiliary_head.", "decoder.deep_heads.")
 
 @dataclass(frozen=True)
 class Opened:
-    """A candidate's engine; ``problem`` says why there is none."""
+    """A candidate's engine, and what it ``said`` so far; ``problem`` says why there is none."""
 
     candidate: Candidate
     backend: Backend | None = None
     problem: str = ""
     open_s: float | None = None
+    said: list[str] = field(default_factory=list)
+
+    def gave_way(self) -> str:
+        """Return why torch runs in the place of what was asked for; empty: it does not.
+
+        An engine that fails to open, build or run gives way to torch, whose figures must not stand under its name.
+        """
+        if self.backend is None or self.candidate.backend in ("auto", "torch"):
+            return ""
+        if not self.backend.name.startswith("torch "):
+            return ""
+        return self.said[-1] if self.said else f"{self.backend.name} runs instead"
 
 
 def measure(settings: NetworkSettings, say: Say | None = None) -> NetworkReport:
@@ -79,10 +91,12 @@ def _open(candidate: Candidate, settings: NetworkSettings, say: Say, note: Say) 
     if lacking:
         return Opened(candidate, problem=lacking)
     say(f"{candidate.name}: opening")
+    said: list[str] = []
 
     def report(sentence: str) -> None:
-        say(sentence)
-        note(sentence)
+        said.append(sentence)
+        for tell in (say, note):
+            tell(sentence)
 
     start = time.perf_counter()
     try:
@@ -94,15 +108,18 @@ def _open(candidate: Candidate, settings: NetworkSettings, say: Say, note: Say) 
             device=settings.device,
             precision=candidate.precision,
             report=report,
+            calibration=_calibration,
         )
     except Exception as error:  # whatever an engine raises, the others can still be measured
         return Opened(candidate, problem=_words(error))
-    passed = time.perf_counter() - start
-    if candidate.backend not in ("auto", "torch") and type(backend) is backends.TorchBackend:
-        # Its figures would be torch's under another name.
-        backend.close()
-        return Opened(candidate, problem="it could not be built, and torch would have run in its place")
-    return Opened(candidate, backend, open_s=passed)
+    return Opened(candidate, backend, open_s=time.perf_counter() - start, said=said)
+
+
+def _calibration(size: tuple[int, int]) -> Iterator[Pair]:
+    """Give scenes to calibrate int8 with, none of them among those that masks are compared on."""
+    for index in range(CALIBRATION_SCENES):
+        scene = render_scene(SEED + 1, index, size)
+        yield scene.rgb, scene.thermal
 
 
 def _telling(rounds: Rounds, say: Say) -> Callable[[int], None]:
@@ -180,6 +197,8 @@ def _compare(engine: Opened, pairs: list[Pair], reference: list[Masks], size: tu
         masks = [_segment(engine.backend, pair, size) for pair in pairs]
     except Exception as error:  # as in _open
         return replace(row, problem=_words(error))
+    if engine.gave_way():
+        return replace(row, problem=engine.gave_way())
     return replace(
         row,
         engine=engine.backend.name,

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 SCENES = 8
 """Generated scenes that labels are compared on."""
 
+CALIBRATION_SCENES = 64
+"""Others, that an int8 engine which is not in the cache is calibrated with."""
+
 SEED = 6021
 """Of those scenes, and of the weights of an untrained variant; no training set of this package is drawn from it."""
 

@@ -106,7 +106,7 @@ def _run_networks(args: argparse.Namespace) -> int:
     import torch
 
     from rgbt_seg_ros.benchmark.documents import networks_document
-    from rgbt_seg_ros.benchmark.hardware import describe, load
+    from rgbt_seg_ros.benchmark.hardware import busy, describe, load
     from rgbt_seg_ros.benchmark.markdown import networks_table
     from rgbt_seg_ros.benchmark.networks import measure
     from rgbt_seg_ros.benchmark.settings import NetworkSettings, candidates_of
@@ -122,12 +122,16 @@ def _run_networks(args: argparse.Namespace) -> int:
         fresh=not args.no_fresh,
     )
     before = load()
+    warning = busy(before)
+    if warning:
+        _say(warning)
     report = measure(settings, _say)
     hardware = describe(before)
     name, device = Path(args.model).stem, report.plain[0].device.partition(":")[0]
     heading = (f"network {name} {device}", f"Network {name} on {device}: {report.title}")
     document = networks_document(report, _command(), hardware)
-    _deliver(args, document, heading, networks_table(report), hardware)
+    table = networks_table(report) + (f"\n\n{warning}" if warning else "")
+    _deliver(args, document, heading, table, hardware)
     return 0
 
 

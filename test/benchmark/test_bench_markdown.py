@@ -6,7 +6,7 @@ import pytest
 
 from rgbt_seg_ros.benchmark.agreement import Agreement
 from rgbt_seg_ros.benchmark.documents import networks_document, stages_document
-from rgbt_seg_ros.benchmark.hardware import Hardware, _cpuinfo
+from rgbt_seg_ros.benchmark.hardware import Hardware, _cpuinfo, busy
 from rgbt_seg_ros.benchmark.markdown import hardware_line, networks_table, placed, section, stages_table
 from rgbt_seg_ros.benchmark.probe import Fresh
 from rgbt_seg_ros.benchmark.rows import NetworkReport, NetworkRow, PlainRow
@@ -14,7 +14,16 @@ from rgbt_seg_ros.benchmark.stages import StageRow
 from rgbt_seg_ros.benchmark.timing import Ratio, Summary
 
 MACHINE = Hardware(
-    "Some CPU", ("avx2",), 1, 2, "", "Linux x86_64", {"python": "3.11", "torch": "2.9"}, "2026-01-02", 0.25
+    "Some CPU",
+    ("avx2",),
+    1,
+    2,
+    "",
+    "Linux x86_64",
+    {"python": "3.11", "torch": "2.9"},
+    {"OMP_NUM_THREADS": "1"},
+    "2026-01-02",
+    0.25,
 )
 COST = Summary(20.0, 30.0, 25.0, 100)
 
@@ -106,3 +115,16 @@ def test_what_people_wrote_around_sections_stays():
     page = placed("# Mine\n\nWords.\n", "a", "text\n")
     assert page.startswith("# Mine\n\nWords.\n\n<!--")
     assert placed(page + "\nAfter.\n", "a", "new\n").endswith("-->\n\nAfter.\n")
+
+
+def test_a_busy_machine_is_told_where_threads_spin(monkeypatch):
+    monkeypatch.setattr("rgbt_seg_ros.benchmark.hardware.cores", lambda: 2)
+    for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    assert busy(0.2) == ""
+    assert "load 5.0" in busy(5.0)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+    assert busy(5.0) == ""
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert busy(5.0) == ""
