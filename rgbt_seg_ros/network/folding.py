@@ -102,7 +102,7 @@ class FoldedBlock(nn.Module):
             gamma = block.gamma.detach().double()
             weight, bias = weight * gamma.view(-1, 1, 1, 1), bias * gamma
         self.reduce = _conv(mlp.fc2, weight, bias)
-        self.grn_weight = nn.Parameter(mlp.grn.weight.detach().float().view(1, -1, 1, 1), requires_grad=False)
+        self.grn_weight = nn.Parameter(mlp.grn.weight.detach().float().clone().view(1, -1, 1, 1), requires_grad=False)
         self.grn_eps = float(mlp.grn.eps)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:

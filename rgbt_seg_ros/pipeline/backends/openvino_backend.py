@@ -13,7 +13,7 @@ import torch
 from rgbt_seg_ros.network import FusionNetwork, ModelSpec
 from rgbt_seg_ros.pipeline.backends.base import BackendError
 from rgbt_seg_ros.pipeline.backends.cache import cache_folder, cached, entry_name, model_hash
-from rgbt_seg_ros.pipeline.backends.openvino_model import Pairs, convert, quantise
+from rgbt_seg_ros.pipeline.backends.openvino_model import Pairs, attach_masks, convert, quantise
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
 
 MODEL = "model.xml"
@@ -97,35 +97,40 @@ class OpenvinoBackend(SizedBackend):
 
     def place(self, shape: Shape) -> Path:
         """Return the folder of the model for a size, converted or not."""
-        stored = "int8" if self._precision == "int8" else "fp32"
-        return self._cache / entry_name(self._hash, shape, stored, self._version)
+        if self._precision == "int8":
+            # Without its masks: what was calibrated once serves images of every output size.
+            height, width = shape.input_size
+            return self._cache / entry_name(self._hash, f"{shape.batch}x{height}x{width}", "int8", self._version)
+        return self._cache / entry_name(self._hash, shape, "fp32", self._version)
 
-    def model(self, shape: Shape) -> Path:
-        """Return the ``.xml`` file of a size, converted (and calibrated) if it is not in the cache.
+    def model(self, shape: Shape) -> Any:
+        """Return the ``openvino.Model`` of a size, converted (and calibrated) if it is not in the cache.
 
         Raises:
             BackendError: int8 is to be calibrated, and there are no images or no NNCF to do it with.
         """
-        return cached(self.place(shape), lambda folder: self._convert(shape, folder))[0] / MODEL
+        folder, _ = cached(self.place(shape), lambda folder: self._convert(shape, folder))
+        model = self._core.read_model(str(folder / MODEL))
+        return attach_masks(model, shape.output_size) if self._precision == "int8" else model
 
     def _convert(self, shape: Shape, folder: Path) -> None:
         import openvino
 
-        if self._precision == "int8" and self._calibration is None:
+        if self._precision != "int8":
+            self._report(f"{self.name}: converting for {shape}, once")
+            model = convert(self._module(shape, torch.float32), shape.batch, shape.input_size)
+        elif self._calibration is None:
+            height, width = shape.input_size
             raise BackendError(
-                "runtime.precision: 'int8' must be calibrated once: rgbt-seg model export MODEL --to openvino "
-                "--precision int8 -o FOLDER"
+                "runtime.precision: 'int8' must be calibrated once for this input size: rgbt-seg model export MODEL "
+                f"--to openvino --precision int8 --size {height}x{width} -o FILE.xml"
             )
-        if self._precision == "int8" and importlib.util.find_spec("nncf") is None:
+        elif importlib.util.find_spec("nncf") is None:
             raise BackendError("runtime.precision: 'int8' must be calibrated, which needs pip install nncf")
-        self._report(f"{self.name}: converting for {shape}, once")
-        module = self._module(shape, torch.float32)
-        if self._precision == "int8":
-            assert self._calibration is not None
-            self._report(f"{self.name}: calibrating for {shape}, once; this takes minutes")
-            model = quantise(module, shape.batch, shape.input_size, _batches(self._calibration, shape))
         else:
-            model = convert(module, shape.batch, shape.input_size)
+            self._report(f"{self.name}: calibrating for {shape}, once; this takes minutes")
+            module = self._module(shape, torch.float32)
+            model = quantise(module, shape.batch, shape.input_size, _batches(self._calibration, shape))
         openvino.save_model(model, str(folder / MODEL), compress_to_fp16=False)
 
     def _build(self, shape: Shape) -> Runner:
@@ -135,7 +140,7 @@ class OpenvinoBackend(SizedBackend):
         else:
             # The kernels of a GPU are compiled for seconds; those of a CPU are generated while the model loads.
             settings["CACHE_DIR"] = str(self._cache / "kernels")
-        compiled = self._core.compile_model(str(self.model(shape)), self._device, settings)
+        compiled = self._core.compile_model(self.model(shape), self._device, settings)
         request = compiled.create_infer_request()
 
         def runner(rgb: Pixels, thermal: Pixels) -> tuple[Pixels, Pixels]:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
-from rgbt_seg_ros.pipeline.backends.masks import decide_planes
+from rgbt_seg_ros.pipeline.backends.masks import Upsample, decide_planes
 
 Pairs = Iterable[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]
 """(h, w, 3) uint8 RGB and (h, w) uint8 thermal, as the network takes them."""
@@ -33,9 +33,9 @@ class _Logits(nn.Module):
 class _Masks(nn.Module):
     """The part that may not: a step of 8-bit logits would show in the confidence."""
 
-    def __init__(self, module: ImagesToMasks) -> None:
+    def __init__(self, upsample: Upsample) -> None:
         super().__init__()
-        self.upsample = module.upsample
+        self.upsample = upsample
 
     def forward(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return decide_planes(self.upsample(logits))
@@ -71,7 +71,7 @@ def convert(module: ImagesToMasks, batch: int, input_size: tuple[int, int]) -> A
 def quantise(
     module: ImagesToMasks, batch: int, input_size: tuple[int, int], batches: Iterable[list[npt.NDArray[np.uint8]]]
 ) -> Any:
-    """Return the same with convolutions in 8 bits, after training (Neural Network Compression Framework).
+    """Return the part before the masks with convolutions in 8 bits, after training (NNCF), for ``attach_masks``.
 
     Args:
         module: In fp32.
@@ -80,17 +80,25 @@ def quantise(
         batches: [(N, h, w, 3), (N, h, w)] uint8 each, like those to come; some dozens.
     """
     import nncf
-    import openvino
 
     logging.getLogger("nncf").setLevel(logging.ERROR)
     network = _convert(_Logits(module), _images(batch, input_size))
     samples = list(batches)
-    network = nncf.quantize(
-        network, nncf.Dataset(samples), preset=nncf.QuantizationPreset.MIXED, subset_size=len(samples)
-    )
-    with torch.no_grad():
-        logits = module.logits(*_images(batch, input_size))
-    masks = _convert(_Masks(module), (logits,))
+    return nncf.quantize(network, nncf.Dataset(samples), preset=nncf.QuantizationPreset.MIXED, subset_size=len(samples))
+
+
+def attach_masks(network: Any, output_size: tuple[int, int]) -> Any:
+    """Return a model of images to masks, as ``convert`` does, of one of images to logits; masks are decided in floats.
+
+    Args:
+        network: An ``openvino.Model`` as of ``quantise``; it becomes part of the result.
+        output_size: (H, W) of the masks.
+    """
+    import openvino
+
+    batch, classes, height, width = network.outputs[0].shape
+    logits = torch.zeros((batch, classes, height, width))
+    masks = _convert(_Masks(Upsample((height, width), output_size)), (logits,))
     source = network.get_results()[0].input_value(0)
     for target in masks.get_parameters()[0].output(0).get_target_inputs():
         target.replace_source_output(source)

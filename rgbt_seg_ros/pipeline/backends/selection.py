@@ -134,7 +134,7 @@ def open_backend(
 
     missing = available()
     if backend == "torch":
-        return eager() if precision != "int8" else opener("torch")()
+        return opener("torch")()
     if backend != "auto":
         more = {"calibration": calibration} if backend == "openvino" else {}
         first = _refusal(backend, missing[backend]) if missing[backend] else opener(backend, **more)
