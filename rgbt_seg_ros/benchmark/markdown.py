@@ -52,7 +52,16 @@ def hardware_line(hardware: Hardware) -> str:
 def networks_table(report: NetworkReport) -> str:
     """Return the table of a network, and below it what could not run and what the engines said."""
     head = (
-        *("size", "engine", "median ms", "p99 ms", "frames/s", "× plain eager (10–90 %)", "× its forward alone"),
+        *(
+            "size",
+            "engine",
+            "median ms",
+            "p99 ms",
+            "CPU ms",
+            "frames/s",
+            "× plain eager (10–90 %)",
+            "× its forward alone",
+        ),
         *("labels equal", "worst scene", "memory MiB", "first mask s"),
     )
     rows: list[list[str]] = []
@@ -80,7 +89,13 @@ def networks_table(report: NetworkReport) -> str:
 
 def _plain_cells(row: PlainRow) -> list[str]:
     cost, alone = row.latency, row.forward.median_ms
-    cells = [by_size(row.size), f"plain eager {row.device} fp32", _ms(cost.median_ms), _ms(cost.p99_ms)]
+    cells = [
+        by_size(row.size),
+        f"plain eager {row.device} fp32",
+        _ms(cost.median_ms),
+        _ms(cost.p99_ms),
+        _ms(row.cpu_ms),
+    ]
     return [*cells, f"{cost.per_second:.1f}", "1", f"{alone / cost.median_ms:.2f}", "", "", "", ""]
 
 
@@ -97,6 +112,7 @@ def _network_cells(row: NetworkRow) -> list[str]:
         row.engine,
         _ms(cost.median_ms),
         _ms(cost.p99_ms),
+        "" if row.cpu_ms is None else _ms(row.cpu_ms),
         f"{cost.per_second:.1f}",
         f"{ratio.median:.2f} ({ratio.low:.2f}–{ratio.high:.2f})",
         f"{forward.median:.2f}",

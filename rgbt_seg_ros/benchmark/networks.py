@@ -142,6 +142,13 @@ def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {text[:200]}"
 
 
+def _count_cpu(run: Callable[[], object], spent: list[float]) -> None:
+    """Run, and note the processor's time (s) that all threads of this process took meanwhile."""
+    start = time.process_time()
+    run()
+    spent.append(time.process_time() - start)
+
+
 def _segment(backend: Backend, pair: Pair, size: tuple[int, int]) -> Masks:
     found = backend.infer([pair], size)[0]
     return found.label, found.confidence
@@ -168,9 +175,11 @@ def _measure_size(
         raise BenchError("; ".join(dict.fromkeys(f"{row.backend} {row.precision}: {row.problem}" for row in rows)))
     say(f"{size[0]}x{size[1]}: timing {', '.join(runs)}")
     before = len(plain.forward_seconds)
-    times = interleave(runs, settings.rounds, progress=_telling(settings.rounds, say))
+    spent: dict[str, list[float]] = {name: [] for name in runs}
+    counted_runs = {name: partial(_count_cpu, run, spent[name]) for name, run in runs.items()}
+    times = interleave(counted_runs, settings.rounds, progress=_telling(settings.rounds, say))
     forward = plain.forward_seconds[before:]
-    of_plain = PlainRow(size, device, summarise(times[_PLAIN]), summarise(forward))
+    of_plain = PlainRow(size, device, summarise(times[_PLAIN]), summarise(forward), summarise(spent[_PLAIN]).median_ms)
 
     def with_times(row: NetworkRow, name: str) -> NetworkRow:
         if name not in times:
@@ -178,6 +187,7 @@ def _measure_size(
         return replace(
             row,
             latency=summarise(times[name]),
+            cpu_ms=summarise(spent[name]).median_ms,
             ratio_to_plain_eager=ratio(times[_PLAIN], times[name]),
             ratio_to_plain_forward=ratio(forward, times[name]),
         )

@@ -21,6 +21,7 @@ class NetworkRow:
         engine: What ran, in words: engine, device and precision; empty where nothing did.
         problem: Why there are no figures, or what is missing of them; empty: all is there.
         latency: From two 8-bit images to two 8-bit masks; None: it could not run.
+        cpu_ms: Median of the processor's time of all threads together for one pair: more than the latency where several work.
         ratio_to_plain_eager: Of plain eager's time over this one's, both from images to masks.
         ratio_to_plain_forward: The same, of the time that plain eager's network alone takes: all else for nothing.
         agreement: With plain eager's masks.
@@ -35,6 +36,7 @@ class NetworkRow:
     engine: str = ""
     problem: str = ""
     latency: Summary | None = None
+    cpu_ms: float | None = None
     ratio_to_plain_eager: Ratio | None = None
     ratio_to_plain_forward: Ratio | None = None
     agreement: Agreement | None = None
@@ -52,6 +54,7 @@ class NetworkRow:
             "engine": self.engine,
             "problem": self.problem,
             **_latency(latency),
+            "cpu_ms": self.cpu_ms,
             "ratio_to_plain_eager": ratio and ratio.median,
             "ratio_to_plain_eager_p10": ratio and ratio.low,
             "ratio_to_plain_eager_p90": ratio and ratio.high,
@@ -78,12 +81,13 @@ def _latency(latency: Summary | None) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class PlainRow:
-    """Plain eager at one size: ``latency`` from images to masks, ``forward`` of its network alone."""
+    """Plain eager at one size: ``latency`` from images to masks, ``forward`` of its network alone, ``cpu_ms`` as of a row."""
 
     size: tuple[int, int]
     device: str
     latency: Summary
     forward: Summary
+    cpu_ms: float
 
     def to_dict(self) -> dict[str, Any]:
         """Return one flat object."""
@@ -91,6 +95,7 @@ class PlainRow:
             "size": list(self.size),
             "device": self.device,
             **_latency(self.latency),
+            "cpu_ms": self.cpu_ms,
             "forward_median_ms": self.forward.median_ms,
             "forward_p99_ms": self.forward.p99_ms,
         }

@@ -36,6 +36,7 @@ def report():
         (480, 640),
         engine="openvino CPU bf16",
         latency=COST,
+        cpu_ms=39.0,
         ratio_to_plain_eager=Ratio(2.5, 2.25, 2.75),
         ratio_to_plain_forward=Ratio(2.4, 2.1, 2.6),
         agreement=Agreement(0.99931, 0.99, 3.0, 8, 0.83),
@@ -44,7 +45,7 @@ def report():
         fresh=Fresh(1.5, 4.25, 512.0, 300.0, None),
     )
     lacking = NetworkRow("tensorrt", "bf16", (480, 640), problem="no CUDA device")
-    plain = PlainRow((480, 640), "cpu", Summary(50.0, 60.0, 50.0, 100), Summary(45.0, 55.0, 45.0, 100))
+    plain = PlainRow((480, 640), "cpu", Summary(50.0, 60.0, 50.0, 100), Summary(45.0, 55.0, 45.0, 100), 98.0)
     return NetworkReport("demo", "atto, 9 classes", 123, (full, lacking), (plain,), ("openvino it is",))
 
 
@@ -56,9 +57,9 @@ def test_a_network_table_has_plain_eager_first_and_names_what_was_not_measured(r
     text = networks_table(report)
     head, _, plain, full = text.splitlines()[:4]
     assert len(cells(head)) == len(cells(plain)) == len(cells(full))
-    assert cells(plain)[:5] == ["480x640", "plain eager cpu fp32", "50.0", "60.0", "20.0"]
+    assert cells(plain)[:6] == ["480x640", "plain eager cpu fp32", "50.0", "60.0", "98.0", "20.0"]
     assert cells(full) == [
-        *("480x640", "openvino CPU bf16", "20.0", "30.0", "40.0", "2.50 (2.25–2.75)", "2.40"),
+        *("480x640", "openvino CPU bf16", "20.0", "30.0", "39.0", "40.0", "2.50 (2.25–2.75)", "2.40"),
         *("99.931 %", "99.000 %", "512", "4.2"),
     ]
     assert "- tensorrt bf16, 480x640: no CUDA device" in text
