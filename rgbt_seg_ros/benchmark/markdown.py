@@ -72,6 +72,7 @@ def networks_table(report: NetworkReport) -> str:
     problems = [
         f"- {row.backend} {row.precision}, {by_size(row.size)}: {row.problem}" for row in report.rows if row.problem
     ]
+    told = {row.problem for row in report.rows}
     equal = [row.agreement for row in report.rows if row.agreement]
     if equal:
         text += (
@@ -80,7 +81,7 @@ def networks_table(report: NetworkReport) -> str:
         )
     for heading, lines in (
         ("Not measured:", problems),
-        ("What the engines said:", [f"- {note}" for note in report.notes]),
+        ("What the engines said:", [f"- {note}" for note in report.notes if note not in told]),
     ):
         if lines:
             text += f"\n\n{heading}\n\n" + "\n".join(dict.fromkeys(lines))
