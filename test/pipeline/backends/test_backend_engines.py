@@ -13,6 +13,7 @@ from torch import nn
 from rgbt_seg_ros.network import read_model
 from rgbt_seg_ros.pipeline.backends import BackendError, TorchBackend, open_backend
 from rgbt_seg_ros.pipeline.backends.compile_backend import CompileBackend
+from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.eager_backend import EagerBackend
 from rgbt_seg_ros.pipeline.backends.masks import Upsample, decide_planes
 from rgbt_seg_ros.pipeline.backends.sized import KEPT, Shape
@@ -199,3 +200,26 @@ def test_compile_builds_once_and_loads_then(demo, tmp_path, monkeypatch):
     assert unbuilt.built
     np.testing.assert_array_equal(unbuilt.infer([(rgb, thermal)], SIZE)[0].label, found.label)
     assert not list((tmp_path / "compile").glob(".part-*"))
+
+
+@pytest.mark.parametrize("rowwise", [False, True])
+def test_the_module_of_every_engine_takes_sizes_that_nothing_divides(demo, rowwise):
+    spec, network = demo
+    rgb, thermal = (np.ascontiguousarray(image[:75, :107]) for image in pair(0, (80, 112)))
+    (expected,) = plain(demo, [(rgb, thermal)], (91, 133))
+    module = ImagesToMasks(network, spec, (75, 107), (91, 133), rowwise=rowwise)
+    with torch.inference_mode():
+        label, confidence = module(torch.from_numpy(rgb)[None], torch.from_numpy(thermal)[None])
+    assert (label[0].numpy() == expected.label).mean() >= 0.999
+    assert np.abs(confidence[0].numpy().astype(int) - expected.confidence).max() <= 1
+
+
+def test_the_temperature_of_the_caller_replaces_the_models(demo, cache):
+    spec, network = demo
+    backends = [
+        open_backend(network, spec, backend="torch", device="cpu", temperature=temperature)
+        for temperature in (1.0, 10.0)
+    ]
+    sharp, soft = (backend.infer([pair(0)], SIZE)[0] for backend in backends)
+    assert (sharp.label == soft.label).mean() >= 0.999
+    assert soft.confidence.mean() < sharp.confidence.mean()
