@@ -1,45 +1,26 @@
-"""Measures the alignment modes: cost of building a table and of aligning one frame, and prints a Markdown table.
+"""Draws what each alignment mode makes of one scene: docs/images/alignment.jpg.
 
-    python benchmarks/alignment.py [--size 480 640] [--size 720 1280] [--frames 50] [--picture FILE]
+    python benchmarks/alignment.py docs/images/alignment.jpg
 
-One OpenCV thread, one process. RGB and result have the size given, the thermal image 640x512. The picture shows what each
-mode makes of a scene: docs/images/alignment.jpg.
+What the modes cost is told by ``rgbt-seg bench --stages``.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
-from dataclasses import replace
-from statistics import median
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.data.rig_scenes import box_surfaces, default_rig, render_rig
+from rgbt_seg_ros.benchmark.stages.alignment import rig_of
+from rgbt_seg_ros.data.rig_scenes import box_surfaces, render_rig
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
-from rgbt_seg_ros.pipeline.alignment.tables import homography_at
-from rgbt_seg_ros.pipeline.calibration import Calibration
-from rgbt_seg_ros.pipeline.calibration.transforms import flat
-
-
-def rig(size: tuple[int, int]) -> Calibration:
-    """Return the default rig with RGB images of (height, width), and a homography."""
-    full = default_rig()
-    matrix = np.array(((1.17, 0.02, -45.0), (-0.02, 1.16, -62.0), (1e-6, 2e-6, 1.0)))
-    full = replace(full, h_rgb_thermal=flat(matrix))
-    return replace(
-        full,
-        rgb=full.rgb.scaled(size),
-        h_rgb_thermal=flat(homography_at(full, size, full.thermal.size)),
-        depth_pixels="raw",
-    )
 
 
 def picture(path: str) -> None:
     """Write what the modes make of one scene: the edges of the aligned thermal image, in red, over the RGB image."""
-    calibration = rig((480, 640))
+    calibration = rig_of((480, 640))
     scene = render_rig(calibration, box_surfaces(5))
     grey = cv2.cvtColor(cv2.cvtColor(scene.rgb, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2BGR)
     heat = cv2.applyColorMap(cv2.resize(scene.thermal, (640, 512))[16:496], cv2.COLORMAP_INFERNO)
@@ -76,36 +57,8 @@ def _edges_over(
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", nargs=2, type=int, action="append", help="height and width of the RGB image")
-    parser.add_argument("--frames", type=int, default=50)
-    parser.add_argument("--picture", help="write this picture (JPEG) instead")
-    arguments = parser.parse_args()
-    if arguments.picture:
-        picture(arguments.picture)
-        return
-    cv2.setNumThreads(1)
-    print("| size | mode | table, ms | frame, ms (median) | 90 % |\n|---|---|---|---|---|")
-    for height, width in arguments.size or [(480, 640), (720, 1280)]:
-        calibration = rig((height, width))
-        scene = render_rig(calibration, box_surfaces(3))
-        for mode in ("none", "homography", "plane", "depth"):
-            aligner = Aligner(None if mode == "none" else calibration, AlignmentSettings(mode))
-            start = time.perf_counter()
-            if mode == "depth":
-                aligner.warp((height, width))
-            elif mode != "none":
-                aligner.table((height, width))
-            built = time.perf_counter() - start
-            durations = []
-            for _ in range(arguments.frames):
-                start = time.perf_counter()
-                aligner.align(scene.thermal, (height, width), scene.depth)
-                durations.append((time.perf_counter() - start) * 1e3)
-            ninety = sorted(durations)[int(len(durations) * 0.9)]
-            print(
-                f"| {width}x{height} | {mode} | {built * 1e3:.0f} | {median(durations):.2f} | {ninety:.2f} |",
-                flush=True,
-            )
+    parser.add_argument("picture", help="the JPEG to write")
+    picture(parser.parse_args().picture)
 
 
 if __name__ == "__main__":

@@ -67,8 +67,7 @@ def run_node(network: float, arguments: list[str]) -> None:
         rclpy.executors.SingleThreadedExecutor = EventsExecutor
         callback = image_stream.ImageStream._callback
         image_stream.ImageStream._callback = lambda self, message: callback(self, message, {})  # type: ignore[method-assign]
-    name = "open_backend" if hasattr(segmenter, "open_backend") else "TorchBackend"
-    setattr(segmenter, name, lambda *_, **__: StandIn())
+    segmenter.open_backend = lambda *_, **__: StandIn()
     main(["node", *arguments])
 
 

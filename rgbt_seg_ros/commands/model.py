@@ -1,4 +1,4 @@
-"""``rgbt-seg model import|info|new|temperature``: make model files and read what they say."""
+"""``rgbt-seg model import|info|new|temperature|export``: make model files and read what they say."""
 
 from __future__ import annotations
 
@@ -46,8 +46,17 @@ def register(subparsers: Any) -> None:
     )
     temperature.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     temperature.set_defaults(run=run_temperature)
-    for writing in (importing, new, temperature):
-        writing.add_argument("-o", "--output", required=True, help="the .safetensors file to write")
+    exporting = actions.add_parser("export", help="make a file for another runtime: ONNX, OpenVINO, TensorRT")
+    exporting.add_argument("model", help="a .safetensors file, or demo")
+    exporting.add_argument("--to", required=True, choices=("onnx", "openvino", "tensorrt"), help="the runtime")
+    exporting.add_argument("--size", type=input_size, metavar="HxW", help="of the images (default: the model's own)")
+    exporting.add_argument("--precision", default="auto", help="auto, fp32, fp16 or int8, as the runtime has it")
+    exporting.add_argument(
+        "--calibrate", default="synthetic:64@100", metavar="SPEC", help="data that int8 is calibrated on"
+    )
+    exporting.set_defaults(run=run_export)
+    for writing in (importing, new, temperature, exporting):
+        writing.add_argument("-o", "--output", required=True, help="the file to write")
         writing.add_argument("--force", action="store_true", help="replace the output if it exists")
 
     info = actions.add_parser("info", help="print what a model file says of its model")
@@ -131,6 +140,29 @@ def run_temperature(args: argparse.Namespace) -> int:
         f"{args.output}: temperature {spec.temperature:g} -> {fit.temperature:.4g}, {fit.pixels} pixels of {args.data}"
     )
     print(f"NLL {fit.nll_before:.4f} -> {fit.nll_after:.4f}, ECE {fit.ece_before:.4f} -> {fit.ece_after:.4f}")
+    return 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Make a file for another runtime."""
+    from rgbt_seg_ros.evaluation.int8 import calibration_pairs
+    from rgbt_seg_ros.network import read_model
+    from rgbt_seg_ros.pipeline.backends.export import export_model
+
+    _check_output(args)
+    spec, network = read_model(args.model)
+    precision = export_model(
+        network,
+        spec,
+        args.to,
+        Path(args.output),
+        input_size=args.size,
+        precision=args.precision,
+        report=lambda text: print(text, file=sys.stderr, flush=True),
+        calibration=calibration_pairs(spec, args.calibrate),
+    )
+    height, width = args.size or spec.input_size
+    print(f"{args.output}: {spec.title}, {args.to} {precision} for images of {height}x{width} (height x width)")
     return 0
 
 

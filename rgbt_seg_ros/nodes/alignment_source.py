@@ -43,7 +43,7 @@ def wanted(settings: AlignmentSettings, file: Calibration | None) -> tuple[str, 
     if file is None:
         return ("rgb", "thermal", "tf")
     cameras = (("rgb", file.rgb), ("thermal", file.thermal))
-    lenses = [name for name, camera in cameras if camera.k is None and camera.p is None]
+    lenses = [name for name, camera in cameras if not camera.has_lens]
     return (*lenses, *(("tf",) if file.t_rgb_thermal is None else ()))
 
 
@@ -69,6 +69,12 @@ class AlignmentSource:
             raise AlignmentError(
                 f"alignment.calibration: {lacks}, and mode '{self.settings.mode}' then takes the extrinsic from TF, for which "
                 "tf2_ros has to be installed; expected a calibration file with an extrinsic, or ros-$ROS_DISTRO-tf2-ros-py"
+            )
+        if self.settings.mode == "plane" and not (
+            self.settings.plane_distance or (self._file is not None and self._file.plane_distance)
+        ):
+            raise AlignmentError(
+                "alignment.plane_distance: 0, and no calibration file says it; mode 'plane' needs the distance in m"
             )
         self._infos: dict[str, Any] = {}
         self.problem = ""
@@ -104,7 +110,7 @@ class AlignmentSource:
                 f"{', '.join(other.wanted) or 'nothing'} to camera_info and TF, where it was "
                 f"{', '.join(self.wanted) or 'nothing'}; deactivate and cleanup the node first"
             )
-        if other.wanted and not self.aligner.waiting_for:
+        if other.wanted:
             other._infos, other._buffer = self._infos, self._buffer
             other._make()
             if other.problem:
@@ -174,10 +180,12 @@ class AlignmentSource:
                 self.aligner = Aligner.awaiting(self.settings, self._missing())
                 return
             rgb, thermal = self._camera("rgb"), self._camera("thermal")
-            transform = self._transform(rgb.frame_id, thermal.frame_id) if "tf" in self.wanted else None
-            if "tf" in self.wanted and transform is None:
-                self.aligner = Aligner.awaiting(self.settings, f"{TF} from '{thermal.frame_id}' to '{rgb.frame_id}'")
-                return
+            transform = None
+            if "tf" in self.wanted:
+                transform, why = self._transform(rgb.frame_id.lstrip("/"), thermal.frame_id.lstrip("/"))
+                if transform is None:
+                    self.aligner = Aligner.awaiting(self.settings, f"{TF}{why}")
+                    return
             self.aligner = Aligner(calibration_of(rgb, thermal, transform, self._file), self.settings)
         except UserError as error:
             self.problem = str(error)
@@ -193,18 +201,19 @@ class AlignmentSource:
         # camera_info describes the image as it is published, telemetry rows and all.
         return camera if name == "rgb" else camera.cropped(thermal.crop_top, thermal.crop_bottom)
 
-    def _transform(self, rgb_frame: str, thermal_frame: str) -> Any | None:
+    def _transform(self, rgb_frame: str, thermal_frame: str) -> tuple[Any | None, str]:
+        """Return the transform, or None and what else to say of what is waited for."""
         if self._buffer is None:
-            return None
+            return None, ""
         if not (rgb_frame and thermal_frame):
             raise AlignmentError(
                 "camera_info: header.frame_id is empty, and TF is asked by frame; expected the optical frame of the camera"
             )
         module = tf2_ros()
         try:
-            return self._buffer.lookup_transform(rgb_frame, thermal_frame, Time())
-        except module.TransformException:
-            return None
+            return self._buffer.lookup_transform(rgb_frame, thermal_frame, Time()), ""
+        except module.TransformException as error:
+            return None, f" from '{thermal_frame}' to '{rgb_frame}' ({error})"
 
 
 def _content(info: Any) -> tuple[Any, ...]:

@@ -57,6 +57,8 @@ class Diagnostics:
             return DiagnosticStatus.ERROR, "pairs cannot be segmented; the log says why"
         if not session.enabled:
             return DiagnosticStatus.OK, "disabled by ~/enable"
+        if new.get("drop pair_no_depth", 0) > 0 and not new["processed"]:
+            return DiagnosticStatus.WARN, "pairs have no depth image: compare stamps with alignment.depth_slop"
         if not new["processed"]:
             return DiagnosticStatus.WARN, "images arrive but none are paired: compare stamps with sync.slop"
         if session.latency > NAV2_LIMIT:
@@ -79,6 +81,11 @@ class Diagnostics:
                     "latency (s)": f"{session.latency:.4f}",
                     "rgb qos": session.rgb.reliability,
                     "thermal qos": session.thermal.reliability,
+                    **(
+                        {"received depth": str(session.depth.received), "depth qos": session.depth.reliability}
+                        if session.depth is not None
+                        else {}
+                    ),
                     **{f"dropped {reason}": str(count) for reason, count in session.dropped().items()},
                 }
             )

@@ -97,7 +97,12 @@ class SegmentationNode(LifecycleNode):
 
     def _on_aligner(self, aligner: Aligner) -> None:
         if self._segmenter is not None:
-            self._segmenter.realign(aligner)
+            try:
+                self._segmenter.realign(aligner)
+            except UserError as error:
+                self._on_no_aligner(str(error))
+                aligner = Aligner.awaiting(aligner.settings, f"a calibration that can be used ({error})")
+                self._segmenter.realign(aligner)
             if not aligner.waiting_for:
                 self.get_logger().info(f"calibration of camera_info taken over; alignment: {aligner.mode}")
 

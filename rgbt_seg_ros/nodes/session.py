@@ -18,7 +18,7 @@ from rgbt_seg_ros.pipeline import Segmenter
 from rgbt_seg_ros.pipeline.alignment import AlignmentError
 from rgbt_seg_ros.pipeline.calibration import CalibrationError
 from rgbt_seg_ros.pipeline.depth_pairing import DepthPairer
-from rgbt_seg_ros.pipeline.images import PALETTES, check_depth, check_thermal, stamp_ns, to_depth, to_thermal
+from rgbt_seg_ros.pipeline.images import check_depth, check_thermal, stamp_ns, to_depth, to_thermal
 from rgbt_seg_ros.pipeline.pairing import Pair, Pairer
 from rgbt_seg_ros.pipeline.parameters import NodeSettings
 
@@ -76,7 +76,7 @@ class Session:
         )
         self.depth: ImageStream | None = None
         if segmenter.aligner.mode == "depth":
-            self._depth_pairer = DepthPairer(settings.depth_slop)
+            self._depth_pairer = DepthPairer(settings.depth_slop, settings.pairing.queue_size)
             self.depth = ImageStream(
                 node, "depth/image", "raw", "auto", check_depth, self._on_depth, self._refuser("depth")
             )
@@ -121,15 +121,17 @@ class Session:
         if not self.enabled:
             self._drop("thermal_disabled")
             return
-        if not self._palette_warned and getattr(message, "encoding", "") in PALETTES:
-            self._palette_warned = True
-            self._log.warning(
-                f"{self.thermal.topic}: {message.encoding} is a colour palette, turned to grey; temperatures lose their "
-                "order in most palettes, so set the camera to mono8 or mono16"
-            )
         with self._lock:
             pairs = self._pairer.add_thermal(stamp_ns(message.header), message)
         self._submit(pairs)
+
+    def _warn_of_palette(self, encoding: str) -> None:
+        if not self._palette_warned:
+            self._palette_warned = True
+            self._log.warning(
+                f"{self.thermal.topic}: {encoding} is a colour palette, turned to grey; temperatures lose their order in most "
+                "palettes, so set the camera to mono8 or mono16"
+            )
 
     def _on_depth(self, message: Any) -> None:
         if not self.enabled:
@@ -164,15 +166,13 @@ class Session:
     def _process(self, job: Job) -> None:
         pair = job.pair
         header = pair.rgb.header
-        calibration = self._segmenter.aligner.calibration
-        if calibration is not None:
-            calibration.check_cameras(header.frame_id, pair.thermal.header.frame_id)
+        frames = (header.frame_id, pair.thermal.header.frame_id)
         start = time.perf_counter()
         rgb = to_rgb(pair.rgb, self.rgb.topic)
-        thermal = to_thermal(pair.thermal, self.thermal.topic)
-        depth = None if self.depth is None else to_depth(job.depth, self.depth.topic)
+        thermal = to_thermal(pair.thermal, self.thermal.topic, self._warn_of_palette)
+        depth = None if self.depth is None else self._depth_of(job, self.depth.topic)
         converted = time.perf_counter()
-        prepared = self._segmenter.prepare(rgb, thermal, depth, pair.thermal_stamp)
+        prepared = self._segmenter.prepare(rgb, thermal, depth, pair.thermal_stamp, frames)
         masks = self._segmenter.segment([prepared])[0]
         segmented = time.perf_counter()
         self._outputs.publish_masks(header, masks)
@@ -199,6 +199,14 @@ class Session:
         self._outputs.publish_extras(header, rgb, masks, pair.thermal.header.stamp)
         self._outputs.publish_thermal(header, prepared)
         self._outputs.publish_report(header, masks, prepared, facts)
+
+    def _depth_of(self, job: Job, topic: str) -> Any:
+        rgb, depth = job.pair.rgb.header.frame_id.lstrip("/"), job.depth.header.frame_id.lstrip("/")
+        if rgb and depth and rgb != depth:
+            raise AlignmentError(
+                f"{topic}: a depth image of '{depth}', expected one registered to the RGB camera's '{rgb}'"
+            )
+        return to_depth(job.depth, topic)
 
     def dropped(self) -> dict[str, int]:
         """Return how many frames and pairs were dropped, by reason; what a middleware lost is ``*_lost_in_transport``."""

@@ -1,4 +1,4 @@
-"""The depth image that belongs to a pair: nearest in time to its RGB image, within the slop, each used once at most."""
+"""The depth image that belongs to a pair: nearest in time to its RGB image, within the slop."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from typing import Any
 
 from rgbt_seg_ros.pipeline.pairing import NearestPairer, Pair, PairingSettings
 
-_QUEUE = 10
-"""Pairs, or depth images, that may wait: a third of a second, after which a mask would be late anyway."""
-
 
 class DepthPairer:
     """Pairs pairs with depth images, by the rules of ``NearestPairer``: what waits is bounded, what is dropped is counted."""
 
-    def __init__(self, slop: float) -> None:
-        """Take the largest difference (s) between the stamps of an RGB image and its depth image."""
-        self._pairer = NearestPairer(PairingSettings(slop=slop, queue_size=_QUEUE))
+    def __init__(self, slop: float, queue_size: int) -> None:
+        """Make a pairer.
+
+        Args:
+            slop: s, the largest difference between the stamps of an RGB image and its depth image.
+            queue_size: Pairs, or depth images, that may wait: a late thermal camera makes depth images wait.
+        """
+        # Reuse: two pairs do not compete for a depth image, so that neither waits for the next pair to be certain.
+        self._pairer = NearestPairer(PairingSettings(slop=slop, queue_size=queue_size, reuse_thermal=True))
 
     def add_pair(self, pair: Pair) -> list[tuple[Pair, Any]]:
         """Take a pair; return those that have a depth image now, each with it, in the order of time."""

@@ -163,10 +163,11 @@ def to_rgb(message: Any, topic: str, bridge: Bridge | None = None) -> npt.NDArra
     return np.asarray(pixels if code is None else cv2.cvtColor(pixels, code), dtype=np.uint8)
 
 
-def to_thermal(message: Any, topic: str) -> npt.NDArray[Any]:
+def to_thermal(message: Any, topic: str, on_palette: Callable[[str], None] = lambda encoding: None) -> npt.NDArray[Any]:
     """Return (H, W) uint8, uint16 or float32 in native byte order; a view where the message has that already.
 
-    A colour palette is turned to grey: its order of temperatures is lost with some palettes, so the caller warns.
+    A colour palette is turned to grey: its order of temperatures is lost with some palettes, so the caller should warn;
+    ``on_palette`` is told the encoding.
 
     Raises:
         ConversionError: As ``check_thermal``, or the compressed data cannot be decoded.
@@ -174,8 +175,12 @@ def to_thermal(message: Any, topic: str) -> npt.NDArray[Any]:
     check_thermal(message, topic)
     if is_compressed(message):
         image = _decode(message, topic, cv2.IMREAD_UNCHANGED)
-        return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2GRAY))
+        if image.ndim == 2:
+            return image
+        on_palette(f"compressed '{message.format}' in colour")
+        return np.asarray(cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2GRAY))
     if message.encoding in PALETTES:
+        on_palette(message.encoding)
         code = cv2.COLOR_RGB2GRAY if message.encoding == "rgb8" else cv2.COLOR_BGR2GRAY
         return np.asarray(cv2.cvtColor(view(message, topic, 3, np.uint8), code))
     pixels = view(message, topic, 1, _THERMAL[message.encoding])

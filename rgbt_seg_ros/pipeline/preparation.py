@@ -31,12 +31,14 @@ class RawPair:
         thermal: (h, w) uint8, uint16 or float32; in alignment mode ``none`` of the same field of view.
         depth: (H, W) uint16 in mm or float32 in m, registered to the RGB camera; for alignment mode ``depth`` only.
         thermal_stamp: Stamp of the thermal image, ns, for what is smoothed over time; None: the image is of no sequence.
+        frames: frame_id of the RGB and of the thermal image, to be compared with the calibration's; empty: not compared.
     """
 
     rgb: npt.NDArray[np.uint8]
     thermal: npt.NDArray[Any]
     depth: npt.NDArray[Any] | None = None
     thermal_stamp: int | None = None
+    frames: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True)
@@ -131,13 +133,14 @@ def prepare(
         Images of the network's size, views of the arguments where nothing had to change.
 
     Raises:
-        UserError: An image has another shape or dtype, or is not of the size that the calibration is for.
+        UserError: An image has another shape or dtype, or is not of the camera or size that the calibration is for.
     """
     rgb, thermal = pair.rgb, pair.thermal
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
         raise SegmenterError(f"RGB image: expected (H, W, 3) of uint8, not {rgb.shape} of {rgb.dtype}")
     if thermal.size == 0:
         raise SegmenterError(f"thermal image: expected (H, W) with pixels, not {thermal.shape}")
+    aligner.check_cameras(*pair.frames)
     start = time.perf_counter()
     frame = stage(thermal, pair.thermal_stamp)
     scaled = time.perf_counter()

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from rgbt_seg_ros.network import ModelSpec, read_model
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
-from rgbt_seg_ros.pipeline.backends import Backend, TorchBackend
+from rgbt_seg_ros.pipeline.backends import BACKENDS, Backend, open_backend
 from rgbt_seg_ros.pipeline.masks import apply_threshold
 from rgbt_seg_ros.pipeline.preparation import (
     MODALITIES,
@@ -36,7 +36,8 @@ class SegmenterSettings:
         threshold: Probability 0..1; a less confident pixel becomes 255 (unlabeled) with confidence 0.
         temperature: Softmax temperature; 0 takes the model's own.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
+        precision: One of ``backends.PRECISIONS``.
+        backend: One of ``backends.BACKENDS``.
         modality: What the network is given: ``rgbt`` (both), ``rgb`` or ``thermal`` alone. An image that is left out is
             replaced by its neutral grey (``Normalisation.neutral``), as in training with modality dropout.
         thermal: How raw thermal values become 8 bits.
@@ -48,6 +49,7 @@ class SegmenterSettings:
     temperature: float = 0.0
     device: str = "auto"
     precision: str = "auto"
+    backend: str = "auto"
     modality: str = "rgbt"
     thermal: ThermalSettings = field(default_factory=ThermalSettings)
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
@@ -57,6 +59,8 @@ class SegmenterSettings:
         parse_input_size(self.input_size, (1, 1), (1, 1))
         if not 0.0 <= self.threshold <= 1.0:
             raise SegmenterError(f"output.threshold: {self.threshold:g} is not a probability between 0 and 1")
+        if self.backend not in BACKENDS:
+            raise SegmenterError(f"runtime.backend: '{self.backend}' is not one of {', '.join(BACKENDS)}")
         if self.modality not in MODALITIES:
             raise SegmenterError(f"model.modality: '{self.modality}' is not one of {', '.join(MODALITIES)}")
         if not 0.0 <= self.temperature < float("inf"):
@@ -126,7 +130,14 @@ class Segmenter:
         settings = settings or SegmenterSettings()
         aligner = aligner or Aligner.open(settings.alignment)
         spec, network = read_model(model)
-        backend = TorchBackend(network, spec, settings.device, settings.precision, settings.temperature or None)
+        backend = open_backend(
+            network,
+            spec,
+            backend=settings.backend,
+            device=settings.device,
+            precision=settings.precision,
+            temperature=settings.temperature or None,
+        )
         return cls(spec, backend, settings, aligner)
 
     @property
@@ -196,9 +207,13 @@ class Segmenter:
         thermal: npt.NDArray[Any],
         depth: npt.NDArray[Any] | None = None,
         thermal_stamp: int | None = None,
+        frames: tuple[str, str] = ("", ""),
     ) -> Prepared:
-        """Do what comes before the network; for those who overlap it with the network. Arguments as of a call."""
-        pair = RawPair(rgb, thermal, depth, thermal_stamp)
+        """Do what comes before the network; for those who overlap it with the network. Arguments as of a call.
+
+        ``frames`` are the frame_id of both images, to be compared with the calibration's; empty: not compared.
+        """
+        pair = RawPair(rgb, thermal, depth, thermal_stamp, frames)
         settings = self.settings
         return prepare(pair, self.spec, self._thermal, self._aligner, settings.input_size, settings.modality)
 

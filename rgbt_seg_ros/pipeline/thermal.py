@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rgbt_seg_ros.network.spec import ThermalPreprocessing
-from rgbt_seg_ros.pipeline.thermal_bounds import Bounds, SmoothedBounds, bounds_of, percentiles, sample
+from rgbt_seg_ros.pipeline.thermal_bounds import Bounds, SmoothedBounds, bounds_of, percentiles, sample, with_contrast
 from rgbt_seg_ros.pipeline.thermal_normalise import as_picture, check_image, normalise, render
 from rgbt_seg_ros.pipeline.thermal_repair import fill, find_dead, non_finite, replace_dead
 from rgbt_seg_ros.pipeline.thermal_scales import PRESETS, Preset, Scale, ThermalError, ceiling_of, check_dtype
@@ -102,6 +102,7 @@ class ThermalInput:
         if bounds is None:
             image = as_picture(raw)
         else:
+            bounds = with_contrast(raw, bounds)
             if resolved.normalisation != "fixed" and self._smoothed is not None and stamp is not None:
                 bounds = self._smoothed.update(stamp, bounds)
             image = render(raw, resolved, bounds)

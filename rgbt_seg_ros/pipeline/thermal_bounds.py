@@ -65,6 +65,17 @@ def bounds_of(image: npt.NDArray[Any], settings: ThermalSettings) -> Bounds:
     return low, high
 
 
+def with_contrast(image: npt.NDArray[Any], bounds: Bounds) -> Bounds:
+    """Return bounds that are apart where the image has any contrast: the finite extremes in place of equal ones.
+
+    A coarse format (0.4 K a step) can hold a whole scene in one step, and the person in half a percent of the pixels.
+    """
+    if bounds[1] > bounds[0]:
+        return bounds
+    finite = image[np.isfinite(image)] if image.dtype.kind == "f" else image
+    return (float(finite.min()), float(finite.max())) if finite.size else bounds
+
+
 class SmoothedBounds:
     """Bounds that approach those of the frames with a time constant: an exponential moving average over the stamps.
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.pipeline.thermal_bounds import Bounds, bounds_of
+from rgbt_seg_ros.pipeline.thermal_bounds import Bounds, bounds_of, with_contrast
 from rgbt_seg_ros.pipeline.thermal_scales import ThermalError
 from rgbt_seg_ros.pipeline.thermal_settings import ThermalSettings
 
@@ -46,7 +46,7 @@ def normalise(thermal: npt.NDArray[Any], settings: ThermalSettings) -> npt.NDArr
         raise ThermalError("thermal.normalisation: 'auto' has to be resolved for a model first")
     if settings.normalisation == "none":
         return as_picture(thermal)
-    return render(thermal, settings, bounds_of(thermal, settings))
+    return render(thermal, settings, with_contrast(thermal, bounds_of(thermal, settings)))
 
 
 def as_picture(thermal: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

@@ -18,6 +18,9 @@ _OF_PERCENT = ("auto", "percentile", "clahe")
 _COLDEST = 200.0
 """K; no scene that a thermal camera measures ends below it, so such a range is in °C or was not set."""
 
+_HOTTEST = 5000.0
+"""K; no range ends above it, so such a one is in raw units."""
+
 
 @dataclass(frozen=True)
 class ThermalSettings:
@@ -84,7 +87,12 @@ class ThermalSettings:
         if not (math.isfinite(self.clahe_clip) and self.clahe_clip > 0):
             raise ThermalError(f"thermal.clahe_clip: {self.clahe_clip:g} is not a contrast limit above 0")
         scale = self.kelvin_scale()
-        if self.normalisation == "fixed" and scale is not None and self.high < _COLDEST:
+        if self.normalisation == "none" and not self.scale and "uint8" not in PRESETS[self.preset].dtypes:
+            raise ThermalError(
+                f"thermal.normalisation: 'none' takes 8-bit images, and preset '{self.preset}' is of deeper ones; "
+                "expected auto, percentile or fixed"
+            )
+        if self.normalisation == "fixed" and scale is not None and not _COLDEST <= self.high <= _HOTTEST:
             raise ThermalError(
                 f"thermal.low and thermal.high: {self.low:g} and {self.high:g} are in K where the scale is known "
                 f"(preset '{self.preset}' or thermal.scale); expected such as 273.15 and 323.15"

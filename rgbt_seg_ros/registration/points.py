@@ -43,7 +43,7 @@ def choose_model(points: Correspondences, base: Calibration, wanted: str = "auto
     Raises:
         PointsError: An extrinsic is wanted, and intrinsics or distances are missing; the sentence says which.
     """
-    lenses = all(camera.is_calibrated or camera.rectified for camera in (base.rgb, base.thermal))
+    lenses = all(camera.has_lens for camera in (base.rgb, base.thermal))
     if wanted == "extrinsic" and not (lenses and points.has_range):
         missing = "the intrinsics of both cameras" if not lenses else "X, Y, Z or depth of the points"
         raise PointsError(f"an extrinsic needs {missing}; without, a homography can be fitted")

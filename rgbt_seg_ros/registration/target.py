@@ -106,7 +106,7 @@ def _camera(
     camera: CameraModel, name: str, views: Sequence[View], options: TargetOptions
 ) -> tuple[CameraFit | None, CameraModel]:
     """Return the fit and the camera; no fit where intrinsics are known."""
-    if camera.is_calibrated or camera.rectified:
+    if camera.has_lens:
         return None, camera
     seen = [pixels for pixels in (getattr(view, name) for view in views) if pixels is not None]
     chosen = distinct(seen, camera.size, options.board)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -150,8 +151,32 @@ def test_other_settings_keep_what_was_told_and_need_the_same_sources(tf2, tmp_pa
         UserError, match=r"whole\.yaml' leaves nothing to camera_info and TF, where it was rgb, thermal"
     ):
         source.changed(settings(**{"alignment.calibration": str(path)}))
-    with pytest.raises(UserError, match="plane_distance: missing"):
+    with pytest.raises(UserError, match=r"alignment\.plane_distance: 0, and no calibration file says it"):
         source.changed(settings(**{"alignment.plane_distance": 0.0}))
+
+
+def test_a_file_that_does_not_fit_what_was_told_is_refused_at_once_even_while_waiting(tf2, tmp_path):
+    source, node, *_ = listening(**{"alignment.mode": "depth"})
+    node.take["rgb/camera_info"](info(RIG.rgb))
+    node.take["thermal/camera_info"](info(RIG.thermal))
+    bare = replace(
+        RIG, rgb=replace(RIG.rgb, k=None, d=()), thermal=replace(RIG.thermal, k=None, d=()), t_rgb_thermal=None
+    )
+    write_calibration(tmp_path / "small.yaml", replace(bare, thermal=replace(bare.thermal, size=(256, 320))))
+    Buffer.transform = extrinsic()
+    with pytest.raises(UserError, match=r"thermal\.size: the calibration is for 320x256"):
+        source.changed(settings(**{"alignment.mode": "depth", "alignment.calibration": str(tmp_path / "small.yaml")}))
+    assert source.aligner.waiting_for.startswith("the extrinsic in TF")
+
+
+def test_what_tf_says_of_a_missing_transform_is_told_and_a_leading_slash_is_nothing(tf2):
+    source, node, *_ = listening()
+    for camera, topic in ((RIG.rgb, "rgb/camera_info"), (RIG.thermal, "thermal/camera_info")):
+        node.take[topic](info(replace(camera, frame_id=f"/{camera.frame_id}")))
+    assert "no transform from" in source.aligner.waiting_for
+    Buffer.transform = extrinsic()
+    source.try_again()
+    assert not source.aligner.waiting_for
 
 
 def test_without_tf2_ros_it_says_what_to_install(monkeypatch):

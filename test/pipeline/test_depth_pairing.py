@@ -13,7 +13,7 @@ def pair(stamp):
 
 
 def test_a_pair_gets_the_depth_image_of_its_rgb_stamp_whichever_comes_first():
-    pairer = DepthPairer(0.02)
+    pairer = DepthPairer(0.02, 10)
     assert pairer.add_depth(0, "d0") == []
     assert pairer.add_pair(pair(0)) == [(pair(0), "d0")]
     assert pairer.add_pair(pair(100 * MS)) == []
@@ -22,7 +22,7 @@ def test_a_pair_gets_the_depth_image_of_its_rgb_stamp_whichever_comes_first():
 
 
 def test_pairs_without_depth_and_depth_without_pairs_are_counted():
-    pairer = DepthPairer(0.02)
+    pairer = DepthPairer(0.02, 10)
     found = []
     for frame in range(30):
         found += pairer.add_depth(frame * 33 * MS, frame)
@@ -37,7 +37,15 @@ def test_pairs_without_depth_and_depth_without_pairs_are_counted():
 
 
 def test_pairs_do_not_wait_for_ever_where_depth_has_ended():
-    pairer = DepthPairer(0.02)
+    pairer = DepthPairer(0.02, 10)
     for frame in range(50):
         assert pairer.add_pair(pair(frame * 100 * MS)) == []
     assert pairer.dropped()["pair_no_depth"] >= 39
+
+
+def test_the_slop_is_inclusive():
+    for late, found in ((20 * MS, 1), (20 * MS + 1, 0)):
+        pairer = DepthPairer(0.02, 10)
+        pairs = pairer.add_pair(pair(0)) + pairer.add_depth(late, "d") + pairer.add_depth(10**9, "much later")
+        assert len(pairs) == found
+        assert pairer.dropped()["pair_no_depth"] == 1 - found

@@ -169,3 +169,23 @@ def test_parameters_make_the_settings():
     values |= {"thermal.preset": "optris", "thermal.crop_top": 2, "thermal.smoothing": 1.5, "thermal.repair": "dead"}
     expected = ThermalSettings(preset="optris", crop_top=2, smoothing=1.5, repair="dead")
     assert settings_of(values).segmenter.thermal == expected
+
+
+def test_a_warm_person_shows_in_a_format_as_coarse_as_the_scene():
+    raw = np.full((64, 64), 733, np.uint16)
+    raw[::2] = 732
+    raw[1::2, :20] = 733
+    raw[10:13, 10:13] = 765  # 306 K in 0.2 % of the pixels
+    raw[raw == 732] = 733
+    stage = ThermalInput(ThermalSettings(preset="flir_ax5_low"), ThermalPreprocessing())
+    frame = stage(raw)
+    assert (frame.image[10:13, 10:13] == 255).all()
+    assert frame.image[30, 30] == 0
+    assert frame.temperature == pytest.approx((0.4 * 733, 0.4 * 733))
+
+
+def test_a_preset_of_deep_images_and_no_normalisation_contradict_each_other():
+    with pytest.raises(ThermalError, match="'none' takes 8-bit images, and preset 'centikelvin' is of deeper ones"):
+        ThermalSettings("none", preset="centikelvin")
+    with pytest.raises(ThermalError, match="are in K where the scale is known"):
+        ThermalSettings("fixed", 29000.0, 31000.0, preset="centikelvin")

@@ -149,10 +149,8 @@ class Runner:
 
     @staticmethod
     def _prepare(segmenter: Segmenter, images: Images, pair: PlannedPair) -> Prepared:
-        calibration = segmenter.aligner.calibration
-        if calibration is not None:
-            calibration.check_cameras(images.frame_id, images.thermal_frame_id)
-        return segmenter.prepare(images.rgb, images.thermal, thermal_stamp=pair.thermal_stamp)
+        frames = (images.frame_id, images.thermal_frame_id)
+        return segmenter.prepare(images.rgb, images.thermal, thermal_stamp=pair.thermal_stamp, frames=frames)
 
     def label(self, pair: PlannedPair, rgb: Mask, thermal: npt.NDArray[Any]) -> tuple[Mask | None, str]:
         """Return the true label mask of a pair in the model's class ids, and what is wrong with it; None: there is none."""

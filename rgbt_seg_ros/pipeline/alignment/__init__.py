@@ -11,7 +11,6 @@ registered to the RGB camera).
 from __future__ import annotations
 
 from rgbt_seg_ros.pipeline.alignment.aligner import Aligned, Aligner
-from rgbt_seg_ros.pipeline.alignment.depth_image import check_depth_stamp
 from rgbt_seg_ros.pipeline.alignment.resample import align, resize
 from rgbt_seg_ros.pipeline.alignment.settings import MODES, AlignmentError, AlignmentSettings
 
@@ -22,6 +21,5 @@ __all__ = [
     "AlignmentError",
     "AlignmentSettings",
     "align",
-    "check_depth_stamp",
     "resize",
 ]

@@ -57,6 +57,11 @@ class Aligner:
         self._size: tuple[int, int] | None = None
         self.mode = settings.mode
         if settings.mode == "none" or (settings.mode == "auto" and calibration is None):
+            if settings.plane_distance:
+                raise AlignmentError(
+                    f"alignment.plane_distance: {settings.plane_distance:g} m has no effect in mode '{settings.mode}' without a "
+                    "calibration; expected alignment.calibration, or mode plane for camera_info"
+                )
             self.mode = "none"
             return
         if calibration is None:
@@ -94,7 +99,7 @@ class Aligner:
         return aligner
 
     def _choose(self, calibration: Calibration) -> str:
-        lenses = all(camera.k is not None for camera in (calibration.rgb, calibration.thermal))
+        lenses = calibration.rgb.has_lens and calibration.thermal.has_lens
         distance = self.settings.plane_distance or calibration.plane_distance
         if lenses and distance and calibration.t_rgb_thermal is not None:
             return "plane"
@@ -110,7 +115,7 @@ class Aligner:
             _ = calibration.homography
             return
         for name, camera in (("rgb", calibration.rgb), ("thermal", calibration.thermal)):
-            if camera.k is None and not (camera.rectified and camera.p is not None):
+            if not camera.has_lens:
                 raise CalibrationError(f"{name}.K: missing, and expected for this")
         _ = calibration.extrinsic
         if self.mode == "plane":
@@ -182,7 +187,11 @@ class Aligner:
             self.build(other._size)
 
     def table(self, size: tuple[int, int]) -> Table:
-        """Return the table of mode ``homography`` or ``plane`` for a result of (H, W); built at its first use."""
+        """Return the table of mode ``homography`` or ``plane`` for a result of (H, W); built at its first use.
+
+        Raises:
+            AlignmentError: No thermal pixel falls into the RGB image.
+        """
         assert self.calibration is not None
         calibration = self.calibration
 
@@ -191,7 +200,18 @@ class Aligner:
                 return homography_table(calibration, size)
             return plane_table(calibration, self.plane_distance, size)
 
-        return _kept(self._tables, size, build)
+        table = _kept(self._tables, size, build)
+        if table.valid is not None and not table.valid.any():
+            raise AlignmentError(
+                f"{self.settings.calibration or 'the calibration'}: no thermal pixel falls into the RGB image; expected "
+                "H_rgb_thermal, or T_rgb_thermal between optical frames (x right, y down, z ahead) in metres"
+            )
+        return table
+
+    def check_cameras(self, rgb_frame: str, thermal_frame: str) -> None:
+        """Refuse images of other frames than the calibration's; raises CalibrationError as ``Calibration.check_cameras``."""
+        if self.calibration is not None:
+            self.calibration.check_cameras(rgb_frame, thermal_frame)
 
     def warp(self, size: tuple[int, int]) -> DepthWarp:
         """Return what mode ``depth`` prepares for a result of (H, W); built at its first use."""

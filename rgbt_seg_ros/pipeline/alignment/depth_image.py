@@ -39,25 +39,6 @@ def check_depth(depth: npt.NDArray[Any] | None, size: tuple[int, int]) -> npt.ND
     return depth
 
 
-def check_depth_stamp(depth_ns: int, rgb_ns: int, slop: float) -> None:
-    """Refuse a depth image of another moment than the RGB image.
-
-    Args:
-        depth_ns: Stamp of the depth image in nanoseconds.
-        rgb_ns: Stamp of the RGB image.
-        slop: s, the largest difference.
-
-    Raises:
-        AlignmentError: They are farther apart.
-    """
-    apart = (depth_ns - rgb_ns) * 1e-9
-    if abs(apart) > slop:
-        raise AlignmentError(
-            f"depth image: its stamp is {abs(apart):.3f} s {'after' if apart > 0 else 'before'} the RGB image's, "
-            f"expected within {slop:g} s"
-        )
-
-
 class DepthLookup:
     """Distances at given positions of a depth image, each from the nearest pixel: a mean over an edge is nowhere."""
 

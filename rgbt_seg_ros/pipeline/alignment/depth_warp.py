@@ -74,7 +74,7 @@ class DepthWarp:
             turn = rgb.rotation
             directions = directions @ turn.T
             directions = directions / directions[..., 2:]
-            if not rgb.rectified and (rgb.has_distortion or rgb.p is not None):
+            if not rgb.rectified:
                 matrix = calibration.rgb.rectified_matrix
                 positions = directions @ matrix.T[:, :2]
         self._lookup = DepthLookup(positions, self._depth_size, missing)

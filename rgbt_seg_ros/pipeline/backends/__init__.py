@@ -1,8 +1,18 @@
-"""Engines that run the network: one small interface, one file an engine."""
+"""Engines that run the network: one small interface, one file an engine; ``open_backend`` opens one by its name."""
 
 from __future__ import annotations
 
-from rgbt_seg_ros.pipeline.backends.base import Backend, BackendError, Inference
-from rgbt_seg_ros.pipeline.backends.torch_backend import PRECISIONS, TorchBackend
+from rgbt_seg_ros.pipeline.backends.base import BACKENDS, PRECISIONS, Backend, BackendError, Inference
+from rgbt_seg_ros.pipeline.backends.selection import available, open_backend
+from rgbt_seg_ros.pipeline.backends.torch_backend import TorchBackend
 
-__all__ = ["PRECISIONS", "Backend", "BackendError", "Inference", "TorchBackend"]
+__all__ = [
+    "BACKENDS",
+    "PRECISIONS",
+    "Backend",
+    "BackendError",
+    "Inference",
+    "TorchBackend",
+    "available",
+    "open_backend",
+]

@@ -11,9 +11,15 @@ import numpy.typing as npt
 
 from rgbt_seg_ros.errors import UserError
 
+BACKENDS = ("auto", "torch", "compile", "cuda", "openvino", "onnxruntime", "tensorrt")
+"""Names of engines; ``auto`` is the fastest that works on the device."""
+
+PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
+"""Arithmetic of the network; no engine does all of them. ``auto`` is fp16 on a GPU and fp32 on a CPU."""
+
 
 class BackendError(UserError):
-    """A device or precision that is not to be had."""
+    """An engine, device or precision that is not to be had."""
 
 
 @dataclass(frozen=True)
@@ -50,4 +56,8 @@ class Backend(Protocol):
             pairs: (h, w, 3) uint8 RGB at the network's input size, and (h, w) uint8 thermal, normalised, in its pixels.
             output_size: (H, W) of the masks.
         """
+        ...
+
+    def close(self) -> None:
+        """Give back what the engine holds, such as device memory; it is not used after."""
         ...

@@ -10,11 +10,9 @@ import numpy.typing as npt
 import torch
 
 from rgbt_seg_ros.network import FusionNetwork, ModelSpec, Normalisation
-from rgbt_seg_ros.pipeline.backends.base import BackendError, Inference
+from rgbt_seg_ros.pipeline.backends.base import PRECISIONS, BackendError, Inference
 
-PRECISIONS = ("auto", "fp32", "fp16", "bf16")
-
-_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def select_device(name: str) -> torch.device:
@@ -44,12 +42,14 @@ def select_precision(name: str, device: torch.device) -> str:
     """Turn ``auto`` into fp16 on CUDA and fp32 on the CPU, and refuse what the device cannot do.
 
     Raises:
-        BackendError: Not one of ``PRECISIONS``, or fp16 on a CPU.
+        BackendError: Not one of ``PRECISIONS``, int8, or fp16 on a CPU.
     """
     if name not in PRECISIONS:
         raise BackendError(f"runtime.precision: '{name}' is not one of {', '.join(PRECISIONS)}")
     if name == "auto":
         return "fp16" if device.type == "cuda" else "fp32"
+    if name == "int8":
+        raise BackendError("runtime.precision: 'int8' needs the backend openvino; torch does fp32, fp16 and bf16")
     if name == "fp16" and device.type == "cpu":
         raise BackendError("runtime.precision: 'fp16' needs a CUDA device; on the CPU use fp32 or bf16")
     return name
@@ -105,7 +105,7 @@ class TorchBackend:
         """
         self._device = select_device(device)
         self._precision = select_precision(precision, self._device)
-        self._dtype = _DTYPES[self._precision]
+        self._dtype = DTYPES[self._precision]
         self._temperature = spec.temperature if temperature is None else temperature
         network = network.eval().to(device=self._device, dtype=self._dtype)
         # torch's stubs know memory_format only together with a tensor.
@@ -156,6 +156,10 @@ class TorchBackend:
         spent = {"preprocess": loaded - start, "network": computed - loaded, "masks": end - computed}
         share = {stage: seconds / len(pairs) for stage, seconds in spent.items()}
         return [Inference(label, confidence, dict(share)) for label, confidence in results]
+
+    def close(self) -> None:
+        """Let go of the weights."""
+        del self._network
 
     def _stack(self, tensors: list[torch.Tensor]) -> torch.Tensor:
         # torch.cat of one copies it; of several it keeps channels-last.

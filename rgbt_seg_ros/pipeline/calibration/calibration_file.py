@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ def _calibration(content: Mapping[str, Any]) -> Calibration:
     rgb, thermal = (_camera(content[name], name) for name in ("rgb", "thermal"))
     extrinsic, distance = content.get("extrinsic"), content.get("plane_distance")
     if extrinsic is not None:
-        _check_frames(extrinsic, rgb, thermal)
+        rgb = _of_frame(rgb, "rgb", extrinsic, "target_frame")
+        thermal = _of_frame(thermal, "thermal", extrinsic, "source_frame")
     return Calibration(
         rgb=rgb,
         thermal=thermal,
@@ -69,14 +71,16 @@ def _camera(entry: Mapping[str, Any], name: str) -> CameraModel:
         raise CalibrationError(f"{name}.{error}") from error
 
 
-def _check_frames(extrinsic: Mapping[str, Any], rgb: CameraModel, thermal: CameraModel) -> None:
-    for key, camera, name in (("target_frame", rgb, "rgb"), ("source_frame", thermal, "thermal")):
-        frame = extrinsic.get(key, "")
-        if frame and camera.frame_id and frame != camera.frame_id:
-            raise CalibrationError(
-                f"extrinsic.{key}: '{frame}' is not {name}.frame_id '{camera.frame_id}': "
-                "the extrinsic is of another pair of frames"
-            )
+def _of_frame(camera: CameraModel, name: str, extrinsic: Mapping[str, Any], key: str) -> CameraModel:
+    """Return a camera whose frame is that of the extrinsic, where the extrinsic names one."""
+    frame = extrinsic.get(key, "")
+    if not frame or frame == camera.frame_id:
+        return camera
+    if camera.frame_id:
+        raise CalibrationError(
+            f"extrinsic.{key}: '{frame}' is not {name}.frame_id '{camera.frame_id}': the extrinsic is of another pair of frames"
+        )
+    return replace(camera, frame_id=frame)
 
 
 def _flat(matrix: Sequence[Sequence[float]]) -> tuple[float, ...]:

@@ -102,9 +102,9 @@ class CameraModel:
             raise CalibrationError("P: missing, and images that are rectified are described by it")
 
     @property
-    def is_calibrated(self) -> bool:
-        """Whether the intrinsics are known."""
-        return self.k is not None
+    def has_lens(self) -> bool:
+        """Whether it is known how the camera projects: by K, or, for images that are rectified, by P."""
+        return self.k is not None or (self.rectified and self.p is not None)
 
     @property
     def matrix(self) -> FloatArray:

@@ -81,11 +81,18 @@ def calibration_of(
         file: A calibration that lacks lenses or extrinsic; its distances and time offset stay. None: there is none.
 
     Raises:
-        CalibrationError: As ``extrinsic_from_transform``, or a camera is another than the file's.
+        CalibrationError: As ``extrinsic_from_transform``, or a camera is another than the file's, by frame or size.
     """
     base = file or Calibration(rgb, thermal, provenance={"source": "camera_info and tf"})
     base.check_cameras(rgb.frame_id, thermal.frame_id, rgb.serial, thermal.serial)
+    base.check_sizes(rgb.size, thermal.size)
+    rgb, thermal = _named(rgb, base.rgb), _named(thermal, base.thermal)
     extrinsic = base.t_rgb_thermal
     if transform is not None:
         extrinsic = flat(extrinsic_from_transform(transform, rgb.frame_id, thermal.frame_id))
     return replace(base, rgb=rgb, thermal=thermal, t_rgb_thermal=extrinsic)
+
+
+def _named(camera: CameraModel, known: CameraModel) -> CameraModel:
+    """Return a camera with the names of another where it has none itself."""
+    return replace(camera, frame_id=camera.frame_id or known.frame_id, serial=camera.serial or known.serial)

@@ -54,7 +54,7 @@ def start_of(model: str, base: Calibration | None, sizes: tuple[Size, Size]) -> 
     if base is not None:
         base.check_sizes(*sizes)
     if model == "rotation":
-        if base is None or not (base.rgb.is_calibrated and base.thermal.is_calibrated):
+        if base is None or not (base.rgb.has_lens and base.thermal.has_lens):
             raise UserError("--model rotation: expected --calibration FILE with the intrinsics of both cameras")
         return RotationModel(base if base.t_rgb_thermal else replace(base, t_rgb_thermal=flat(np.eye(4))))
     start = HomographyModel.between(*sizes)

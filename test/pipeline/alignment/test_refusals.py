@@ -10,7 +10,7 @@ import pytest
 
 from rgbt_seg_ros.data.rig_scenes import default_rig
 from rgbt_seg_ros.errors import UserError
-from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings, check_depth_stamp
+from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.calibration import write_calibration
 
 RIG = default_rig()
@@ -81,15 +81,6 @@ def test_images_of_other_sizes_are_refused(mode):
         aligner.align(THERMAL, SMALL, DEPTH, rgb_size=(720, 1280))
 
 
-def test_a_depth_image_of_another_moment_is_refused():
-    second = 1_000_000_000
-    check_depth_stamp(5 * second, 5 * second + 20_000_000, 0.05)
-    with pytest.raises(UserError, match=r"its stamp is 0\.100 s before the RGB image's, expected within 0\.05 s"):
-        check_depth_stamp(5 * second, 5 * second + 100_000_000, 0.05)
-    with pytest.raises(UserError, match=r"1\.000 s after"):
-        check_depth_stamp(6 * second, 5 * second, 0.05)
-
-
 def test_tables_are_built_once_for_a_size_and_few_are_kept():
     aligner = Aligner(RIG, AlignmentSettings("plane"))
     table = aligner.table(SMALL)
@@ -99,3 +90,21 @@ def test_tables_are_built_once_for_a_size_and_few_are_kept():
         aligner.align(THERMAL, (30, width))
     assert len(aligner._tables) == 4
     assert aligner.table((30, 60)) is aligner.table((30, 60))
+
+
+@pytest.mark.parametrize(
+    ("mode", "change"),
+    [
+        ("homography", {"h_rgb_thermal": (1.0, 0, 5000.0, 0, 1.0, 0, 0, 0, 1.0)}),
+        ("plane", {"t_rgb_thermal": (0.0, 0, 1.0, 0, 0, 1.0, 0, 0, -1.0, 0, 0, 0, 0, 0, 0, 1.0)}),
+    ],
+)
+def test_a_calibration_by_which_nothing_meets_is_refused(mode, change):
+    aligner = Aligner(replace(RIG, plane_distance=5.0, **change), AlignmentSettings(mode))
+    with pytest.raises(UserError, match="no thermal pixel falls into the RGB image; expected H_rgb_thermal"):
+        aligner.build(SMALL)
+
+
+def test_a_distance_without_a_calibration_is_not_passed_over():
+    with pytest.raises(UserError, match=r"alignment\.plane_distance: 4 m has no effect in mode 'auto'"):
+        Aligner(None, AlignmentSettings(plane_distance=4.0))

@@ -313,3 +313,17 @@ def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path):
 def test_the_sentence_names_file_and_key(tmp_path, path, value, words):
     with pytest.raises(CalibrationError, match=rf"calibration\.yaml: {words}"):
         read(tmp_path, with_value(path, value))
+
+
+def test_the_frames_of_the_extrinsic_are_those_of_cameras_that_name_none(tmp_path):
+    path = tmp_path / "c.yaml"
+    rig = default_rig()
+    bare = replace(rig, rgb=replace(rig.rgb, frame_id=""), thermal=replace(rig.thermal, frame_id=""))
+    write_calibration(path, bare)
+    path.write_text(
+        path.read_text().replace("extrinsic:\n", "extrinsic:\n  target_frame: arm_rgb\n  source_frame: arm_t\n")
+    )
+    read = read_calibration(path)
+    assert (read.rgb.frame_id, read.thermal.frame_id) == ("arm_rgb", "arm_t")
+    with pytest.raises(CalibrationError, match=r"rgb\.frame_id: the calibration is for 'arm_rgb'"):
+        read.check_cameras("head_rgb", "arm_t")

@@ -1,0 +1,229 @@
+"""Engines, precisions and sizes of one network: opened, compared, timed in turns, and started afresh."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from rgbt_seg_ros.benchmark.agreement import Masks, agreement
+from rgbt_seg_ros.benchmark.plain import Pair, PlainEager
+from rgbt_seg_ros.benchmark.probe import probe
+from rgbt_seg_ros.benchmark.rows import NetworkReport, NetworkRow, PlainRow
+from rgbt_seg_ros.benchmark.settings import CALIBRATION_SCENES, SEED, Candidate, NetworkSettings, load
+from rgbt_seg_ros.benchmark.timing import BenchError, Rounds, interleave, ratio, summarise
+from rgbt_seg_ros.data.synthetic import render_scene
+from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.pipeline import backends
+from rgbt_seg_ros.pipeline.backends import Backend
+from rgbt_seg_ros.pipeline.backends.torch_backend import select_device
+from rgbt_seg_ros.words import counted
+
+Say = Callable[[str], None]
+
+_PLAIN = "plain eager"
+_TELL_EVERY = 15.0
+"""s between words of the rounds that are done."""
+
+_TRAINING_HEADS = ("decoder.auxiliary_head.", "decoder.deep_heads.")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A candidate's engine, and what it ``said`` so far; ``problem`` says why there is none."""
+
+    candidate: Candidate
+    backend: Backend | None = None
+    problem: str = ""
+    open_s: float | None = None
+    said: list[str] = field(default_factory=list)
+
+    def gave_way(self) -> str:
+        """Return why torch runs in the place of what was asked for; empty: it does not.
+
+        An engine that fails to open, build or run gives way to torch, whose figures must not stand under its name.
+        """
+        if self.backend is None or self.candidate.backend in ("auto", "torch"):
+            return ""
+        if not self.backend.name.startswith("torch "):
+            return ""
+        return self.said[-1] if self.said else f"{self.backend.name} runs instead"
+
+
+def measure(settings: NetworkSettings, say: Say | None = None) -> NetworkReport:
+    """Measure one network.
+
+    Args:
+        settings: What and how.
+        say: Told what is done next, and what engines say.
+
+    Raises:
+        UserError: The model or the device cannot be used, or none of the engines can.
+    """
+    say = say or (lambda sentence: None)
+    notes: list[str] = []
+    device = str(select_device(settings.device))
+    spec, network = load(settings.model)
+    parameters = sum(p.numel() for name, p in network.named_parameters() if not name.startswith(_TRAINING_HEADS))
+    plain = PlainEager(network, spec, device)
+    opened = [_open(candidate, settings, say, notes.append) for candidate in settings.candidates]
+    try:
+        rows: list[NetworkRow] = []
+        plain_rows: list[PlainRow] = []
+        for size in settings.sizes:
+            found, of_plain = _measure_size(settings, size, plain, opened, device, say)
+            rows += found
+            plain_rows.append(of_plain)
+    finally:
+        for engine in opened:
+            if engine.backend is not None:
+                engine.backend.close()
+    if settings.fresh:
+        rows = [_start_afresh(settings, row, say) for row in rows]
+    return NetworkReport(
+        settings.model, spec.title, parameters, tuple(rows), tuple(plain_rows), tuple(dict.fromkeys(notes))
+    )
+
+
+def _open(candidate: Candidate, settings: NetworkSettings, say: Say, note: Say) -> Opened:
+    lacking = backends.available().get(candidate.backend, "")
+    if lacking:
+        return Opened(candidate, problem=lacking)
+    say(f"{candidate.name}: opening")
+    said: list[str] = []
+
+    def report(sentence: str) -> None:
+        said.append(sentence)
+        for tell in (say, note):
+            tell(sentence)
+
+    start = time.perf_counter()
+    try:
+        spec, network = load(settings.model)
+        backend = backends.open_backend(
+            network,
+            spec,
+            backend=candidate.backend,
+            device=settings.device,
+            precision=candidate.precision,
+            report=report,
+            calibration=_calibration,
+        )
+    except Exception as error:  # whatever an engine raises, the others can still be measured
+        return Opened(candidate, problem=_words(error))
+    return Opened(candidate, backend, open_s=time.perf_counter() - start, said=said)
+
+
+def _calibration(size: tuple[int, int]) -> Iterator[Pair]:
+    """Give scenes to calibrate int8 with, none of them among those that masks are compared on."""
+    for index in range(CALIBRATION_SCENES):
+        scene = render_scene(SEED + 1, index, size)
+        yield scene.rgb, scene.thermal
+
+
+def _telling(rounds: Rounds, say: Say) -> Callable[[int], None]:
+    """Return what says how many rounds are done, now and then."""
+    last = time.perf_counter()
+
+    def progress(done: int) -> None:
+        nonlocal last
+        if time.perf_counter() - last >= _TELL_EVERY:
+            last = time.perf_counter()
+            say(f"{done} of {rounds.count} rounds" if rounds.count else counted(done, "round"))
+
+    return progress
+
+
+def _words(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, UserError):
+        return text
+    return f"{type(error).__name__}: {text[:200]}"
+
+
+def _count_cpu(run: Callable[[], object], spent: list[float]) -> None:
+    """Run, and note the processor's time (s) that all threads of this process took meanwhile."""
+    start = time.process_time()
+    run()
+    spent.append(time.process_time() - start)
+
+
+def _segment(backend: Backend, pair: Pair, size: tuple[int, int]) -> Masks:
+    found = backend.infer([pair], size)[0]
+    return found.label, found.confidence
+
+
+def _measure_size(
+    settings: NetworkSettings,
+    size: tuple[int, int],
+    plain: PlainEager,
+    opened: list[Opened],
+    device: str,
+    say: Say,
+) -> tuple[list[NetworkRow], PlainRow]:
+    say(f"{size[0]}x{size[1]}: comparing masks of {settings.scenes} scenes")
+    scenes = [render_scene(SEED, index, size) for index in range(settings.scenes)]
+    pairs: list[Pair] = [(scene.rgb, scene.thermal) for scene in scenes]
+    reference = [plain(pair) for pair in pairs]
+    rows = [_compare(engine, pairs, reference, size) for engine in opened]
+    runs: dict[str, Callable[[], object]] = {_PLAIN: partial(plain, pairs[0])}
+    for row, engine in zip(rows, opened, strict=True):
+        if row.agreement is not None and engine.backend is not None:
+            runs[engine.candidate.name] = partial(_segment, engine.backend, pairs[0], size)
+    if len(runs) == 1:
+        raise BenchError("; ".join(dict.fromkeys(f"{row.backend} {row.precision}: {row.problem}" for row in rows)))
+    say(f"{size[0]}x{size[1]}: timing {', '.join(runs)}")
+    before = len(plain.forward_seconds)
+    spent: dict[str, list[float]] = {name: [] for name in runs}
+    counted_runs = {name: partial(_count_cpu, run, spent[name]) for name, run in runs.items()}
+    times = interleave(counted_runs, settings.rounds, progress=_telling(settings.rounds, say))
+    forward = plain.forward_seconds[before:]
+    of_plain = PlainRow(size, device, summarise(times[_PLAIN]), summarise(forward), summarise(spent[_PLAIN]).median_ms)
+
+    def with_times(row: NetworkRow, name: str) -> NetworkRow:
+        if name not in times:
+            return row
+        return replace(
+            row,
+            latency=summarise(times[name]),
+            cpu_ms=summarise(spent[name]).median_ms,
+            ratio_to_plain_eager=ratio(times[_PLAIN], times[name]),
+            ratio_to_plain_forward=ratio(forward, times[name]),
+        )
+
+    return [with_times(row, engine.candidate.name) for row, engine in zip(rows, opened, strict=True)], of_plain
+
+
+def _compare(engine: Opened, pairs: list[Pair], reference: list[Masks], size: tuple[int, int]) -> NetworkRow:
+    """Return a row without times; segmenting the scenes is the warm-up, too."""
+    row = NetworkRow(engine.candidate.backend, engine.candidate.precision, size, problem=engine.problem)
+    if engine.backend is None:
+        return row
+    try:
+        start = time.perf_counter()
+        _segment(engine.backend, pairs[0], size)
+        first = time.perf_counter() - start
+        masks = [_segment(engine.backend, pair, size) for pair in pairs]
+    except Exception as error:  # as in _open
+        return replace(row, problem=_words(error))
+    if engine.gave_way():
+        return replace(row, problem=engine.gave_way())
+    return replace(
+        row,
+        engine=engine.backend.name,
+        agreement=agreement(reference, masks),
+        open_s=engine.open_s,
+        first_s=first,
+    )
+
+
+def _start_afresh(settings: NetworkSettings, row: NetworkRow, say: Say) -> NetworkRow:
+    if row.latency is None:
+        return row
+    candidate = Candidate(row.backend, row.precision)
+    say(f"{row.size[0]}x{row.size[1]}: starting {candidate.name} in a process of its own")
+    try:
+        return replace(row, fresh=probe(settings.model, candidate, settings.device, row.size))
+    except BenchError as error:
+        return replace(row, problem=str(error))

@@ -1,0 +1,164 @@
+"""``rgbt-seg bench``: what a network costs on this machine, with every engine; or what the stages around it do."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rgbt_seg_ros.arguments import positive, seconds_above_zero
+from rgbt_seg_ros.commands.model import input_size
+from rgbt_seg_ros.errors import UserError
+
+if TYPE_CHECKING:
+    from rgbt_seg_ros.benchmark.hardware import Hardware
+    from rgbt_seg_ros.benchmark.timing import Rounds
+
+DEFAULT_ROUNDS = 100
+
+
+def register(subparsers: Any) -> None:
+    """Add the command to the root parser."""
+    parser = subparsers.add_parser("bench", help="latency, memory and exactness of engines, and cost of the stages")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model", metavar="MODEL", help="a .safetensors file, demo, or a variant with random weights")
+    what.add_argument("--stages", action="store_true", help="measure what is around the network instead, on one core")
+    parser.add_argument(
+        "--size",
+        type=sizes,
+        metavar="HxW[,HxW]",
+        help="of images, in pixels (default 480x640; stages: 480x640,720x1280)",
+    )
+    parser.add_argument("--backend", type=names, metavar="B[,B]", help="engines, or all (default auto)")
+    parser.add_argument("--precision", type=names, metavar="P[,P]", help="auto, fp32, fp16, bf16, int8 (default auto)")
+    parser.add_argument("--device", metavar="D", help="auto, cpu, cuda or cuda:N (default auto)")
+    how_long = parser.add_mutually_exclusive_group()
+    how_long.add_argument("--rounds", type=positive, metavar="N", help="runs of everything (default 100)")
+    how_long.add_argument("--seconds", type=seconds_above_zero, metavar="S", help="in place of --rounds, a size")
+    parser.add_argument("--threads", type=positive, metavar="N", help="cores to use (default: all; stages: 1)")
+    parser.add_argument("--no-fresh", action="store_true", help="leave out memory and start-up of a fresh process")
+    parser.add_argument("--json", metavar="OUT", help="file for all figures")
+    parser.add_argument("--markdown", metavar="OUT", help="page whose section of this measurement is made anew")
+    parser.set_defaults(run=run)
+
+
+def sizes(text: str) -> tuple[tuple[int, int], ...]:
+    """Parse HxW, several of them parted by commas."""
+    return tuple(dict.fromkeys(input_size(part) for part in text.split(",")))
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Parse names parted by commas."""
+    found = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list of names parted by commas")
+    return found
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print the table, and write what was asked for."""
+    from rgbt_seg_ros.benchmark.limits import limited
+    from rgbt_seg_ros.files import check_place
+
+    for path in filter(None, (args.json, args.markdown)):
+        check_place(Path(path), UserError)
+    if args.stages:
+        given = ("backend", "precision", "device", "threads", "no_fresh")
+        useless = [f"--{name.replace('_', '-')}" for name in given if getattr(args, name)]
+        if useless:
+            raise UserError(
+                f"--stages: measures no network, and on one core; {', '.join(useless)} means nothing with it"
+            )
+        with limited(1):
+            return _run_stages(args)
+    with limited(args.threads):
+        return _run_networks(args)
+
+
+def _rounds(args: argparse.Namespace, pause: float) -> Rounds:
+    from rgbt_seg_ros.benchmark.timing import Rounds
+
+    return Rounds(0 if args.seconds else args.rounds or DEFAULT_ROUNDS, args.seconds or 0.0, pause)
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def _run_stages(args: argparse.Namespace) -> int:
+    from rgbt_seg_ros.benchmark.documents import stages_document
+    from rgbt_seg_ros.benchmark.hardware import describe, load
+    from rgbt_seg_ros.benchmark.markdown import stages_table
+    from rgbt_seg_ros.benchmark.stages import measure
+
+    before = load()
+    # No engine's threads are about, so nothing has to come to rest before a run.
+    rows = measure(args.size or ((480, 640), (720, 1280)), _rounds(args, pause=0.0), _say)
+    hardware = describe(before)
+    document = stages_document(rows, _command(), hardware)
+    _deliver(args, document, ("stages", "Stages, one core"), stages_table(rows), hardware)
+    return 0
+
+
+def _run_networks(args: argparse.Namespace) -> int:
+    import torch
+
+    from rgbt_seg_ros.benchmark.documents import networks_document
+    from rgbt_seg_ros.benchmark.hardware import busy, describe, load
+    from rgbt_seg_ros.benchmark.markdown import networks_table
+    from rgbt_seg_ros.benchmark.networks import measure
+    from rgbt_seg_ros.benchmark.settings import NetworkSettings, candidates_of
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    settings = NetworkSettings(
+        model=args.model,
+        sizes=args.size or ((480, 640),),
+        candidates=candidates_of(args.backend or ("auto",), args.precision or ("auto",)),
+        device=args.device or "auto",
+        rounds=_rounds(args, pause=0.005),
+        fresh=not args.no_fresh,
+    )
+    before = load()
+    warning = busy(before)
+    if warning:
+        _say(warning)
+    report = measure(settings, _say)
+    hardware = describe(before)
+    name, device = Path(args.model).stem, report.plain[0].device.partition(":")[0]
+    heading = (f"network {name} {device}", f"Network {name} on {device}: {report.title}")
+    document = networks_document(report, _command(), hardware)
+    table = networks_table(report) + (f"\n\n{warning}" if warning else "")
+    _deliver(args, document, heading, table, hardware)
+    return 0
+
+
+def _command() -> str:
+    return shlex.join(["rgbt-seg", *sys.argv[1:]])
+
+
+def _deliver(
+    args: argparse.Namespace, document: dict[str, Any], heading: tuple[str, str], table: str, hardware: Hardware
+) -> None:
+    """Write the files that were asked for, and print the table."""
+    import json
+
+    from rgbt_seg_ros.benchmark.markdown import placed, section
+    from rgbt_seg_ros.files import replacing
+
+    key, title = heading
+    if args.json:
+        with replacing(Path(args.json)) as (part,):
+            part.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    if args.markdown:
+        page = Path(args.markdown)
+        text = placed(
+            page.read_text(encoding="utf-8") if page.exists() else None,
+            key,
+            section(title, document["command"], hardware, table),
+        )
+        with replacing(page) as (part,):
+            part.write_text(text, encoding="utf-8")
+    print(table)

@@ -1,0 +1,313 @@
+"""The network as inference needs it: the same function with fewer passes over memory.
+
+``fold`` rewrites, exactly up to the rounding of float32:
+
+- batch norms into the convolution before them; the affine part of a layer norm into the convolution after it;
+- global response normalisation (Woo et al. 2023) into one sum of squares and one scale per channel, its bias into the
+  convolution after it;
+- the Gaussian of the frequency fusion and both attentions into weights per pixel: L' = m_L·L and H' = m_H·(T − L) are never
+  stored, and because m > 0, GAP(|L'|) = GAP(m_L·|L|);
+- the skip s·Refine(M) by scaling the last convolution; the 0.5 + 0.5·c of the context stays;
+- the heads that only training uses, and dropout, away.
+
+The network that is given is left as it was.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as fn
+
+from rgbt_seg_ros.network.decoder import PanetDecoder, resize
+from rgbt_seg_ros.network.frequency_fusion import FrequencyFusion
+from rgbt_seg_ros.network.fusion_network import FusionNetwork
+from rgbt_seg_ros.network.semantic_fusion import SemanticFusion
+from rgbt_seg_ros.network.spec import Normalisation
+
+
+def _conv(like: nn.Conv2d, weight: torch.Tensor, bias: torch.Tensor) -> nn.Conv2d:
+    """Return a convolution of the geometry of ``like`` with other weights; they are rounded to float32 once, here."""
+    made = nn.Conv2d(
+        like.in_channels,
+        like.out_channels,
+        like.kernel_size,  # type: ignore[arg-type]
+        like.stride,  # type: ignore[arg-type]
+        like.padding,  # type: ignore[arg-type]
+        groups=like.groups,
+        device="meta",
+    )
+    made.weight = nn.Parameter(weight.float().contiguous(), requires_grad=False)
+    made.bias = nn.Parameter(bias.float().contiguous(), requires_grad=False)
+    return made
+
+
+def _bias(conv: nn.Conv2d) -> torch.Tensor:
+    return torch.zeros(conv.out_channels, dtype=torch.float64) if conv.bias is None else conv.bias.detach().double()
+
+
+def fold_batch_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """Return one convolution equal to ``norm(conv(x))`` in eval mode."""
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None
+    assert variance is not None
+    scale = norm.weight.detach().double() / torch.sqrt(variance.double() + norm.eps)
+    weight = conv.weight.detach().double() * scale.view(-1, 1, 1, 1)
+    return _conv(conv, weight, (_bias(conv) - mean.double()) * scale + norm.bias.detach().double())
+
+
+def fold_layer_norm(norm: Any, conv: nn.Conv2d) -> nn.Conv2d:
+    """Return a convolution without padding that takes normalised pixels before the affine part of ``norm``."""
+    weight = conv.weight.detach().double()
+    shift = (weight * norm.bias.detach().double().view(1, -1, 1, 1)).sum((1, 2, 3))
+    return _conv(conv, weight * norm.weight.detach().double().view(1, -1, 1, 1), _bias(conv) + shift)
+
+
+def fold_sequence(layers: nn.Sequential) -> nn.Sequential:
+    """Fold every convolution followed by a batch norm; dropout goes away."""
+    kept: list[nn.Module] = []
+    for layer in layers:
+        if isinstance(layer, nn.BatchNorm2d):
+            previous = kept.pop()
+            assert isinstance(previous, nn.Conv2d)
+            kept.append(fold_batch_norm(previous, layer))
+        elif not isinstance(layer, nn.Dropout2d):
+            kept.append(copy.deepcopy(layer))
+    return nn.Sequential(*kept)
+
+
+def normalise_pixels(features: torch.Tensor, eps: float) -> torch.Tensor:
+    """Bring every pixel of (N, C, H, W) to mean 0 and variance 1 over its channels: a layer norm before its affine part."""
+    pixels = features.permute(0, 2, 3, 1)
+    return fn.layer_norm(pixels, pixels.shape[-1:], eps=eps).permute(0, 3, 1, 2)
+
+
+class FoldedBlock(nn.Module):
+    """A ConvNeXt V2 block: x + W₂(s · GELU(W₁ LN(DW(x)))), s = 1 + γ·‖·‖/mean‖·‖ per channel."""
+
+    def __init__(self, block: Any) -> None:
+        """Fold a timm block."""
+        super().__init__()
+        mlp = block.mlp
+        self.depthwise = copy.deepcopy(block.conv_dw)
+        self.eps = float(block.norm.eps)
+        self.expand = fold_layer_norm(block.norm, mlp.fc1)
+        weight, bias = mlp.fc2.weight.detach().double(), _bias(mlp.fc2)
+        bias = bias + weight.flatten(1) @ mlp.grn.bias.detach().double()
+        if block.gamma is not None:
+            gamma = block.gamma.detach().double()
+            weight, bias = weight * gamma.view(-1, 1, 1, 1), bias * gamma
+        self.reduce = _conv(mlp.fc2, weight, bias)
+        self.grn_weight = nn.Parameter(mlp.grn.weight.detach().float().clone().view(1, -1, 1, 1), requires_grad=False)
+        self.grn_eps = float(mlp.grn.eps)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Run the block on (N, C, H, W)."""
+        hidden = fn.gelu(self.expand(normalise_pixels(self.depthwise(features), self.eps)))
+        # The sum runs over thousands of squares: in 16 bits it would stop growing.
+        energy = hidden.float().square().sum((2, 3), keepdim=True).sqrt()
+        scale = 1.0 + self.grn_weight.float() * (energy / (energy.mean(1, keepdim=True) + self.grn_eps))
+        reduced: torch.Tensor = self.reduce(hidden * scale.to(hidden.dtype))
+        return reduced + features
+
+
+class FoldedEncoder(nn.Module):
+    """A ConvNeXt V2 encoder whose first convolution takes pixels of 0..255 less an offset."""
+
+    def __init__(self, encoder: Any, stem: nn.Conv2d) -> None:
+        """Fold a timm encoder behind a stem that its normalisation was folded into."""
+        super().__init__()
+        self.stem = stem
+        self.stem_norm = copy.deepcopy(encoder.stem_1)
+        self.downsample = nn.ModuleList()
+        self.down_eps: list[float] = []
+        self.stages = nn.ModuleList()
+        for index in range(4):
+            stage = getattr(encoder, f"stages_{index}")
+            if index:
+                norm, conv = stage.downsample
+                self.down_eps.append(float(norm.eps))
+                self.downsample.append(fold_layer_norm(norm, conv))
+            self.stages.append(nn.Sequential(*(FoldedBlock(block) for block in stage.blocks)))
+
+    def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+        """Turn (N, channels, H, W) into four maps at strides 4, 8, 16, 32."""
+        features = self.stem_norm(self.stem(pixels))
+        maps = []
+        for index, stage in enumerate(self.stages):
+            if index:
+                features = self.downsample[index - 1](normalise_pixels(features, self.down_eps[index - 1]))
+            features = stage(features)
+            maps.append(features)
+        return maps
+
+
+def fold_stem(conv: nn.Conv2d, mean: Sequence[float], std: Sequence[float], offset: Sequence[int]) -> nn.Conv2d:
+    """Fold an image's normalisation into the stem, which has no padding, so that no border differs.
+
+    Args:
+        conv: The stem, which takes (x/255 − mean)/std.
+        mean: Per channel, of images scaled to 0..1.
+        std: The same.
+        offset: Whole grey levels 0..255 a channel: the result takes x − offset. Near 255·mean they keep what is multiplied
+            small, so that 16-bit weights lose nothing to a large sum that cancels; a difference of levels is exact in them.
+    """
+    scale = 1.0 / (255.0 * torch.tensor(list(std), dtype=torch.float64))
+    shift = (
+        torch.tensor(list(offset), dtype=torch.float64) - 255.0 * torch.tensor(list(mean), dtype=torch.float64)
+    ) * scale
+    weight = conv.weight.detach().double()
+    return _conv(
+        conv, weight * scale.view(1, -1, 1, 1), _bias(conv) + (weight * shift.view(1, -1, 1, 1)).sum((1, 2, 3))
+    )
+
+
+class FoldedFrequencyFusion(nn.Module):
+    """``FrequencyFusion`` without storing its bands."""
+
+    def __init__(self, stage: FrequencyFusion) -> None:
+        """Fold a stage."""
+        super().__init__()
+        self.thermal_projection = fold_sequence(stage.thermal_projection)
+        self.low_pass = copy.deepcopy(stage.low_pass)
+        self.low_attention = copy.deepcopy(stage.low_attention.conv)
+        self.high_attention = copy.deepcopy(stage.high_attention.conv)
+        self.band_gate = copy.deepcopy(stage.band_gate)
+        self.rgb_gate = copy.deepcopy(stage.rgb_gate)
+        self.residual = fold_sequence(stage.residual)
+
+    def forward(self, rgb: torch.Tensor, thermal: torch.Tensor) -> torch.Tensor:
+        """Fuse (N, C, H, W) and (N, C, H, W) to (N, C, H, W)."""
+        thermal = self.thermal_projection(thermal)
+        low = self.low_pass(thermal)
+        high = thermal - low
+        low_weight = _attention(self.low_attention, low)
+        high_weight = _attention(self.high_attention, high)
+        pooled = torch.cat(
+            (
+                (low.abs() * low_weight).mean((2, 3), keepdim=True),
+                (high.abs() * high_weight).mean((2, 3), keepdim=True),
+            ),
+            1,
+        )
+        alpha = torch.sigmoid(self.band_gate(pooled))
+        bands = alpha * (low_weight * low) + (1 - alpha) * (high_weight * high)
+        residual: torch.Tensor = self.residual(torch.cat((self.rgb_gate(rgb) * rgb, bands), 1))
+        return rgb + residual
+
+
+def _attention(conv: nn.Conv2d, band: torch.Tensor) -> torch.Tensor:
+    return torch.sigmoid(conv(torch.cat((band.mean(1, keepdim=True), band.amax(1, keepdim=True)), 1)))
+
+
+class FoldedSemanticFusion(nn.Module):
+    """``SemanticFusion`` with its norms and its residual scale folded."""
+
+    def __init__(self, stage: SemanticFusion) -> None:
+        """Fold a stage."""
+        super().__init__()
+        self.thermal_projection = fold_sequence(stage.thermal_projection)
+        self.cross_gate = copy.deepcopy(stage.cross_gate)
+        self.branch_3x3 = fold_sequence(stage.branch_3x3)
+        self.branch_5x5 = fold_sequence(stage.branch_5x5)
+        self.merge = fold_sequence(stage.merge)
+        self.channel_attention = copy.deepcopy(stage.channel_attention)
+        self.spatial_attention = copy.deepcopy(stage.spatial_attention)
+        self.refine = fold_sequence(stage.refine)
+        last, scale = self.refine[-1], stage.residual_scale.detach().double()
+        assert isinstance(last, nn.Conv2d)
+        self.refine[-1] = _conv(last, last.weight.double() * scale, _bias(last) * scale)
+
+    def forward(self, rgb: torch.Tensor, thermal: torch.Tensor) -> torch.Tensor:
+        """Fuse (N, C, H, W) and (N, C, H, W) to (N, C, H, W)."""
+        thermal = self.thermal_projection(thermal)
+        rgb_gate, thermal_gate = self.cross_gate(torch.cat((rgb, thermal), 1)).chunk(2, 1)
+        fused = rgb_gate * rgb + thermal_gate * thermal
+        context = self.merge(torch.cat((self.branch_3x3(fused), self.branch_5x5(fused)), 1))
+        context = context * self.channel_attention(context)
+        stacked = torch.cat((context.amax(1, keepdim=True), context.mean(1, keepdim=True)), 1)
+        context = context * torch.sigmoid(self.spatial_attention(stacked))
+        output: torch.Tensor = fused + self.refine(context)
+        return output
+
+
+class FoldedDecoder(nn.Module):
+    """``PanetDecoder`` for inference: its logits at stride 4."""
+
+    def __init__(self, decoder: PanetDecoder) -> None:
+        """Fold a decoder."""
+        super().__init__()
+        for name in ("lateral", "top_down", "bottom_up", "merge"):
+            parts: Any = getattr(decoder, name)
+            setattr(self, name, nn.ModuleList(fold_sequence(layers) for layers in parts))
+        self.context = copy.deepcopy(decoder.context)
+        self.aggregate = fold_sequence(decoder.aggregate)
+        self.head = fold_sequence(decoder.head)
+
+    def forward(self, features: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Decode four (N, C_i, h_i, w_i) to logits (N, K, h_1, w_1)."""
+        parts: Any = self
+        lateral = [layer(feature) for layer, feature in zip(parts.lateral, features, strict=True)]
+        pyramid = [lateral[-1]]
+        for layer, feature in zip(reversed(parts.top_down), reversed(lateral[:-1]), strict=True):
+            pyramid.insert(0, layer(feature + resize(pyramid[0], feature.shape[2:])))
+        levels = [pyramid[0]]
+        for down, merge, feature in zip(parts.bottom_up, parts.merge, pyramid[1:], strict=True):
+            levels.append(merge(torch.cat((feature, resize(down(levels[-1]), feature.shape[2:])), 1)))
+        weight = 0.5 + 0.5 * self.context(features[-1])
+        size = levels[0].shape[2:]
+        logits: torch.Tensor = self.head(
+            self.aggregate(torch.cat([resize(level * weight, size) for level in levels], 1))
+        )
+        return logits
+
+
+class FoldedNetwork(nn.Module):
+    """The network of ``fold``."""
+
+    def __init__(self, network: FusionNetwork, rgb_stem: nn.Conv2d, thermal_stem: nn.Conv2d) -> None:
+        """Fold a network in eval mode behind two stems."""
+        super().__init__()
+        self.rgb_encoder = FoldedEncoder(network.rgb_encoder, rgb_stem)
+        self.thermal_encoder = FoldedEncoder(network.thermal_encoder, thermal_stem)
+        stages: Any = network.fusion
+        self.fusion = nn.ModuleList(
+            FoldedFrequencyFusion(stage) if isinstance(stage, FrequencyFusion) else FoldedSemanticFusion(stage)
+            for stage in stages
+        )
+        self.decoder = FoldedDecoder(network.decoder)
+
+    def forward(self, rgb: torch.Tensor, thermal: torch.Tensor) -> torch.Tensor:
+        """Turn (N, 3, H, W) and (N, 1, H, W), as the stems take them, into logits (N, K, ⌊H/4⌋, ⌊W/4⌋)."""
+        maps = zip(self.fusion, self.rgb_encoder(rgb), self.thermal_encoder(thermal), strict=True)
+        logits: torch.Tensor = self.decoder([stage(r, t) for stage, r, t in maps])
+        return logits
+
+
+@torch.no_grad()
+def fold(network: FusionNetwork, rgb: Normalisation, thermal: Normalisation, temperature: float = 1.0) -> FoldedNetwork:
+    """Return the network for inference; it shares nothing with the one it is made of.
+
+    Args:
+        network: In eval mode, float32.
+        rgb: Normalisation of the RGB image; the result takes grey levels less ``rgb.neutral``.
+        thermal: The same of the thermal image.
+        temperature: Positive; the logits come divided by it.
+
+    Returns:
+        A module in eval mode: (N, 3, H, W) and (N, 1, H, W) to logits (N, K, ⌊H/4⌋, ⌊W/4⌋).
+    """
+    encoders: tuple[Any, Any] = (network.rgb_encoder, network.thermal_encoder)
+    rgb_stem, thermal_stem = (
+        fold_stem(encoder.stem_0, norm.mean, norm.std, norm.neutral)
+        for encoder, norm in zip(encoders, (rgb, thermal), strict=True)
+    )
+    folded = FoldedNetwork(network, rgb_stem, thermal_stem)
+    last = folded.decoder.head[-1]
+    assert isinstance(last, nn.Conv2d)
+    folded.decoder.head[-1] = _conv(last, last.weight.double() / temperature, _bias(last) / temperature)
+    return folded.eval().requires_grad_(False)

@@ -1,0 +1,138 @@
+"""torch.compile ahead of time (AOTInductor) on the CPU: built once a model, size and CPU, loaded in a moment after."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from rgbt_seg_ros.network import FusionNetwork, ModelSpec
+from rgbt_seg_ros.pipeline.backends.base import BackendError
+from rgbt_seg_ros.pipeline.backends.cache import cache_folder, cached, cpu_hash, entry_name, model_hash
+from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
+from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
+from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_device, select_precision
+
+PACKAGE = "model.pt2"
+
+
+@contextmanager
+def _inductor_folder(folder: Path) -> Iterator[None]:
+    """Let inductor keep its parts in the cache instead of /tmp, unless the user says where."""
+    name = "TORCHINDUCTOR_CACHE_DIR"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ[name]
+
+
+def compile_package(module: ImagesToMasks, shape: Shape, path: Path, inductor: Path) -> None:
+    """Compile for one size, weights frozen into it.
+
+    Args:
+        module: On the CPU.
+        shape: Number of pairs and sizes.
+        path: The ``.pt2`` file to write.
+        inductor: Folder of the compiler's own cache.
+    """
+    import torch._inductor
+
+    rgb = torch.zeros((shape.batch, *shape.input_size, 3), dtype=torch.uint8)
+    thermal = torch.zeros((shape.batch, *shape.input_size), dtype=torch.uint8)
+    with warnings.catch_warnings(), torch.no_grad(), _inductor_folder(inductor):
+        warnings.simplefilter("ignore")
+        program = torch.export.export(module, (rgb, thermal))
+        torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs={"freezing": True})
+
+
+class CompileBackend(SizedBackend):
+    """The folded network through inductor and g++, in fp32 or bf16."""
+
+    engine = "compile"
+
+    def __init__(
+        self,
+        network: FusionNetwork,
+        spec: ModelSpec,
+        device: str = "auto",
+        precision: str = "auto",
+        temperature: float | None = None,
+        cache: Path | None = None,
+        report: Callable[[str], None] | None = None,
+        build: bool = True,
+    ) -> None:
+        """Prepare; it is built or loaded at the first pair of a size.
+
+        Args:
+            network: In eval mode, on the CPU.
+            spec: Normalisations and temperature.
+            device: ``auto`` or ``cpu``.
+            precision: ``auto`` (fp32), ``fp32`` or ``bf16``.
+            temperature: Overrides the model's own; None keeps it.
+            cache: Folder of built engines; None: ``cache_folder()``.
+            report: Told in a sentence that a build begins, since it takes a minute.
+            build: Whether to compile for a size that is not in the cache; false: refuse it.
+
+        Raises:
+            BackendError: The device or precision is not to be had, or torch is older than 2.6.
+        """
+        super().__init__(network, spec, temperature, report)
+        if device not in ("auto", "cpu"):
+            raise BackendError(f"runtime.backend: 'compile' runs on the CPU, not on '{device}'; use cuda or tensorrt")
+        self._precision = select_precision(precision, select_device("cpu"))
+        import torch._inductor
+
+        if not hasattr(torch._inductor, "aoti_compile_and_package"):
+            raise BackendError(f"runtime.backend: 'compile' needs torch 2.6 or newer, and this is {torch.__version__}")
+        self._cache = (cache or cache_folder()) / "compile"
+        self._may_build = build
+        self._hash = model_hash(network, spec, self._temperature)
+
+    @property
+    def name(self) -> str:
+        """Return ``compile cpu`` and the precision."""
+        return f"compile cpu {self._precision}"
+
+    def place(self, shape: Shape) -> Path:
+        """Return the folder of the engine for a size, built or not."""
+        return self._cache / self._entry(str(shape))
+
+    def _entry(self, shape: str) -> str:
+        # Inductor writes the number of threads into its loops.
+        threads = f"{torch.get_num_threads()}t"
+        return entry_name(self._hash, shape, self._precision, threads, torch.__version__, cpu_hash())
+
+    @property
+    def built(self) -> bool:
+        """Return whether the cache has an engine of this model for any size."""
+        before, after = self._entry("SIZE").split("SIZE")
+        return any(self._cache.glob(f"{before}*{after}"))
+
+    def _build(self, shape: Shape) -> Runner:
+        import torch._inductor
+
+        if not self._may_build and not self.place(shape).is_dir():
+            raise BackendError(f"{self.name} is not built for {shape}; runtime.backend: compile builds it")
+
+        def build(folder: Path) -> None:
+            self._report(f"{self.name}: compiling for {shape}, once; this takes a minute or two")
+            module = self._module(shape, DTYPES[self._precision])
+            compile_package(module, shape, folder / PACKAGE, self._cache / "inductor")
+
+        folder, _ = cached(self.place(shape), build)
+        run = torch._inductor.aoti_load_package(str(folder / PACKAGE))
+
+        def runner(rgb: Pixels, thermal: Pixels) -> tuple[Pixels, Pixels]:
+            with torch.inference_mode():
+                label, confidence = run(torch.from_numpy(rgb), torch.from_numpy(thermal))
+            return label.numpy(), confidence.numpy()
+
+        return runner

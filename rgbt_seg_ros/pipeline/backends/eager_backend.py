@@ -1,0 +1,61 @@
+"""The folded network in eager torch: no build, no library, on the CPU or a CUDA device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from rgbt_seg_ros.network import FusionNetwork, ModelSpec
+from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
+from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
+from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_device, select_precision
+
+
+class EagerBackend(SizedBackend):
+    """What every other engine falls back to."""
+
+    engine = "torch"
+
+    def __init__(
+        self,
+        network: FusionNetwork,
+        spec: ModelSpec,
+        device: str = "auto",
+        precision: str = "auto",
+        temperature: float | None = None,
+        cache: Path | None = None,
+        report: Callable[[str], None] | None = None,
+    ) -> None:
+        """Fold the network and move it to its device. Arguments as of ``open_backend``; nothing is cached.
+
+        Raises:
+            BackendError: The device or the precision is not to be had.
+        """
+        super().__init__(network, spec, temperature, report)
+        self._device = select_device(device)
+        self._precision = select_precision(precision, self._device)
+        self._first: ImagesToMasks | None = None
+
+    @property
+    def name(self) -> str:
+        """Return engine, device and precision, such as ``torch cpu fp32``."""
+        return f"torch {self._device} {self._precision}"
+
+    def _build(self, shape: Shape) -> Runner:
+        module = self._module(shape, DTYPES[self._precision], rowwise=False, like=self._first).to(self._device)
+        self._first = self._first or module
+
+        def runner(rgb: Pixels, thermal: Pixels) -> tuple[Pixels, Pixels]:
+            with torch.inference_mode():
+                images = (torch.from_numpy(image).to(self._device) for image in (rgb, thermal))
+                label, confidence = module(*images)
+                return label.cpu().numpy(), confidence.cpu().numpy()
+
+        return runner
+
+    def close(self) -> None:
+        """Let go of the weights."""
+        super().close()
+        self._first = None

@@ -1,0 +1,115 @@
+"""Files of a model for other runtimes: ONNX, OpenVINO, TensorRT; each with normalisation, temperature and masks in it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from rgbt_seg_ros.files import replacing
+from rgbt_seg_ros.network import FusionNetwork, ModelSpec
+from rgbt_seg_ros.pipeline.backends.base import BackendError
+from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
+from rgbt_seg_ros.pipeline.backends.selection import Calibration, available
+from rgbt_seg_ros.pipeline.backends.sized import Shape
+
+TARGETS = ("onnx", "openvino", "tensorrt")
+
+_PRECISIONS = {"onnx": ("fp32", "fp16"), "openvino": ("fp32", "int8"), "tensorrt": ("fp16", "fp32")}
+
+
+def export_model(
+    network: FusionNetwork,
+    spec: ModelSpec,
+    target: str,
+    output: Path,
+    *,
+    input_size: tuple[int, int] | None = None,
+    output_size: tuple[int, int] | None = None,
+    precision: str = "auto",
+    report: Callable[[str], None] = lambda _: None,
+    calibration: Calibration | None = None,
+    cache: Path | None = None,
+) -> str:
+    """Write a model for another runtime: uint8 images ``rgb`` (1, h, w, 3), ``thermal`` (1, h, w) to uint8 masks.
+
+    Args:
+        network: In eval mode, float32, on the CPU.
+        spec: Normalisations and temperature.
+        target: One of ``TARGETS``.
+        output: The file; for openvino the ``.xml``, beside which a ``.bin`` appears. Replaced if it exists.
+        input_size: (h, w); None: the model's own.
+        output_size: (H, W) of the masks ``label`` and ``confidence``; None: as the input.
+        precision: ``auto`` (fp32, of tensorrt fp16), or onnx: fp32, fp16; openvino: fp32, int8; tensorrt: fp16, fp32. bf16
+            is a choice of the machine that runs it: fp32 is the file for it.
+        report: Told in a sentence what takes time.
+        calibration: For int8.
+        cache: Folder of engines that int8 and TensorRT's also stay in, for ``open_backend``; None: ``cache.cache_folder()``.
+
+    Returns:
+        The precision that was chosen.
+
+    Raises:
+        BackendError: The precision is not to be had, a library is missing, or the place cannot be written.
+    """
+    allowed = _PRECISIONS[target]
+    if precision not in ("auto", *allowed):
+        raise BackendError(
+            f"--precision: '{precision}' is not one of {', '.join(('auto', *allowed))}, as {target} takes"
+        )
+    precision = allowed[0] if precision == "auto" else precision
+    reason = available()["onnxruntime" if target == "onnx" else target]
+    if reason and not (target == "onnx" and "onnxruntime is not" in reason):
+        raise BackendError(f"--to {target}: {reason}")
+    size = input_size or spec.input_size
+    shape = Shape(1, size, output_size or size)
+    if target == "onnx":
+        _export_onnx(network, spec, shape, precision, output)
+    elif target == "openvino":
+        _export_openvino(network, spec, shape, precision, output, report, calibration, cache)
+    else:
+        from rgbt_seg_ros.pipeline.backends.tensorrt_backend import TensorrtBackend
+
+        engine = TensorrtBackend(network, spec, "cuda", precision, None, cache, report).engine_file(shape)
+        with replacing(output, failure=BackendError, parents=False) as (part,):
+            shutil.copyfile(engine, part)
+    return precision
+
+
+def _export_onnx(network: FusionNetwork, spec: ModelSpec, shape: Shape, precision: str, output: Path) -> None:
+    from rgbt_seg_ros.pipeline.backends.onnx_model import export_onnx
+    from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES
+
+    module = ImagesToMasks(network, spec, shape.input_size, shape.output_size, dtype=DTYPES[precision])
+    with replacing(output, failure=BackendError, parents=False) as (part,):
+        export_onnx(module, shape.batch, shape.input_size, part)
+
+
+def _export_openvino(
+    network: FusionNetwork,
+    spec: ModelSpec,
+    shape: Shape,
+    precision: str,
+    output: Path,
+    report: Callable[[str], None],
+    calibration: Calibration | None,
+    cache: Path | None,
+) -> None:
+    import openvino
+
+    from rgbt_seg_ros.pipeline.backends.openvino_backend import OpenvinoBackend
+
+    if output.suffix != ".xml":
+        raise BackendError(f"{output}: OpenVINO's model is an .xml file with a .bin beside it; name the .xml")
+    backend = OpenvinoBackend(network, spec, "cpu", precision, None, cache, report, calibration)
+    model = backend.model(shape)
+    with (
+        tempfile.TemporaryDirectory(prefix="rgbt-seg-") as folder,
+        replacing(output, output.with_suffix(".bin"), failure=BackendError, parents=False) as parts,
+    ):
+        # OpenVINO names the .bin after the .xml, and the parts have no suffix.
+        whole = Path(folder) / "model.xml"
+        openvino.save_model(model, str(whole), compress_to_fp16=False)
+        for part, source in zip(parts, (whole, whole.with_suffix(".bin")), strict=True):
+            shutil.copyfile(source, part)

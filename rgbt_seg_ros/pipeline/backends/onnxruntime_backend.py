@@ -1,0 +1,135 @@
+"""ONNX Runtime: on the CPU, or on an NVIDIA GPU through its CUDA or TensorRT provider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rgbt_seg_ros.network import FusionNetwork, ModelSpec
+from rgbt_seg_ros.pipeline.backends.base import BackendError
+from rgbt_seg_ros.pipeline.backends.cache import cache_folder, cached, entry_name, model_hash
+from rgbt_seg_ros.pipeline.backends.onnx_model import export_onnx
+from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
+from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES
+
+MODEL = "model.onnx"
+
+_CUDA, _TENSORRT, _CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
+
+
+def select_providers(
+    device: str, precision: str, known: list[str], engines: Path
+) -> tuple[str, str, list[tuple[str, dict[str, Any]]]]:
+    """Choose where ONNX Runtime runs.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``auto``, ``fp32`` or ``fp16``.
+        known: Names of the providers that are installed.
+        engines: Folder of TensorRT's engines.
+
+    Returns:
+        Device, precision and ONNX Runtime's providers with their options, the preferred first.
+
+    Raises:
+        BackendError: The device or precision is not to be had.
+    """
+    kind, _, index = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda"):
+        raise BackendError(f"runtime.device: backend onnxruntime runs on cpu or cuda, not on '{device}'")
+    on_gpu = kind == "cuda" or (kind == "auto" and _CUDA in known)
+    if kind == "cuda" and _CUDA not in known:
+        raise BackendError(
+            f"runtime.device: this ONNX Runtime has no {_CUDA} (it has {', '.join(known)}); pip install onnxruntime-gpu"
+        )
+    allowed = ("auto", "fp32", "fp16") if on_gpu else ("auto", "fp32")
+    if precision not in allowed:
+        raise BackendError(
+            f"runtime.precision: backend onnxruntime on {'cuda' if on_gpu else 'cpu'} does {' and '.join(allowed[1:])}, "
+            f"not {precision}"
+        )
+    if precision == "auto":
+        precision = "fp16" if on_gpu else "fp32"
+    providers: list[tuple[str, dict[str, Any]]] = [(_CPU, {})]
+    if on_gpu:
+        number = int(index or 0)
+        providers.insert(0, (_CUDA, {"device_id": number, "cudnn_conv_algo_search": "EXHAUSTIVE"}))
+        if _TENSORRT in known:
+            options = {
+                "device_id": number,
+                "trt_fp16_enable": precision == "fp16",
+                "trt_engine_cache_enable": True,
+                "trt_engine_cache_path": str(engines),
+            }
+            providers.insert(0, (_TENSORRT, options))
+    return (f"cuda:{int(index or 0)}" if on_gpu else "cpu"), precision, providers
+
+
+class OnnxruntimeBackend(SizedBackend):
+    """The folded network as an ONNX file, kept in the cache."""
+
+    engine = "onnxruntime"
+
+    def __init__(
+        self,
+        network: FusionNetwork,
+        spec: ModelSpec,
+        device: str = "auto",
+        precision: str = "auto",
+        temperature: float | None = None,
+        cache: Path | None = None,
+        report: Callable[[str], None] | None = None,
+    ) -> None:
+        """Prepare; it is exported or read at the first pair of a size. Arguments as of ``open_backend``.
+
+        Raises:
+            BackendError: ONNX Runtime is not installed, or has no such device or precision.
+        """
+        super().__init__(network, spec, temperature, report)
+        import onnxruntime
+
+        self._cache = (cache or cache_folder()) / "onnxruntime"
+        known = list(onnxruntime.get_available_providers())
+        self._device, self._precision, self._providers = select_providers(
+            device, precision, known, self._cache / "tensorrt"
+        )
+        self._hash = model_hash(network, spec, self._temperature)
+        self._provider = self._providers[0][0].removesuffix("ExecutionProvider").lower()
+
+    @property
+    def name(self) -> str:
+        """Return engine, provider, device and precision, such as ``onnxruntime cpu fp32``."""
+        provider = f" ({self._provider})" if self._device != "cpu" else ""
+        return f"onnxruntime {self._device} {self._precision}{provider}"
+
+    def place(self, shape: Shape) -> Path:
+        """Return the folder of the ONNX file for a size, exported or not."""
+        return self._cache / entry_name(self._hash, shape, self._precision, torch.__version__)
+
+    def _build(self, shape: Shape) -> Runner:
+        import onnxruntime
+
+        def build(folder: Path) -> None:
+            self._report(f"{self.name}: exporting for {shape}, once")
+            module = self._module(shape, DTYPES[self._precision])
+            export_onnx(module, shape.batch, shape.input_size, folder / MODEL)
+
+        folder, _ = cached(self.place(shape), build)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(str(folder / MODEL), options, providers=self._providers)
+        # ONNX Runtime falls back to its next provider with a line on stderr, where nobody sees it.
+        used = session.get_providers()[0].removesuffix("ExecutionProvider").lower()
+        if used != self._provider:
+            self._report(f"{self.name}: its {self._provider} provider does not load, so {used} runs it")
+            self._provider = used
+
+        def runner(rgb: Pixels, thermal: Pixels) -> tuple[Pixels, Pixels]:
+            label, confidence = session.run(["label", "confidence"], {"rgb": rgb, "thermal": thermal})
+            return label, confidence
+
+        return runner

@@ -1,0 +1,157 @@
+"""OpenVINO on the CPU or an Intel GPU: fp32, fp16 and bf16 by a hint, int8 by calibration (NNCF)."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rgbt_seg_ros.network import FusionNetwork, ModelSpec
+from rgbt_seg_ros.pipeline.backends.base import BackendError
+from rgbt_seg_ros.pipeline.backends.cache import cache_folder, cached, entry_name, model_hash
+from rgbt_seg_ros.pipeline.backends.openvino_model import Pairs, attach_masks, convert, quantise
+from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
+
+MODEL = "model.xml"
+
+_HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
+
+
+def select_openvino_device(device: str) -> str:
+    """Turn ``auto``, ``cpu``, ``gpu`` or ``gpu:N`` (an Intel GPU) into OpenVINO's name of a device.
+
+    Raises:
+        BackendError: Another name, such as ``cuda``.
+    """
+    kind, _, index = device.partition(":")
+    if kind in ("auto", "cpu") and not index:
+        return "CPU"
+    if kind == "gpu" and (not index or index.isdigit()):
+        return f"GPU.{index}" if index else "GPU"
+    raise BackendError(f"runtime.device: backend openvino runs on cpu or gpu (Intel's), not on '{device}'")
+
+
+class OpenvinoBackend(SizedBackend):
+    """The folded network as an OpenVINO model, kept in the cache."""
+
+    engine = "openvino"
+
+    def __init__(
+        self,
+        network: FusionNetwork,
+        spec: ModelSpec,
+        device: str = "auto",
+        precision: str = "auto",
+        temperature: float | None = None,
+        cache: Path | None = None,
+        report: Callable[[str], None] | None = None,
+        calibration: Callable[[tuple[int, int]], Pairs] | None = None,
+    ) -> None:
+        """Prepare; it is converted or read at the first pair of a size.
+
+        Args:
+            network: In eval mode, on the CPU.
+            spec: Normalisations and temperature.
+            device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
+            precision: ``auto`` (fp32, on a GPU fp16), ``fp32``, ``fp16`` (GPU), ``bf16`` or ``int8``.
+            temperature: Overrides the model's own; None keeps it.
+            cache: Folder of built engines; None: ``cache_folder()``.
+            report: Told in a sentence that a conversion or a calibration begins.
+            calibration: For int8: gives pairs of an input size (h, w) like those to come; None: int8 only from the cache.
+
+        Raises:
+            BackendError: OpenVINO is not installed, or has no such device or precision.
+        """
+        super().__init__(network, spec, temperature, report)
+        import openvino
+
+        self._core: Any = openvino.Core()
+        self._device = select_openvino_device(device)
+        on_gpu = self._device.startswith("GPU")
+        if precision == "auto":
+            precision = "fp16" if on_gpu else "fp32"
+        if precision == "fp16" and not on_gpu:
+            raise BackendError("runtime.precision: 'fp16' needs a GPU; on the CPU openvino does fp32, bf16 and int8")
+        if precision == "bf16" and on_gpu:
+            raise BackendError("runtime.precision: 'bf16' is for the CPU; on a GPU openvino does fp32, fp16 and int8")
+        found = [name for name in self._core.available_devices if name.split(".")[0] == self._device.split(".")[0]]
+        if not found:
+            known = ", ".join(self._core.available_devices)
+            raise BackendError(
+                f"runtime.device: openvino {openvino.__version__} finds no {self._device} (it has {known})"
+            )
+        self._precision = precision
+        self._calibration = calibration
+        self._version = openvino.__version__
+        self._cache = (cache or cache_folder()) / "openvino"
+        self._hash = model_hash(network, spec, self._temperature)
+
+    @property
+    def name(self) -> str:
+        """Return engine, device and precision, such as ``openvino cpu bf16``."""
+        return f"openvino {self._device.lower()} {self._precision}"
+
+    def place(self, shape: Shape) -> Path:
+        """Return the folder of the model for a size, converted or not."""
+        if self._precision == "int8":
+            # Without its masks: what was calibrated once serves images of every output size.
+            height, width = shape.input_size
+            return self._cache / entry_name(self._hash, f"{shape.batch}x{height}x{width}", "int8", self._version)
+        return self._cache / entry_name(self._hash, shape, "fp32", self._version)
+
+    def model(self, shape: Shape) -> Any:
+        """Return the ``openvino.Model`` of a size, converted (and calibrated) if it is not in the cache.
+
+        Raises:
+            BackendError: int8 is to be calibrated, and there are no images or no NNCF to do it with.
+        """
+        folder, _ = cached(self.place(shape), lambda folder: self._convert(shape, folder))
+        model = self._core.read_model(str(folder / MODEL))
+        return attach_masks(model, shape.output_size) if self._precision == "int8" else model
+
+    def _convert(self, shape: Shape, folder: Path) -> None:
+        import openvino
+
+        if self._precision != "int8":
+            self._report(f"{self.name}: converting for {shape}, once")
+            model = convert(self._module(shape, torch.float32), shape.batch, shape.input_size)
+        elif self._calibration is None:
+            height, width = shape.input_size
+            raise BackendError(
+                "runtime.precision: 'int8' must be calibrated once for this input size: rgbt-seg model export MODEL "
+                f"--to openvino --precision int8 --size {height}x{width} -o FILE.xml"
+            )
+        elif importlib.util.find_spec("nncf") is None:
+            raise BackendError("runtime.precision: 'int8' must be calibrated, which needs pip install nncf")
+        else:
+            self._report(f"{self.name}: calibrating for {shape}, once; this takes minutes")
+            module = self._module(shape, torch.float32)
+            model = quantise(module, shape.batch, shape.input_size, _batches(self._calibration, shape))
+        openvino.save_model(model, str(folder / MODEL), compress_to_fp16=False)
+
+    def _build(self, shape: Shape) -> Runner:
+        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _HINTS[self._precision]}
+        if self._device == "CPU":
+            settings["INFERENCE_NUM_THREADS"] = str(torch.get_num_threads())
+        else:
+            # The kernels of a GPU are compiled for seconds; those of a CPU are generated while the model loads.
+            settings["CACHE_DIR"] = str(self._cache / "kernels")
+        compiled = self._core.compile_model(self.model(shape), self._device, settings)
+        request = compiled.create_infer_request()
+
+        def runner(rgb: Pixels, thermal: Pixels) -> tuple[Pixels, Pixels]:
+            request.infer([rgb, thermal], share_inputs=True)
+            # The request writes its next results over these.
+            label, confidence = (np.array(request.get_output_tensor(index).data) for index in range(2))
+            return label, confidence
+
+        return runner
+
+
+def _batches(calibration: Callable[[tuple[int, int]], Pairs], shape: Shape) -> Iterable[list[Pixels]]:
+    for rgb, thermal in calibration(shape.input_size):
+        yield [np.repeat(rgb[np.newaxis], shape.batch, 0), np.repeat(thermal[np.newaxis], shape.batch, 0)]

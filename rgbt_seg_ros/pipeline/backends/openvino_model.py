@@ -1,0 +1,105 @@
+"""``ImagesToMasks`` as an OpenVINO model, in floats or calibrated to 8 bits."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
+from rgbt_seg_ros.pipeline.backends.masks import Upsample, decide_planes
+
+Pairs = Iterable[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]
+"""(h, w, 3) uint8 RGB and (h, w) uint8 thermal, as the network takes them."""
+
+
+class _Logits(nn.Module):
+    """The part that may be calculated in 8 bits."""
+
+    def __init__(self, module: ImagesToMasks) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, rgb: torch.Tensor, thermal: torch.Tensor) -> torch.Tensor:
+        return self.module.logits(rgb, thermal)
+
+
+class _Masks(nn.Module):
+    """The part that may not: a step of 8-bit logits would show in the confidence."""
+
+    def __init__(self, upsample: Upsample) -> None:
+        super().__init__()
+        self.upsample = upsample
+
+    def forward(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return decide_planes(self.upsample(logits))
+
+
+def _convert(module: nn.Module, examples: tuple[torch.Tensor, ...]) -> Any:
+    import openvino
+
+    with warnings.catch_warnings(), torch.no_grad():
+        # Tracing warns of every shape it takes for a constant; the shapes are.
+        warnings.simplefilter("ignore")
+        return openvino.convert_model(module, example_input=examples, input=[list(e.shape) for e in examples])
+
+
+def _images(batch: int, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.zeros((batch, *size, 3), dtype=torch.uint8), torch.zeros((batch, *size), dtype=torch.uint8)
+
+
+def _named(model: Any) -> Any:
+    """Name what goes in and comes out, for those who run the file elsewhere."""
+    for port, name in zip(model.inputs, ("rgb", "thermal"), strict=True):
+        port.get_tensor().set_names({name})
+    for port, name in zip(model.outputs, ("label", "confidence"), strict=True):
+        port.get_tensor().set_names({name})
+    return model
+
+
+def convert(module: ImagesToMasks, batch: int, input_size: tuple[int, int]) -> Any:
+    """Return an ``openvino.Model`` of uint8 images ``rgb``, ``thermal`` to uint8 masks ``label``, ``confidence``."""
+    return _named(_convert(module, _images(batch, input_size)))
+
+
+def quantise(
+    module: ImagesToMasks, batch: int, input_size: tuple[int, int], batches: Iterable[list[npt.NDArray[np.uint8]]]
+) -> Any:
+    """Return the part before the masks with convolutions in 8 bits, after training (NNCF), for ``attach_masks``.
+
+    Args:
+        module: In fp32.
+        batch: Number of pairs.
+        input_size: (h, w).
+        batches: [(N, h, w, 3), (N, h, w)] uint8 each, like those to come; some dozens.
+    """
+    import nncf
+
+    logging.getLogger("nncf").setLevel(logging.ERROR)
+    network = _convert(_Logits(module), _images(batch, input_size))
+    samples = list(batches)
+    return nncf.quantize(network, nncf.Dataset(samples), preset=nncf.QuantizationPreset.MIXED, subset_size=len(samples))
+
+
+def attach_masks(network: Any, output_size: tuple[int, int]) -> Any:
+    """Return a model of images to masks, as ``convert`` does, of one of images to logits; masks are decided in floats.
+
+    Args:
+        network: An ``openvino.Model`` as of ``quantise``; it becomes part of the result.
+        output_size: (H, W) of the masks.
+    """
+    import openvino
+
+    batch, classes, height, width = network.outputs[0].shape
+    logits = torch.zeros((batch, classes, height, width))
+    masks = _convert(_Masks(Upsample((height, width), output_size)), (logits,))
+    source = network.get_results()[0].input_value(0)
+    for target in masks.get_parameters()[0].output(0).get_target_inputs():
+        target.replace_source_output(source)
+    return _named(openvino.Model(masks.get_results(), network.get_parameters(), "rgbt_seg_ros"))

@@ -1,0 +1,174 @@
+"""Which engine runs the network: by name, or the fastest that works, and torch where one fails."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rgbt_seg_ros.pipeline.backends.base import BACKENDS, PRECISIONS, Backend, BackendError
+from rgbt_seg_ros.pipeline.backends.fallback import FallbackBackend, Opener
+from rgbt_seg_ros.pipeline.backends.torch_backend import select_device
+
+if TYPE_CHECKING:
+    from rgbt_seg_ros.network import FusionNetwork, ModelSpec
+
+_ENGINES = {
+    "torch": ("eager_backend", "EagerBackend"),
+    "compile": ("compile_backend", "CompileBackend"),
+    "cuda": ("cuda_backend", "CudaBackend"),
+    "openvino": ("openvino_backend", "OpenvinoBackend"),
+    "onnxruntime": ("onnxruntime_backend", "OnnxruntimeBackend"),
+    "tensorrt": ("tensorrt_backend", "TensorrtBackend"),
+}
+
+Pairs = Iterable[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]
+
+Calibration = Callable[[tuple[int, int]], Pairs]
+"""Gives (h, w, 3) uint8 RGB and (h, w) uint8 thermal images of an input size (h, w), as the network takes them."""
+
+Report = Callable[[str], None]
+"""Takes one sentence for people: what was chosen, what is being built, what failed."""
+
+
+def _lacks(module: str, extra: str) -> str:
+    found = importlib.util.find_spec(module) is not None
+    return "" if found else f"the Python package {module} is not installed; pip install 'rgbt_seg_ros[{extra}]'"
+
+
+def _no_cuda() -> str:
+    import torch
+
+    return "" if torch.cuda.is_available() else f"torch {torch.__version__} finds no CUDA device"
+
+
+def available() -> dict[str, str]:
+    """Return, for every engine but ``auto``, an empty string where it can be used here, else why it cannot."""
+    compiler = shutil.which("g++") or shutil.which("clang++") or shutil.which("c++")
+    return {
+        "torch": "",
+        "compile": "" if compiler else "torch.compile needs a C++ compiler, such as g++",
+        "cuda": _no_cuda(),
+        "openvino": _lacks("openvino", "openvino"),
+        "onnxruntime": _lacks("onnxruntime", "onnxruntime") or _lacks("onnx", "onnxruntime"),
+        "tensorrt": _no_cuda() or _lacks("tensorrt", "tensorrt") or _lacks("onnx", "tensorrt"),
+    }
+
+
+def _class(name: str) -> Any:
+    module, kind = _ENGINES[name]
+    return getattr(importlib.import_module(f"rgbt_seg_ros.pipeline.backends.{module}"), kind)
+
+
+def _automatic(device: str, precision: str) -> tuple[list[str], str]:
+    """Return the engines to try on a device, the fastest first, and why in that order."""
+    if device.startswith("gpu"):
+        return ["openvino"], "what runs on an Intel GPU"
+    if precision == "int8":
+        return ["openvino"], "what calculates in int8"
+    if select_device(device).type == "cuda":
+        return ["tensorrt", "cuda"], "tensorrt where it was built before, else CUDA graphs"
+    return ["compile", "openvino"], "compile where it was built before, else openvino where it is installed, else torch"
+
+
+def open_backend(
+    network: FusionNetwork,
+    spec: ModelSpec,
+    *,
+    backend: str = "auto",
+    device: str = "auto",
+    precision: str = "auto",
+    temperature: float | None = None,
+    cache: Path | None = None,
+    report: Report | None = None,
+    calibration: Calibration | None = None,
+) -> Backend:
+    """Open an engine around a network; one that cannot be opened, built or run gives way to torch with one warning.
+
+    Args:
+        network: In eval mode, float32, on the CPU; left as it is, and kept for sizes to come.
+        spec: Normalisations and temperature of the model.
+        backend: One of ``BACKENDS``. ``auto``: the fastest that works on the device without building for minutes; it reports
+            which and why.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; for openvino also ``gpu`` or ``gpu:N``, Intel's.
+        precision: One of ``PRECISIONS``; ``auto`` is fp16 on a GPU, fp32 on the CPU.
+        temperature: Overrides the model's own; None keeps it.
+        cache: Folder of built engines; None: ``cache.cache_folder()``.
+        report: Told a sentence of what is chosen, built or failing; None: the warnings go to ``logging``.
+        calibration: For int8: gives pairs like those to come, of an input size; None: int8 only where it is in the cache.
+
+    Returns:
+        An engine; most build themselves at the first pair of a size, so run one before the camera starts.
+
+    Raises:
+        BackendError: An unknown name, or torch itself has not the device or the precision.
+    """
+    if backend not in BACKENDS:
+        raise BackendError(f"runtime.backend: '{backend}' is not one of {', '.join(BACKENDS)}")
+    if precision not in PRECISIONS:
+        raise BackendError(f"runtime.precision: '{precision}' is not one of {', '.join(PRECISIONS)}")
+    tell = report or logging.getLogger(__name__).warning
+
+    def opener(name: str, **more: Any) -> Opener:
+        def opened() -> Backend:
+            engine: Backend = _class(name)(network, spec, device, precision, temperature, cache, tell, **more)
+            return engine
+
+        return opened
+
+    # What torch can take the place of an Intel GPU, and of int8.
+    def eager() -> Backend:
+        place, arithmetic = (
+            ("cpu" if device.startswith("gpu") else device),
+            ("auto" if precision == "int8" else precision),
+        )
+        engine: Backend = _class("torch")(network, spec, place, arithmetic, temperature)
+        return engine
+
+    missing = available()
+    if backend == "torch":
+        return opener("torch")()
+    if backend != "auto":
+        more = {"calibration": calibration} if backend == "openvino" else {}
+        first = _refusal(backend, missing[backend]) if missing[backend] else opener(backend, **more)
+        return FallbackBackend([first, eager], tell)
+    names, why = _automatic(device, precision)
+    chain: list[Opener] = []
+    for name in names:
+        if missing[name]:
+            continue
+        if name in ("compile", "tensorrt"):
+            candidate = _built(opener(name, build=False))
+            if candidate is not None:
+                chain.append(candidate)
+        else:
+            chain.append(opener(name, **({"calibration": calibration} if name == "openvino" else {})))
+    if precision == "int8" and not chain:
+        chain.append(_refusal("openvino", missing["openvino"]))
+    chosen = FallbackBackend([*chain, eager], tell)
+    if report:
+        report(f"runtime.backend: auto chose {chosen.name} ({why})")
+    return chosen
+
+
+def _built(opener: Opener) -> Opener | None:
+    """Return what opens an engine if the cache holds one of this model, and None if it does not."""
+    try:
+        engine: Any = opener()
+    except (BackendError, ImportError):
+        return None
+    return (lambda: engine) if engine.built else None
+
+
+def _refusal(name: str, reason: str) -> Opener:
+    def refuse() -> Backend:
+        raise BackendError(f"runtime.backend: '{name}' cannot be used here: {reason}")
+
+    return refuse

@@ -1,0 +1,251 @@
+"""Which engine runs: by name, automatically, and when one fails."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from rgbt_seg_ros.network import read_model
+from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
+from rgbt_seg_ros.pipeline.backends import BACKENDS, BackendError, Inference, available, open_backend, selection
+from rgbt_seg_ros.pipeline.backends.cache import cache_folder, cached, entry_name, model_hash
+from rgbt_seg_ros.pipeline.backends.fallback import FallbackBackend
+from rgbt_seg_ros.pipeline.backends.onnxruntime_backend import select_providers
+from rgbt_seg_ros.pipeline.backends.sized import Shape
+from rgbt_seg_ros.pipeline.backends.tensorrt_backend import build_engine, engine_name
+
+RGB = np.random.default_rng(0).integers(0, 256, (32, 64, 3), dtype=np.uint8)
+PAIR = (RGB, np.ascontiguousarray(RGB[..., 0]))
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return read_model("demo")
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """A machine where nothing but torch is installed."""
+    monkeypatch.setattr(
+        selection, "available", lambda: {name: "" if name == "torch" else "not here" for name in BACKENDS[1:]}
+    )
+
+
+def test_every_backend_says_whether_it_can_be_used():
+    reasons = available()
+    assert tuple(reasons) == BACKENDS[1:]
+    assert reasons["torch"] == ""
+
+
+def test_a_missing_library_is_named_with_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setattr(selection.importlib.util, "find_spec", lambda name: None)
+    assert available()["openvino"] == (
+        "the Python package openvino is not installed; pip install 'rgbt_seg_ros[openvino]'"
+    )
+
+
+@pytest.mark.parametrize("name", BACKENDS[2:])
+def test_what_cannot_be_used_gives_way_to_torch_with_one_warning(demo, bare, tmp_path, name):
+    said: list[str] = []
+    backend = open_backend(demo[1], demo[0], backend=name, device="cpu", cache=tmp_path, report=said.append)
+    backend.infer([PAIR], (32, 64))
+    assert backend.name == "torch cpu fp32"
+    assert said == [f"runtime.backend: '{name}' cannot be used here: not here; torch cpu fp32 runs instead"]
+
+
+def test_auto_takes_torch_where_nothing_else_is_and_says_why(demo, bare, tmp_path):
+    said: list[str] = []
+    assert open_backend(demo[1], demo[0], device="cpu", cache=tmp_path, report=said.append).name == "torch cpu fp32"
+    assert len(said) == 1
+    assert said[0].startswith("runtime.backend: auto chose torch cpu fp32 (")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"backend": "caffe"}, "runtime.backend: 'caffe' is not one of auto, torch, compile"),
+        ({"precision": "int4"}, "runtime.precision: 'int4' is not one of"),
+        ({"device": "tpu"}, "runtime.device: 'tpu' is not one of auto, cpu"),
+        ({"backend": "torch", "device": "cpu", "precision": "int8"}, "'int8' needs the backend openvino"),
+        ({"backend": "torch", "device": "cpu", "precision": "fp16"}, "use fp32 or bf16"),
+    ],
+)
+def test_wrong_names_are_refused_in_one_sentence(demo, settings, words):
+    with pytest.raises(BackendError, match=words):
+        open_backend(demo[1], demo[0], **settings)
+
+
+class Engine:
+    def __init__(self, name, fails=False):
+        self.name, self.fails, self.closed = name, fails, False
+
+    def infer(self, pairs, output_size):
+        if self.fails:
+            raise BackendError(f"{self.name} fails: no memory")
+        mask = np.zeros(output_size, np.uint8)
+        return [Inference(mask, mask, {})]
+
+    def close(self):
+        self.closed = True
+
+
+def test_an_engine_that_fails_while_running_is_closed_and_replaced_once():
+    first, second, said = Engine("first"), Engine("second"), []
+    chain = FallbackBackend([lambda: first, lambda: second], said.append)
+    chain.infer([PAIR], (2, 2))
+    assert (chain.name, said) == ("first", [])
+    first.fails = True
+    for _ in range(2):
+        assert len(chain.infer([PAIR], (2, 2))) == 1
+    assert chain.name == "second"
+    assert first.closed
+    assert said == ["first fails: no memory; second runs instead"]
+    second.fails = True
+    with pytest.raises(BackendError, match="second fails"):
+        chain.infer([PAIR], (2, 2))
+
+
+def test_a_library_that_does_not_load_gives_way():
+    def broken():
+        raise ImportError("libfoo.so: cannot open shared object file\nmore")
+
+    said: list[str] = []
+    assert FallbackBackend([broken, lambda: Engine("second")], said.append).name == "second"
+    assert said == ["libfoo.so: cannot open shared object file; second runs instead"]
+
+
+def test_the_segmenter_opens_the_backend_of_its_settings(bare):
+    segmenter = Segmenter.open("demo", SegmenterSettings(backend="torch", device="cpu"))
+    assert segmenter.name == "atto on torch cpu fp32"
+    with pytest.raises(Exception, match=r"runtime\.backend: 'caffe' is not one of"):
+        SegmenterSettings(backend="caffe")
+
+
+def test_the_hash_follows_weights_normalisation_and_temperature(demo):
+    spec, network = demo
+    one = model_hash(network, spec, 1.0)
+    assert one == model_hash(read_model("demo")[1], spec, 1.0)
+    assert one != model_hash(network, spec, 1.5)
+    other = read_model("demo")[1]
+    next(other.parameters()).data[0] += 1e-3
+    assert one != model_hash(other, spec, 1.0)
+
+
+def test_the_cache_is_where_the_user_says(monkeypatch, tmp_path):
+    monkeypatch.delenv("RGBT_SEG_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "rgbt_seg_ros"
+    monkeypatch.setenv("RGBT_SEG_CACHE", str(tmp_path / "mine"))
+    assert cache_folder() == tmp_path / "mine"
+
+
+def test_a_build_that_fails_leaves_nothing_and_one_that_works_is_kept(tmp_path):
+    place = tmp_path / "engines" / "one"
+
+    def fails(folder):
+        (folder / "half").write_text("x")
+        raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError):
+        cached(place, fails)
+    assert list(place.parent.iterdir()) == []
+    assert cached(place, lambda folder: (folder / "whole").write_text("x")) == (place, True)
+    assert cached(place, fails) == (place, False)
+
+
+def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BackendError, match="the cache of engines cannot be written"):
+        cached(tmp_path / "file" / "one", lambda folder: None)
+
+
+def test_engines_are_kept_apart_by_gpu_precision_and_version():
+    shape = Shape(1, (480, 640), (720, 1280))
+    base = ("abc", shape, "NVIDIA H100 80GB HBM3", "fp16", "10.9.0")
+    assert engine_name(*base) == "abc_1x480x640-720x1280_NVIDIA-H100-80GB-HBM3_fp16_10.9.0"
+    others = [("abd", *base[1:]), (*base[:2], "Orin", *base[3:]), (*base[:3], "fp32", base[4]), (*base[:4], "10.10.0")]
+    assert len({engine_name(*base), *(engine_name(*other) for other in others)}) == 5
+    assert entry_name("a/b c", 1) == "a-b-c_1"
+
+
+CPU, CUDA, TRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+
+
+def test_onnxruntime_takes_tensorrt_before_cuda_before_the_cpu(tmp_path):
+    device, precision, providers = select_providers("auto", "auto", [TRT, CUDA, CPU], tmp_path)
+    assert (device, precision) == ("cuda:0", "fp16")
+    assert [name for name, _ in providers] == [TRT, CUDA, CPU]
+    assert providers[0][1]["trt_engine_cache_path"] == str(tmp_path)
+    assert select_providers("cuda:1", "fp32", [CUDA, CPU], tmp_path)[2][0][1]["device_id"] == 1
+    assert select_providers("auto", "auto", [CPU], tmp_path) == ("cpu", "fp32", [(CPU, {})])
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "words"),
+    [
+        ("cuda", "auto", "has no CUDAExecutionProvider"),
+        ("cpu", "bf16", "does fp32, not bf16"),
+        ("gpu", "auto", "not on 'gpu'"),
+    ],
+)
+def test_onnxruntime_refuses_what_it_has_not(tmp_path, device, precision, words):
+    with pytest.raises(BackendError, match=words):
+        select_providers(device, precision, [CPU], tmp_path)
+
+
+class FakeTensorrt:
+    """As much of TensorRT's interface as building takes."""
+
+    class Logger:
+        ERROR = 1
+
+        def __init__(self, level):
+            pass
+
+    class NetworkDefinitionCreationFlag:
+        STRONGLY_TYPED = 1
+
+    def __init__(self, parses=True, builds=True):
+        class Builder:
+            def __init__(self, logger):
+                pass
+
+            def create_network(self, flags):
+                assert flags == 2
+                return "network"
+
+            def create_builder_config(self):
+                return "config"
+
+            def build_serialized_network(self, network, config):
+                assert (network, config) == ("network", "config")
+                return b"engine" if builds else None
+
+        class OnnxParser:
+            num_errors = 1
+
+            def __init__(self, network, logger):
+                pass
+
+            def parse(self, data):
+                assert data == b"onnx"
+                return parses
+
+            def get_error(self, index):
+                return type("Error", (), {"desc": lambda self: "no such operator"})()
+
+        self.Builder, self.OnnxParser = Builder, OnnxParser
+
+
+def test_a_tensorrt_engine_is_built_of_an_onnx_file_and_failures_are_one_sentence(tmp_path):
+    onnx, engine = tmp_path / "model.onnx", tmp_path / "model.engine"
+    onnx.write_bytes(b"onnx")
+    build_engine(FakeTensorrt(), onnx, engine)
+    assert engine.read_bytes() == b"engine"
+    with pytest.raises(BackendError, match="cannot read the network \\(no such operator\\)"):
+        build_engine(FakeTensorrt(parses=False), onnx, engine)
+    with pytest.raises(BackendError, match="cannot build the network"):
+        build_engine(FakeTensorrt(builds=False), onnx, engine)
