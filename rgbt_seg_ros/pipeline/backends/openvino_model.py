@@ -101,7 +101,13 @@ def quantise(
     logging.getLogger("nncf").setLevel(logging.ERROR)
     network = _convert(_Logits(module), _images(batch, input_size))
     samples = list(batches)
-    return nncf.quantize(network, nncf.Dataset(samples), preset=nncf.QuantizationPreset.MIXED, subset_size=len(samples))
+    return nncf.quantize(
+        network,
+        nncf.Dataset(samples),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(samples),
+        ignored_scope=nncf.IgnoredScope(types=list(IN_FLOATS), validate=False),
+    )
 
 
 def attach_masks(network: Any, output_size: tuple[int, int]) -> Any:
