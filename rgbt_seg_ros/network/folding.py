@@ -24,60 +24,11 @@ from torch import nn
 from torch.nn import functional as fn
 
 from rgbt_seg_ros.network.decoder import PanetDecoder, resize
+from rgbt_seg_ros.network.folding_rules import bias_of, convolution_like, fold_layer_norm, fold_sequence, fold_stem
 from rgbt_seg_ros.network.frequency_fusion import FrequencyFusion
 from rgbt_seg_ros.network.fusion_network import FusionNetwork
 from rgbt_seg_ros.network.semantic_fusion import SemanticFusion
 from rgbt_seg_ros.network.spec import Normalisation
-
-
-def _conv(like: nn.Conv2d, weight: torch.Tensor, bias: torch.Tensor) -> nn.Conv2d:
-    """Return a convolution of the geometry of ``like`` with other weights; they are rounded to float32 once, here."""
-    made = nn.Conv2d(
-        like.in_channels,
-        like.out_channels,
-        like.kernel_size,  # type: ignore[arg-type]
-        like.stride,  # type: ignore[arg-type]
-        like.padding,  # type: ignore[arg-type]
-        groups=like.groups,
-        device="meta",
-    )
-    made.weight = nn.Parameter(weight.float().contiguous(), requires_grad=False)
-    made.bias = nn.Parameter(bias.float().contiguous(), requires_grad=False)
-    return made
-
-
-def _bias(conv: nn.Conv2d) -> torch.Tensor:
-    return torch.zeros(conv.out_channels, dtype=torch.float64) if conv.bias is None else conv.bias.detach().double()
-
-
-def fold_batch_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """Return one convolution equal to ``norm(conv(x))`` in eval mode."""
-    mean, variance = norm.running_mean, norm.running_var
-    assert mean is not None
-    assert variance is not None
-    scale = norm.weight.detach().double() / torch.sqrt(variance.double() + norm.eps)
-    weight = conv.weight.detach().double() * scale.view(-1, 1, 1, 1)
-    return _conv(conv, weight, (_bias(conv) - mean.double()) * scale + norm.bias.detach().double())
-
-
-def fold_layer_norm(norm: Any, conv: nn.Conv2d) -> nn.Conv2d:
-    """Return a convolution without padding that takes normalised pixels before the affine part of ``norm``."""
-    weight = conv.weight.detach().double()
-    shift = (weight * norm.bias.detach().double().view(1, -1, 1, 1)).sum((1, 2, 3))
-    return _conv(conv, weight * norm.weight.detach().double().view(1, -1, 1, 1), _bias(conv) + shift)
-
-
-def fold_sequence(layers: nn.Sequential) -> nn.Sequential:
-    """Fold every convolution followed by a batch norm; dropout goes away."""
-    kept: list[nn.Module] = []
-    for layer in layers:
-        if isinstance(layer, nn.BatchNorm2d):
-            previous = kept.pop()
-            assert isinstance(previous, nn.Conv2d)
-            kept.append(fold_batch_norm(previous, layer))
-        elif not isinstance(layer, nn.Dropout2d):
-            kept.append(copy.deepcopy(layer))
-    return nn.Sequential(*kept)
 
 
 def normalise_pixels(features: torch.Tensor, eps: float) -> torch.Tensor:
@@ -96,12 +47,12 @@ class FoldedBlock(nn.Module):
         self.depthwise = copy.deepcopy(block.conv_dw)
         self.eps = float(block.norm.eps)
         self.expand = fold_layer_norm(block.norm, mlp.fc1)
-        weight, bias = mlp.fc2.weight.detach().double(), _bias(mlp.fc2)
+        weight, bias = mlp.fc2.weight.detach().double(), bias_of(mlp.fc2)
         bias = bias + weight.flatten(1) @ mlp.grn.bias.detach().double()
         if block.gamma is not None:
             gamma = block.gamma.detach().double()
             weight, bias = weight * gamma.view(-1, 1, 1, 1), bias * gamma
-        self.reduce = _conv(mlp.fc2, weight, bias)
+        self.reduce = convolution_like(mlp.fc2, weight, bias)
         self.grn_weight = nn.Parameter(mlp.grn.weight.detach().float().clone().view(1, -1, 1, 1), requires_grad=False)
         self.grn_eps = float(mlp.grn.eps)
 
@@ -144,26 +95,6 @@ class FoldedEncoder(nn.Module):
             features = stage(features)
             maps.append(features)
         return maps
-
-
-def fold_stem(conv: nn.Conv2d, mean: Sequence[float], std: Sequence[float], offset: Sequence[int]) -> nn.Conv2d:
-    """Fold an image's normalisation into the stem, which has no padding, so that no border differs.
-
-    Args:
-        conv: The stem, which takes (x/255 − mean)/std.
-        mean: Per channel, of images scaled to 0..1.
-        std: The same.
-        offset: Whole grey levels 0..255 a channel: the result takes x − offset. Near 255·mean they keep what is multiplied
-            small, so that 16-bit weights lose nothing to a large sum that cancels; a difference of levels is exact in them.
-    """
-    scale = 1.0 / (255.0 * torch.tensor(list(std), dtype=torch.float64))
-    shift = (
-        torch.tensor(list(offset), dtype=torch.float64) - 255.0 * torch.tensor(list(mean), dtype=torch.float64)
-    ) * scale
-    weight = conv.weight.detach().double()
-    return _conv(
-        conv, weight * scale.view(1, -1, 1, 1), _bias(conv) + (weight * shift.view(1, -1, 1, 1)).sum((1, 2, 3))
-    )
 
 
 class FoldedFrequencyFusion(nn.Module):
@@ -220,7 +151,7 @@ class FoldedSemanticFusion(nn.Module):
         self.refine = fold_sequence(stage.refine)
         last, scale = self.refine[-1], stage.residual_scale.detach().double()
         assert isinstance(last, nn.Conv2d)
-        self.refine[-1] = _conv(last, last.weight.double() * scale, _bias(last) * scale)
+        self.refine[-1] = convolution_like(last, last.weight.double() * scale, bias_of(last) * scale)
 
     def forward(self, rgb: torch.Tensor, thermal: torch.Tensor) -> torch.Tensor:
         """Fuse (N, C, H, W) and (N, C, H, W) to (N, C, H, W)."""
@@ -309,5 +240,5 @@ def fold(network: FusionNetwork, rgb: Normalisation, thermal: Normalisation, tem
     folded = FoldedNetwork(network, rgb_stem, thermal_stem)
     last = folded.decoder.head[-1]
     assert isinstance(last, nn.Conv2d)
-    folded.decoder.head[-1] = _conv(last, last.weight.double() / temperature, _bias(last) / temperature)
+    folded.decoder.head[-1] = convolution_like(last, last.weight.double() / temperature, bias_of(last) / temperature)
     return folded.eval().requires_grad_(False)

@@ -15,9 +15,8 @@ from rgbt_seg_ros.network.folding import (
     FoldedFrequencyFusion,
     FoldedSemanticFusion,
     fold,
-    fold_batch_norm,
-    fold_sequence,
 )
+from rgbt_seg_ros.network.folding_rules import fold_batch_norm, fold_sequence
 from rgbt_seg_ros.network.frequency_fusion import FrequencyFusion
 from rgbt_seg_ros.network.fusion_network import FusionNetwork
 from rgbt_seg_ros.network.semantic_fusion import SemanticFusion

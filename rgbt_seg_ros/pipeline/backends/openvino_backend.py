@@ -18,7 +18,7 @@ from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBac
 
 MODEL = "model.xml"
 
-_HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
+_HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 
 
 def select_openvino_device(device: str) -> str:
@@ -85,6 +85,10 @@ class OpenvinoBackend(SizedBackend):
                 f"runtime.device: openvino {openvino.__version__} finds no {self._device} (it has {known})"
             )
         self._precision = precision
+        # What int8 leaves in floats takes the fastest the device has.
+        capabilities = self._core.get_property(self._device, "OPTIMIZATION_CAPABILITIES") if precision == "int8" else ()
+        rest = "f16" if on_gpu else "bf16" if "BF16" in capabilities else "f32"
+        self._hint = _HINTS.get(precision, rest)
         self._calibration = calibration
         self._version = openvino.__version__
         self._cache = (cache or cache_folder()) / "openvino"
@@ -134,7 +138,7 @@ class OpenvinoBackend(SizedBackend):
         openvino.save_model(model, str(folder / MODEL), compress_to_fp16=False)
 
     def _build(self, shape: Shape) -> Runner:
-        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _HINTS[self._precision]}
+        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": self._hint}
         if self._device == "CPU":
             settings["INFERENCE_NUM_THREADS"] = str(torch.get_num_threads())
         else:

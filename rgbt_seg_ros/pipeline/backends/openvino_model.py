@@ -15,6 +15,23 @@ from torch import nn
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.masks import Upsample, decide_planes
 
+IN_FLOATS = (
+    "Add",
+    "Concat",
+    "Divide",
+    "Interpolate",
+    "MVN",
+    "Multiply",
+    "Power",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceSum",
+    "Sqrt",
+    "Subtract",
+)
+"""Operations that stay in floats in int8: all but convolutions. They take little time; in 8 bits, sums of squares, skips and
+gates cost the demo model 0.04 of mIoU on synthetic scenes, without them it is 0.005."""
+
 Pairs = Iterable[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]
 """(h, w, 3) uint8 RGB and (h, w) uint8 thermal, as the network takes them."""
 
@@ -84,7 +101,13 @@ def quantise(
     logging.getLogger("nncf").setLevel(logging.ERROR)
     network = _convert(_Logits(module), _images(batch, input_size))
     samples = list(batches)
-    return nncf.quantize(network, nncf.Dataset(samples), preset=nncf.QuantizationPreset.MIXED, subset_size=len(samples))
+    return nncf.quantize(
+        network,
+        nncf.Dataset(samples),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(samples),
+        ignored_scope=nncf.IgnoredScope(types=list(IN_FLOATS), validate=False),
+    )
 
 
 def attach_masks(network: Any, output_size: tuple[int, int]) -> Any:
