@@ -17,6 +17,10 @@ import pytest
 from rgbt_seg_ros import resources
 
 _LOG_DIR = tempfile.mkdtemp(prefix="rgbt_seg_ros-log-")
+# Engines are built once for a run and its workers, which find the folder named already.
+_CACHE_DIR = "" if "RGBT_SEG_CACHE" in os.environ else tempfile.mkdtemp(prefix="rgbt_seg_ros-cache-")
+if _CACHE_DIR:
+    os.environ["RGBT_SEG_CACHE"] = _CACHE_DIR
 
 
 def _domain_id() -> int:
@@ -51,4 +55,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_unconfigure() -> None:
     """Leave nothing behind."""
-    shutil.rmtree(_LOG_DIR, ignore_errors=True)
+    for folder in filter(None, (_LOG_DIR, _CACHE_DIR)):
+        shutil.rmtree(folder, ignore_errors=True)
