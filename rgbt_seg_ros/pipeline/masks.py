@@ -47,8 +47,8 @@ def apply_threshold(
     if valid is not None:
         failing = ~valid if failing is None else failing | ~valid
     if failing is not None:
-        label[failing] = UNLABELED
-        confidence[failing] = 0
+        np.putmask(label, failing, UNLABELED)
+        np.putmask(confidence, failing, 0)
 
 
 def statistics(label: npt.NDArray[np.uint8], confidence: npt.NDArray[np.uint8], num_classes: int) -> MaskStatistics:
