@@ -286,3 +286,11 @@ def test_a_wrong_value_of_one_pair_is_refused_with_its_name(client, start):
     client.wait(lambda: found, 60)
     assert "pair 'rear': sync.policy: 'closest' is not one of" in found[-1].status[0].message
     assert "Traceback" not in node.log
+
+
+def test_the_parameter_file_of_the_package_configures_the_node(client, start):
+    from rgbt_seg_ros.resources import config_file
+
+    start(config_file("params.yaml"))
+    client.connect()
+    assert parameters(client, "pairs", "runtime.watchdog", "runtime.on_out_of_memory") == [[""], 5.0, "retry"]
