@@ -75,7 +75,7 @@ class SharedModel:
             say: Takes a sentence on memory that ran out; called once for each.
 
         Raises:
-            UserError: As of ``Segmenter.open``.
+            UserError: As of ``Segmenter.open``, or the GPU has no memory for the model and the settings do not name the CPU.
         """
         self._lock = threading.Lock()
         self._runtime, self._warm_up, self._say = runtime, warm_up, say
@@ -85,8 +85,30 @@ class SharedModel:
         self.on_cpu_for_memory = False
         self.busy_since: float | None = None
         """When (time.monotonic, s) the run began that the engine has not returned from; None between runs."""
-        engine = open_engine(file, self._engine_settings)
-        self.loaded = self._ready(file, {name: Segmenter(*engine, settings[name], aligners[name]) for name in settings})
+        self.loaded = self._open(file, settings, aligners)
+
+    def _open(self, file: str, settings: Mapping[str, SegmenterSettings], aligners: Mapping[str, Aligner]) -> Loaded:
+        def on(chosen: SegmenterSettings) -> Loaded:
+            engine = open_engine(file, chosen)
+            return self._ready(file, {name: Segmenter(*engine, settings[name], aligners[name]) for name in settings})
+
+        try:
+            return on(self._engine_settings)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        # Out here the exception, and the tensors that its traceback holds, are gone.
+        self._forget_workspace()
+        if self._runtime.on_out_of_memory != "cpu":
+            raise OutOfMemoryError(
+                f"runtime.device: the GPU has no memory for '{file}'; expected less on it, or runtime.on_out_of_memory: cpu"
+            )
+        self._tell("the GPU has no memory for the model: it is loaded on the CPU")
+        self.on_cpu_for_memory = True
+        return on(self._for_cpu())
+
+    def _for_cpu(self) -> SegmenterSettings:
+        return replace(self._engine_settings, device="cpu", precision="auto")
 
     @property
     def spec(self) -> ModelSpec:
@@ -214,9 +236,8 @@ class SharedModel:
             )
             return
         self._tell("out of GPU memory for a single pair: the model is loaded on the CPU")
-        settings = replace(self._engine_settings, device="cpu", precision="auto")
         try:
-            engine = open_engine(loaded.file, settings)
+            engine = open_engine(loaded.file, self._for_cpu())
         except UserError as error:
             self._tell(f"the model cannot be loaded on the CPU: {error}")
             return

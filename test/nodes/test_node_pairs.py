@@ -278,13 +278,23 @@ def test_names_that_cannot_be_are_refused(client, start, pairs, words):
     assert "Traceback" not in node.log
 
 
-def test_a_wrong_value_of_one_pair_is_refused_with_its_name(client, start):
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"rear.sync.policy": "closest"}, "pair 'rear': sync.policy: 'closest' is not one of"),
+        ({"rear.sync.slop": 99.0}, "expected a number with a decimal point from 0 to 10"),
+        ({"rear.sync.queue_size": "many"}, "rear.sync.queue_size"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+)
+def test_a_wrong_value_of_one_pair_is_refused_with_its_name(client, start, value, words):
     from diagnostic_msgs.msg import DiagnosticArray
 
-    node = start(pairs="[ahead, rear]", **{"rear.sync.policy": "closest"})
+    node = start(pairs="[ahead, rear]", **value)
     found = client.listen(DiagnosticArray, "/diagnostics")
     client.wait(lambda: found, 60)
-    assert "pair 'rear': sync.policy: 'closest' is not one of" in found[-1].status[0].message
+    assert words in found[-1].status[0].message
+    assert "rear" in found[-1].status[0].message
     assert "Traceback" not in node.log
 
 

@@ -143,6 +143,16 @@ def test_the_cpu_takes_over_where_the_setting_says_so_and_a_new_model_tries_the_
     assert len(said) == 2
 
 
+def test_a_model_that_the_gpu_has_no_memory_for_is_refused_or_opened_on_the_cpu(small):
+    make, room, opened, said = small
+    room["pairs"] = 0
+    with pytest.raises(UserError, match=r"runtime.device: the GPU has no memory for 'demo'"):
+        make()
+    assert make(on_out_of_memory="cpu").on_cpu_for_memory
+    assert opened == ["cuda", "cuda", "cpu"]
+    assert len(said) == 1
+
+
 def test_a_model_is_read_beside_the_running_one_and_takes_the_aligners_of_the_moment(small):
     make, _, _, _ = small
     model = make()
