@@ -1,11 +1,11 @@
 """Measures many camera pairs in one node, and the gap in its masks while another model takes over.
 
-    python benchmarks/node_pairs.py [--rates 30,10] [--seconds 30] [--param NAME:=VALUE] [--swap MODEL] [--json OUT]
+    python benchmarks/node_pairs.py [--rates 30,10] [--seconds 30] [--param NAME:=VALUE] [--swap] [--json OUT]
 
 The real node runs in a process of its own with its real model, cameras of every pair (a second process) publish 640x480 rgb8 and
 640x512 mono16 over Fast DDS with this package's profile, and this process listens to masks and reports. With ``--swap`` the
-parameter ``model.file`` is set half-way, and the largest gap between two masks while the model is loaded is compared with the
-largest of before.
+parameter ``model.file`` is set half-way, to the demo model cut down to five classes, and the gaps between masks meanwhile
+are compared with those of before.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -69,6 +70,20 @@ def run_cameras(rates: list[float]) -> None:
     for index, rate in enumerate(rates):
         threading.Thread(target=run, args=(f"p{index}", rate), daemon=True).start()
     signal.pause()
+
+
+def write_other_model(path: Path) -> None:
+    """Write the demo model with its first five classes alone, so that its title tells the two apart."""
+    from dataclasses import replace
+
+    from rgbt_seg_ros.network import read_model, write_model
+
+    spec, network = read_model("demo")
+    state = {
+        key: tensor[:5] if tensor.ndim and tensor.shape[0] == spec.num_classes else tensor
+        for key, tensor in network.state_dict().items()
+    }
+    write_model(path, replace(spec, classes=spec.classes[:5]), state)
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -127,6 +142,10 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     for name in names:
         listen(name)
     swapped = loaded = 0.0
+    folder = tempfile.TemporaryDirectory()
+    other = Path(folder.name) / "other.safetensors"
+    if arguments.swap:
+        write_other_model(other)
     try:
         while not client.count_publishers(f"{NAMESPACE}/p0/segmentation/mask"):
             if node.poll() is not None:
@@ -143,7 +162,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             service.wait_for_service(10)
             before = reports["p0"][-1][1].model
             swapped = time.perf_counter()
-            message = Parameter("model.file", value=arguments.swap).to_parameter_msg()
+            message = Parameter("model.file", value=str(other)).to_parameter_msg()
             service.call_async(SetParameters.Request(parameters=[message]))
             while reports["p0"][-1][1].model == before and time.perf_counter() < swapped + 60:
                 spin(0.02)
@@ -156,6 +175,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             if process is not None:
                 process.send_signal(signal.SIGTERM)
                 process.wait(10)
+        folder.cleanup()
         client.destroy_node()
         rclpy.try_shutdown()
     found: dict[str, Any] = {"seconds": round(wall, 1), "memory_mib": round(memory, 1), "pairs": {}}
@@ -189,7 +209,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rates", default="30,30", help="Hz of the cameras of each pair")
     parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--swap", default="", metavar="MODEL", help="model file that takes over half-way")
+    parser.add_argument("--swap", action="store_true", help="another model takes over half-way")
     parser.add_argument("--param", action="append", default=[], help="name:=value for the node; may be repeated")
     parser.add_argument("--json", help="file for the figures")
     arguments = parser.parse_args()
