@@ -12,6 +12,7 @@ from rgbt_seg_ros.nodes.alignment_source import AlignmentSource
 from rgbt_seg_ros.nodes.message_filters_pairing import create_pairer
 from rgbt_seg_ros.nodes.model_loader import ModelLoader
 from rgbt_seg_ros.nodes.outputs import Outputs
+from rgbt_seg_ros.nodes.worker import FairWorker
 from rgbt_seg_ros.pipeline.alignment import Aligner
 from rgbt_seg_ros.pipeline.pairing import Pairer, PairingSettings
 from rgbt_seg_ros.pipeline.parameters import NodeSettings
@@ -77,11 +78,18 @@ class Configured:
             self._log.error,
         )
         self.loader = ModelLoader(self.model, self._log, self._swap)
-        self.active = self.wedged = False
+        self.active = False
+        self.abandoned: FairWorker[Any] | None = None
+        """The worker of a session that ended while the engine had not returned."""
         self.pairs = {
             name: ConfiguredPair(name, entry, alignments[name], Outputs(node, entry.overlay_alpha, prefix_of(name)))
             for name, entry in settings.items()
         }
+
+    @property
+    def wedged(self) -> bool:
+        """Whether the engine has still not returned to a session that has ended."""
+        return self.abandoned is not None and self.abandoned.alive
 
     @property
     def title(self) -> str:

@@ -104,7 +104,7 @@ class SegmentationNode(LifecycleNode):
         ended = session.close(min(timeout, self._watchdog.limit or timeout))
         if not ended:
             self._watchdog.check(configured.model.busy_since, time.monotonic())
-            configured.wedged = True
+            configured.abandoned = session.worker
             self.get_logger().error("the engine has not returned from its last run, and is given up")
         return ended
 

@@ -56,14 +56,14 @@ class ModelLoader:
         start = time.perf_counter()
         try:
             loaded = self._model.read(file)
+            if self._closed:
+                return
+            self._swap(loaded)
         except Exception as error:
             # An engine may raise anything; the old model goes on whatever it was.
             what = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             self._fail(f"'{file}' was not loaded, '{self._model.loaded.file}' goes on: {what}")
             return
-        if self._closed:
-            return
-        self._swap(loaded)
         self.state = f"loaded '{file}' in {time.perf_counter() - start:.1f} s"
         self._log.info(f"model: {self._model.spec.title}; {self._model.name}; {self.state}")
 

@@ -108,10 +108,15 @@ class FairWorker(Generic[Item]):
             # The names would hold the images until the next pair comes.
             del items
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs, or is still inside ``work`` after it was stopped."""
+        return self._thread.is_alive()
+
     def stop(self, timeout: float) -> bool:
         """Drop what waits, let the work in hand finish; return whether it did within ``timeout`` seconds."""
         with self._condition:
             self._running = False
             self._condition.notify()
         self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return not self.alive

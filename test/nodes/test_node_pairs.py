@@ -197,6 +197,31 @@ def test_pairs_that_are_ready_together_share_a_run_and_other_sizes_do_not(client
     assert runs["1"] + 2 * runs["2"] == 30
 
 
+def test_a_pair_that_cannot_be_aligned_leaves_the_other_alone(client, start, tmp_path):
+    from diagnostic_msgs.msg import DiagnosticStatus
+
+    other = {name: CameraModel((48, 64), frame_id="another_camera") for name in ("rgb", "thermal")}
+    write_calibration(tmp_path / "c.yaml", Calibration(**other, h_rgb_thermal=(1, 0, 0, 0, 1, 0, 0, 0, 1)))
+    node = start(pairs="[good, bad]", **{"bad.alignment.calibration": tmp_path / "c.yaml"})
+    listen(client, "good", "bad")
+    client.connect()
+
+    def told():
+        stamp = client.later()
+        send(client, "good", stamp)
+        send(client, "bad", stamp)
+        client.spin(0.1)
+        found = client.received["/diagnostics"] and statuses(client)
+        return found and found[f"{NODE}: segmentation bad"].message == "pairs cannot be aligned; the log says why"
+
+    client.wait(told, 60)
+    assert statuses(client)[f"{NODE}: segmentation bad"].level == DiagnosticStatus.ERROR
+    until_seen(client, "good")
+    assert "pair_not_aligned" not in drops(client.received["good/segmentation/report"][-1])
+    assert not client.received["bad/segmentation/mask"]
+    assert "pair of bad dropped" in node.log
+
+
 def test_overload_is_shared_and_every_pair_is_accounted_for(client, start, tmp_path):
     (tmp_path / "seconds").write_text("0.08")
     start(stand_in=tmp_path, pairs="[fast, slow]", **{"runtime.max_batch": 1})
