@@ -49,18 +49,36 @@ def overrides(given: dict[str, str]) -> dict[str, Any]:
     return values
 
 
-def topics(rgb: str, thermal: str, depth: str = "") -> list[tuple[str, str]]:
-    """Return the remappings; what a transport appends to a topic is a name of its own to ROS.
+def pair_names(text: str) -> list[str]:
+    """Return the names of the camera pairs in ``front, rear`` or ``[front, rear]``; one empty name where none is given."""
+    return [name.strip() for name in text.strip().strip("[]").split(",")]
+
+
+def topics(rgb: str, thermal: str, depth: str = "", pair: str = "") -> list[tuple[str, str]]:
+    """Return the remappings of a camera pair; what a transport appends to a topic is a name of its own to ROS.
 
     A camera's camera_info lies beside its images, as image_transport and image_pipeline expect it.
     """
-    remapped = [("depth/image", depth)] if depth else []
-    for name, theirs in (("rgb", rgb), ("thermal", thermal)):
+    inside = f"{pair}/" if pair else ""
+    remapped = [(f"{inside}depth/image", topic_of(depth, pair))] if depth else []
+    for name, theirs in (("rgb", topic_of(rgb, pair)), ("thermal", topic_of(thermal, pair))):
         if theirs:
-            remapped += [(f"{name}/image_raw{end}", f"{theirs}{end}") for end in ("", "/compressed")]
+            remapped += [(f"{inside}{name}/image_raw{end}", f"{theirs}{end}") for end in ("", "/compressed")]
             folder, slash, _ = theirs.rpartition("/")
-            remapped.append((f"{name}/camera_info", f"{folder}{slash}camera_info"))
+            remapped.append((f"{inside}{name}/camera_info", f"{folder}{slash}camera_info"))
     return remapped
+
+
+def topic_of(topic: str, pair: str) -> str:
+    """Return a pair's topic: ``{pair}`` becomes its name, and a relative topic without it is below the name.
+
+    Raises RuntimeError where all pairs would have one camera.
+    """
+    if not pair or not topic or "{pair}" in topic:
+        return topic.replace("{pair}", pair)
+    if topic.startswith(("/", "~")):
+        raise RuntimeError(f"{topic}: would be a topic of every pair; expected {{pair}} where the names differ")
+    return f"{pair}/{topic}"
 
 
 def launch_setup(context: LaunchContext) -> list[Action]:
@@ -74,6 +92,10 @@ def launch_setup(context: LaunchContext) -> list[Action]:
         environment[PROFILE] = str(CONFIG / "fastdds.xml")
     parameters: list[Any] = [str(parameter_file(value("params_file")))]
     changed = overrides({argument: value(argument) for argument in OVERRIDES})
+    pairs = pair_names(value("pairs"))
+    if pairs != [""]:
+        changed["pairs"] = pairs
+    given = value("rgb_topic"), value("thermal_topic"), value("depth_topic")
     if changed:
         parameters.append(changed)
     actions: list[Action] = [
@@ -83,7 +105,7 @@ def launch_setup(context: LaunchContext) -> list[Action]:
             name="rgbt_segmentation",
             namespace=value("namespace"),
             parameters=parameters,
-            remappings=topics(value("rgb_topic"), value("thermal_topic"), value("depth_topic")),
+            remappings=[remapping for pair in pairs for remapping in topics(*given, pair)],
             ros_arguments=["--log-level", value("log_level")],
             additional_env=environment,
             output="screen",
@@ -97,8 +119,8 @@ def launch_setup(context: LaunchContext) -> list[Action]:
                 package="rviz2",
                 executable="rviz2",
                 name="rviz2",
-                # The topics in the file are relative: they are those of this namespace.
-                namespace=value("namespace"),
+                # The topics in the file are relative: they are those of this namespace, and of the first pair.
+                namespace="/".join(filter(None, (value("namespace"), pairs[0]))),
                 arguments=["-d", str(CONFIG / "rviz" / "segmentation.rviz")],
                 parameters=[{"use_sim_time": changed.get("use_sim_time", False)}],
                 additional_env=environment,
@@ -119,6 +141,7 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             argument("namespace", "", "namespace of the node and of every relative topic"),
+            argument("pairs", "", f"camera pairs, such as front,rear; topics may hold {{pair}}{from_file}"),
             argument("rgb_topic", "rgb/image_raw", "the RGB camera's raw topic; /compressed is appended where needed"),
             argument("thermal_topic", "thermal/image_raw", "the thermal camera's raw topic, likewise"),
             argument("depth_topic", "depth/image", "the depth image's topic, for alignment.mode depth"),

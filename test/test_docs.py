@@ -40,7 +40,7 @@ def test_interface_names_every_parameter_and_topic():
 def test_interface_names_every_launch_argument():
     text = (ROOT / "docs" / "interface.md").read_text()
     arguments = re.findall(r'^ +argument\("(\w+)"', (ROOT / "launch/segmentation.launch.py").read_text(), re.MULTILINE)
-    assert len(arguments) == 12
+    assert len(arguments) == 13
     assert [name for name in arguments if f"| `{name}` |" not in text.partition("## Launch")[2]] == []
 
 
@@ -70,12 +70,13 @@ def test_interface_explains_every_reason_to_drop():
     from rgbt_seg_ros.pipeline.pairing import REASONS
 
     text = (ROOT / "docs" / "interface.md").read_text().partition("## Drop reasons")[2].partition("\n## ")[0]
-    session = (ROOT / "rgbt_seg_ros/nodes/session.py").read_text()
+    pair = (ROOT / "rgbt_seg_ros/nodes/camera_pair.py").read_text()
     reasons = {
         *REASONS,
-        *re.findall(r'(?:_drop\(f?"|\[f"\{name\}_)(?:rgb_|thermal_|depth_|\{stream\}_)?(\w+)"', session),
+        *re.findall(r'(?:_drop\(f?"|\[f"\{name\}_)(?:rgb_|thermal_|depth_|\{stream\}_)?(\w+)"', pair),
+        *re.findall(r'"(pair_\w+)"', pair),
     }
-    assert {"superseded", "lost_in_transport"} <= {reason.removeprefix("pair_") for reason in reasons}
+    assert {"superseded", "lost_in_transport", "over_max_rate"} <= {reason.removeprefix("pair_") for reason in reasons}
     assert [reason for reason in reasons if f"_{reason}`" not in text and f"`{reason}`" not in text] == []
 
 

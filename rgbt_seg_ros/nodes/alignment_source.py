@@ -54,13 +54,17 @@ class AlignmentSource:
     does not: it is looked up when an aligner is made.
     """
 
-    def __init__(self, settings: NodeSettings) -> None:
+    def __init__(self, settings: NodeSettings, prefix: str = "") -> None:
         """Read the file of ``alignment.calibration``, if there is one.
+
+        Args:
+            settings: Of the camera pair.
+            prefix: What stands before its topics, such as ``front/``.
 
         Raises:
             UserError: The file cannot be used for the mode, or tf2_ros is needed and not installed.
         """
-        self._node_settings = settings
+        self._node_settings, self._prefix = settings, prefix
         self.settings = settings.segmenter.alignment
         self._file = read_calibration(self.settings.calibration) if self.settings.calibration else None
         self.wanted = wanted(self.settings, self._file)
@@ -93,8 +97,11 @@ class AlignmentSource:
         """The calibration as far as it is known: the aligner's, else the file's."""
         return self.aligner.calibration or self._file
 
+    def _topic(self, name: str) -> str:
+        return self._prefix + _TOPICS[name]
+
     def _missing(self) -> str:
-        topics = [_TOPICS[name] for name in self.wanted if name in _TOPICS and name not in self._infos]
+        topics = [self._topic(name) for name in self.wanted if name in _TOPICS and name not in self._infos]
         return ", ".join(topics) or TF
 
     def changed(self, settings: NodeSettings) -> AlignmentSource:
@@ -103,7 +110,7 @@ class AlignmentSource:
         Raises:
             UserError: The file cannot be used, or what it lacks is not what is subscribed to now.
         """
-        other = AlignmentSource(settings)
+        other = AlignmentSource(settings, self._prefix)
         if other.wanted != self.wanted:
             raise AlignmentError(
                 f"alignment.calibration: '{settings.segmenter.alignment.calibration}' leaves "
@@ -138,7 +145,7 @@ class AlignmentSource:
                 self._listener = module.TransformListener(self._buffer, node)
             else:
                 self._subscriptions.append(
-                    node.create_subscription(CameraInfo, _TOPICS[name], self._taker(node, name), _QOS)
+                    node.create_subscription(CameraInfo, self._topic(name), self._taker(node, name), _QOS)
                 )
 
     def close(self, node: Any) -> None:
@@ -151,7 +158,7 @@ class AlignmentSource:
         self._listener = self._buffer = None
 
     def _taker(self, node: Any, name: str) -> Callable[[Any], None]:
-        topic = node.resolve_topic_name(_TOPICS[name])
+        topic = node.resolve_topic_name(self._topic(name))
 
         def take(info: Any) -> None:
             content = _content(info)

@@ -1,15 +1,61 @@
-"""The node's state in one diagnostic status a second (diagnostic_msgs/DiagnosticArray)."""
+"""The node's state in one diagnostic status a camera pair, once a second (diagnostic_msgs/DiagnosticArray)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from rgbt_seg_ros.nodes.session import Session
+from rgbt_seg_ros.nodes.camera_pair import CameraPair
+from rgbt_seg_ros.nodes.configured import Configured
+from rgbt_seg_ros.nodes.watchdog import Watchdog
 
 NAV2_LIMIT = 0.33
 """Seconds after which Nav2's semantic segmentation layer ignores a mask."""
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """What is the same for every camera pair.
+
+    Attributes:
+        problem: Why nothing can be segmented until somebody does something; empty: nothing is known against it.
+        stalled: Seconds since which the engine has not answered; 0 while it does.
+        warning: What is worth knowing while everything else is well.
+        facts: Values of the status: model, engine.
+    """
+
+    problem: str
+    stalled: float
+    warning: str
+    facts: dict[str, str]
+
+
+def engine_state(configured: Configured | None, watchdog: Watchdog, problem: str, now: float) -> EngineState:
+    """Return the state of the engine.
+
+    Args:
+        configured: What the node holds, or None.
+        watchdog: The node's.
+        problem: Why the last configure was refused; empty if it was not.
+        now: time.monotonic, s.
+    """
+    if configured is None:
+        return EngineState(problem, 0.0, "", {})
+    model, loader = configured.model, configured.loader
+    stalled = watchdog.check(model.busy_since, now)
+    if configured.wedged:
+        problem = "the engine does not answer: cleanup and configure give the node a new one"
+    warning = loader.problem
+    if model.on_cpu_for_memory:
+        warning = "GPU memory ran out: the model runs on the CPU"
+    facts = {"model": model.spec.title, "model file": model.loaded.file, "engine": model.name}
+    facts["engine stalls"] = str(watchdog.stalls)
+    if loader.state:
+        facts["last load"] = loader.state
+    return EngineState(problem, stalled, warning, facts)
 
 
 class Diagnostics:
@@ -19,28 +65,23 @@ class Diagnostics:
         """Publish on ``/diagnostics``, in every state of the node."""
         self._node = node
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._last: dict[str, int] = {}
+        self._last: dict[str, dict[str, int]] = {}
 
-    def judge(self, session: Session | None, problem: str) -> tuple[bytes, str]:
+    def judge(self, pair: CameraPair | None, engine: EngineState) -> tuple[bytes, str]:
         """Return level and message.
 
         Args:
-            session: The active session, or None.
-            problem: Why the last configure was refused; empty if it was not.
+            pair: Of the active session, or None.
+            engine: What is the same for every pair.
         """
-        if problem:
-            return DiagnosticStatus.ERROR, problem
-        if session is None:
+        if engine.problem:
+            return DiagnosticStatus.ERROR, engine.problem
+        if pair is None:
             return DiagnosticStatus.STALE, "not active"
-        now = {
-            **{stream.topic: stream.received for stream in session.streams},
-            "processed": session.processed,
-            "lost": sum(stream.lost for stream in session.streams),
-            **{f"drop {reason}": count for reason, count in session.dropped().items()},
-        }
-        new = {key: count - self._last.get(key, 0) for key, count in now.items()}
-        self._last = now
-        for stream in session.streams:
+        new = self._news(pair)
+        if engine.stalled:
+            return DiagnosticStatus.ERROR, f"engine does not answer since {engine.stalled:.0f} s"
+        for stream in pair.streams:
             if not new[stream.topic]:
                 why = "no publisher" if not stream.publishers else f"{stream.publishers} publisher(s), nothing arrives"
                 return DiagnosticStatus.WARN, f"no images on {stream.topic}: {why}"
@@ -49,53 +90,76 @@ class Diagnostics:
                 f"{new['lost']} images lost between the processes: set FASTDDS_DEFAULT_PROFILES_FILE to this package's "
                 "config/fastdds.xml in the camera drivers too"
             )
-        if session.waiting_for:
-            return DiagnosticStatus.WARN, f"no calibration yet: waiting for {session.waiting_for}"
-        if new.get("drop pair_not_aligned", 0) > 0:
-            return DiagnosticStatus.ERROR, "pairs cannot be aligned; the log says why"
-        if new.get("drop pair_error", 0) > 0:
-            return DiagnosticStatus.ERROR, "pairs cannot be segmented; the log says why"
-        if not session.enabled:
+        if pair.waiting_for:
+            return DiagnosticStatus.WARN, f"no calibration yet: waiting for {pair.waiting_for}"
+        for reason, text in (
+            ("pair_not_aligned", "pairs cannot be aligned; the log says why"),
+            ("pair_out_of_memory", "pairs are dropped for want of GPU memory; the log says more"),
+            ("pair_error", "pairs cannot be segmented; the log says why"),
+        ):
+            if new.get(f"drop {reason}", 0) > 0:
+                return DiagnosticStatus.ERROR, text
+        if not pair.enabled:
             return DiagnosticStatus.OK, "disabled by ~/enable"
         if new.get("drop pair_no_depth", 0) > 0 and not new["processed"]:
             return DiagnosticStatus.WARN, "pairs have no depth image: compare stamps with alignment.depth_slop"
-        if not new["processed"]:
+        if not new["processed"] and not new.get("drop pair_over_max_rate", 0):
             return DiagnosticStatus.WARN, "images arrive but none are paired: compare stamps with sync.slop"
-        if session.latency > NAV2_LIMIT:
-            return (
-                DiagnosticStatus.WARN,
-                f"latency {session.latency:.2f} s; Nav2 drops masks older than {NAV2_LIMIT} s",
-            )
+        if engine.warning:
+            return DiagnosticStatus.WARN, engine.warning
+        if pair.latency > NAV2_LIMIT:
+            return DiagnosticStatus.WARN, f"latency {pair.latency:.2f} s; Nav2 drops masks older than {NAV2_LIMIT} s"
         return DiagnosticStatus.OK, "segmenting"
 
-    def publish(self, session: Session | None, problem: str, facts: dict[str, str]) -> None:
-        """Publish one status; ``facts`` (model, device) go into its values."""
-        level, text = self.judge(session, problem)
-        values = dict(facts)
-        if session is not None:
+    def _news(self, pair: CameraPair) -> dict[str, int]:
+        """Return by how much each counter has grown since the last look."""
+        now = {
+            **{stream.topic: stream.received for stream in pair.streams},
+            "processed": pair.processed,
+            "lost": sum(stream.lost for stream in pair.streams),
+            **{f"drop {reason}": count for reason, count in pair.dropped().items()},
+        }
+        last = self._last.get(pair.name, {})
+        self._last[pair.name] = now
+        return {key: count - last.get(key, 0) for key, count in now.items()}
+
+    def publish(self, names: Sequence[str], pairs: Sequence[CameraPair], engine: EngineState) -> None:
+        """Publish one status for each camera pair.
+
+        Args:
+            names: Of the pairs, active or not.
+            pairs: Those that are active.
+            engine: What is the same for every pair.
+        """
+        active = {pair.name: pair for pair in pairs}
+        message = DiagnosticArray(status=[self._status(name, active.get(name), engine) for name in names])
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(message)
+
+    def _status(self, name: str, pair: CameraPair | None, engine: EngineState) -> Any:
+        level, text = self.judge(pair, engine)
+        values = dict(engine.facts)
+        if pair is not None:
             values.update(
                 {
-                    "received rgb": str(session.rgb.received),
-                    "received thermal": str(session.thermal.received),
-                    "processed": str(session.processed),
-                    "latency (s)": f"{session.latency:.4f}",
-                    "rgb qos": session.rgb.reliability,
-                    "thermal qos": session.thermal.reliability,
+                    "received rgb": str(pair.rgb.received),
+                    "received thermal": str(pair.thermal.received),
+                    "processed": str(pair.processed),
+                    "latency (s)": f"{pair.latency:.4f}",
+                    "rgb qos": pair.rgb.reliability,
+                    "thermal qos": pair.thermal.reliability,
                     **(
-                        {"received depth": str(session.depth.received), "depth qos": session.depth.reliability}
-                        if session.depth is not None
+                        {"received depth": str(pair.depth.received), "depth qos": pair.depth.reliability}
+                        if pair.depth is not None
                         else {}
                     ),
-                    **{f"dropped {reason}": str(count) for reason, count in session.dropped().items()},
+                    **{f"dropped {reason}": str(count) for reason, count in pair.dropped().items()},
                 }
             )
-        status = DiagnosticStatus(
+        return DiagnosticStatus(
             level=level,
-            name=f"{self._node.get_fully_qualified_name()}: segmentation",
+            name=f"{self._node.get_fully_qualified_name()}: segmentation {name}".rstrip(),
             message=text,
             hardware_id="rgbt_seg_ros",
             values=[KeyValue(key=key, value=value) for key, value in values.items()],
         )
-        message = DiagnosticArray(status=[status])
-        message.header.stamp = self._node.get_clock().now().to_msg()
-        self._publisher.publish(message)

@@ -61,12 +61,21 @@ def vision_msgs() -> Any:
 
 
 class Outputs:
-    """The publishers of a configured node."""
+    """The publishers of one camera pair of a configured node. What a model's classes are comes with each call: it may change."""
 
-    def __init__(self, node: Any, spec: ModelSpec, alpha: float) -> None:
-        """Create the publishers; they stay silent until the node is active."""
-        self._node, self._spec, self._alpha = node, spec, alpha
-        create = node.create_lifecycle_publisher
+    def __init__(self, node: Any, alpha: float, prefix: str = "") -> None:
+        """Create the publishers; they stay silent until the node is active.
+
+        Args:
+            node: The rclpy node.
+            alpha: Weight of the class colours in the overlay, 0..1.
+            prefix: What stands before the topics, such as ``front/``.
+        """
+        self._node, self._alpha = node, alpha
+
+        def create(kind: Any, topic: str, qos: QoSProfile) -> Any:
+            return node.create_lifecycle_publisher(kind, prefix + topic, qos)
+
         self._mask = create(Image, "segmentation/mask", _IMAGES)
         self._confidence = create(Image, "segmentation/confidence", _IMAGES)
         self._overlay = create(Image, "segmentation/overlay", _IMAGES)
@@ -80,16 +89,14 @@ class Outputs:
             self._labels = create(labels.LabelInfo, "segmentation/label_info", _LATCHED)
             self._publishers.append(self._labels)
 
-    def publish_labels(self, stamp: Time) -> None:
-        """Publish every class of the model, where vision_msgs is installed (vision_msgs/LabelInfo)."""
+    def publish_labels(self, stamp: Time, spec: ModelSpec) -> None:
+        """Publish every class of a model, where vision_msgs is installed (vision_msgs/LabelInfo)."""
         if self._labels is None:
             return
         messages = vision_msgs()
         info = messages.LabelInfo()
         info.header.stamp = stamp
-        info.class_map = [
-            messages.VisionClass(class_id=entry.id, class_name=entry.name) for entry in self._spec.classes
-        ]
+        info.class_map = [messages.VisionClass(class_id=entry.id, class_name=entry.name) for entry in spec.classes]
         self._labels.publish(info)
 
     def publish_masks(self, header: Header, masks: Segmentation) -> None:
@@ -98,20 +105,20 @@ class Outputs:
         self._confidence.publish(image_message(header, masks.confidence))
 
     def publish_extras(
-        self, header: Header, rgb: npt.NDArray[np.uint8], masks: Segmentation, thermal_stamp: Time
+        self, header: Header, rgb: npt.NDArray[np.uint8], masks: Segmentation, thermal_stamp: Time, spec: ModelSpec
     ) -> None:
         """Publish overlay and result, each only while somebody subscribes."""
         if self._overlay.get_subscription_count():
-            picture = overlay(rgb, masks.label, self._spec.classes, self._alpha)
+            picture = overlay(rgb, masks.label, spec.classes, self._alpha)
             self._overlay.publish(image_message(header, picture))
         if self._result.get_subscription_count():
-            message = SegmentationMessage(header=header, thermal_stamp=thermal_stamp, model=self._spec.title)
+            message = SegmentationMessage(header=header, thermal_stamp=thermal_stamp, model=spec.title)
             message.mask = image_message(header, masks.label)
             message.confidence = image_message(header, masks.confidence)
-            message.class_id = [entry.id for entry in self._spec.classes]
-            message.class_name = [entry.name for entry in self._spec.classes]
+            message.class_id = [entry.id for entry in spec.classes]
+            message.class_name = [entry.name for entry in spec.classes]
             message.class_color = [
-                ColorRGBA(r=r / 255, g=g / 255, b=b / 255, a=1.0) for r, g, b in (e.color for e in self._spec.classes)
+                ColorRGBA(r=r / 255, g=g / 255, b=b / 255, a=1.0) for r, g, b in (e.color for e in spec.classes)
             ]
             self._result.publish(message)
 
@@ -120,11 +127,13 @@ class Outputs:
         if self._thermal.get_subscription_count():
             self._thermal.publish(image_message(header, resize(prepared.thermal, prepared.image_size)))
 
-    def publish_report(self, header: Header, masks: Segmentation, prepared: Prepared, facts: FrameFacts) -> None:
+    def publish_report(
+        self, header: Header, masks: Segmentation, prepared: Prepared, facts: FrameFacts, spec: ModelSpec
+    ) -> None:
         """Publish the frame's report while somebody subscribes."""
         if not self._report.get_subscription_count():
             return
-        counted = statistics(masks.label, masks.confidence, self._spec.num_classes)
+        counted = statistics(masks.label, masks.confidence, spec.num_classes)
         self._report.publish(
             FrameReport(
                 header=header,
@@ -135,7 +144,7 @@ class Outputs:
                 stage_duration=list(facts.durations.values()),
                 latency=facts.latency,
                 overhead=facts.overhead,
-                class_id=[entry.id for entry in self._spec.classes],
+                class_id=[entry.id for entry in spec.classes],
                 class_pixels=list(counted.pixels),
                 class_confidence=list(counted.confidence),
                 unlabeled_pixels=counted.unlabeled,
@@ -145,7 +154,7 @@ class Outputs:
                 processed=facts.processed,
                 drop_reason=list(facts.dropped),
                 drop_count=list(facts.dropped.values()),
-                model=self._spec.title,
+                model=spec.title,
             )
         )
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import ParameterException
+from rclpy.parameter import Parameter as RosParameter
 
-from rgbt_seg_ros.pipeline.parameters import PARAMETERS, NodeSettings, Parameter, settings_of
+from rgbt_seg_ros.pipeline.pair_parameters import PAIR_PARAMETERS, check_pairs, settings_of_pairs
+from rgbt_seg_ros.pipeline.parameters import LIVE, PARAMETERS, NodeSettings, Parameter, ParameterError
+
+_COMMON = {parameter.name: parameter for parameter in PARAMETERS}
+_OF_PAIRS = {parameter.name: parameter for parameter in PAIR_PARAMETERS}
 
 
 def descriptor(parameter: Parameter) -> ParameterDescriptor:
@@ -24,32 +30,120 @@ def descriptor(parameter: Parameter) -> ParameterDescriptor:
     return descriptor
 
 
-def declare(node: Any) -> dict[str, str]:
-    """Declare every parameter; return why a given value was refused, by name: the default stands in for it.
+class NodeParameters:
+    """The common parameters, and ``PAIR.NAME`` of each named camera pair, which has the common value until it is set.
 
-    A value of another type or out of its range would otherwise end the process; this way it refuses configure.
+    A value of another type or out of its range would end the process at its declaration; here the default stands in for it, and
+    ``refused`` says why, by name, so that configure can be refused.
     """
-    refused = {}
-    for parameter in PARAMETERS:
+
+    def __init__(self, node: Any) -> None:
+        """Declare them on an rclpy node."""
+        self._node = node
+        self.refused: dict[str, str] = {}
+        self.setting = False
+        """Whether it is this object that sets a parameter now."""
+        self._inherited: set[str] = set()
+        for parameter in PARAMETERS:
+            self._declare(parameter, parameter.default)
+        self.follow()
+
+    def _declare(self, parameter: Parameter, default: Any) -> None:
+        """Declare with a default value or, for one that is inherited, with a type."""
+        node, name = self._node, parameter.name
         try:
-            node.declare_parameter(parameter.name, parameter.default, descriptor(parameter))
+            node.declare_parameter(name, default, descriptor(parameter))
         except ParameterException as error:
-            if node.has_parameter(parameter.name):
-                node.undeclare_parameter(parameter.name)
-            node.declare_parameter(parameter.name, parameter.default, descriptor(parameter), ignore_override=True)
-            refused[parameter.name] = f"{parameter.name}: {error}; expected {parameter.legal()}"
-    return refused
+            if node.has_parameter(name):
+                node.undeclare_parameter(name)
+            node.declare_parameter(name, default, descriptor(parameter), ignore_override=True)
+            self.refused[name] = f"{name}: {error}; expected {parameter.legal()}"
+
+    @property
+    def pairs(self) -> tuple[str, ...]:
+        """Names of the camera pairs; one empty name where the parameter is not legal."""
+        try:
+            return check_pairs(self._node.get_parameter("pairs").value)
+        except ParameterError:
+            return ("",)
+
+    def follow(self) -> None:
+        """Declare what pairs still lack, and give the common value of this moment to what is not set for a pair."""
+        self.setting = True
+        try:
+            for pair in filter(None, self.pairs):
+                for parameter in PAIR_PARAMETERS:
+                    self._follow(f"{pair}.{parameter.name}", parameter)
+        finally:
+            self.setting = False
+
+    def _follow(self, name: str, parameter: Parameter) -> None:
+        node, common = self._node, node_value(self._node, parameter.name)
+        if not node.has_parameter(name):
+            # By its type alone: what is still unset after that is set in no file and on no command line.
+            kind = RosParameter.Type.from_parameter_value(parameter.default)
+            self._declare(replace(parameter, name=name), kind)
+            if node_value(node, name) is None:
+                self._inherited.add(name)
+        if name in self._inherited and node_value(node, name) != common:
+            node.set_parameters([RosParameter(name, value=common)])
+
+    def owns(self, name: str) -> bool:
+        """Return whether a parameter is one of these, and not one that every ROS node has."""
+        return name in _COMMON or self._base(name) is not None
+
+    def _base(self, name: str) -> str | None:
+        pair, _, base = name.partition(".")
+        return base if pair in self.pairs and base in _OF_PAIRS else None
+
+    def is_live(self, name: str) -> bool:
+        """Return whether a parameter may change while the node is configured."""
+        return name in LIVE or self._base(name) in LIVE
+
+    def accepted(self, names: Iterable[str]) -> None:
+        """Take note that somebody has set these."""
+        for name in names:
+            self.refused.pop(name, None)
+            self._inherited.discard(name)
+
+    def concerned(self, names: Iterable[str]) -> list[str]:
+        """Return the camera pairs that a change of these parameters changes something for."""
+        changed = set(names)
+        return [
+            pair
+            for pair in self.pairs
+            if any(
+                f"{pair}.{name}" in changed or (name in changed and (not pair or f"{pair}.{name}" in self._inherited))
+                for name in _OF_PAIRS
+            )
+        ]
+
+    def read(self, changes: Mapping[str, Any] | None = None) -> dict[str, NodeSettings]:
+        """Return the settings of each camera pair, by name.
+
+        Args:
+            changes: Values by name that are to stand in for those of the node.
+
+        Raises:
+            UserError: A value is not legal; the sentence names the parameter, the value and the legal ones.
+        """
+        values = {name: node_value(self._node, name) for name in _COMMON}
+        for pair in filter(None, check_pairs(values["pairs"])):
+            own = (f"{pair}.{name}" for name in _OF_PAIRS)
+            values.update({name: node_value(self._node, name) for name in own if name not in self._inherited})
+        return settings_of_pairs({**values, **(changes or {})})
+
+    def put_back(self, name: str, value: Any) -> None:
+        """Set a parameter to what is really so."""
+        if node_value(self._node, name) == value:
+            return
+        self.setting = True
+        try:
+            self._node.set_parameters([RosParameter(name, value=value)])
+        finally:
+            self.setting = False
 
 
-def read(node: Any, changes: Mapping[str, Any] | None = None) -> NodeSettings:
-    """Read every parameter.
-
-    Args:
-        node: The rclpy node.
-        changes: Values by name that are to stand in for those of the node.
-
-    Raises:
-        UserError: A value is not legal; the sentence names the parameter, the value and the legal ones.
-    """
-    values = {parameter.name: node.get_parameter(parameter.name).value for parameter in PARAMETERS}
-    return settings_of({**values, **(changes or {})})
+def node_value(node: Any, name: str) -> Any:
+    """Return the value of a parameter: None for one without a value."""
+    return node.get_parameter_or(name, None).value

@@ -1,55 +1,122 @@
-"""One thread that works on the newest pair and never on a queue of old ones."""
+"""One thread that works on the newest pair of each camera pair in turn, and never on a queue of old ones."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
+_ALIVE = 1.0
+"""Seconds after its last item in which a slot is still waited for."""
 
-class LatestWorker(Generic[Item]):
-    """Run ``work`` on the newest item put; what is put meanwhile replaces what waits, so latency cannot grow."""
 
-    def __init__(self, work: Callable[[Item], None], failed: Callable[[Exception], None]) -> None:
+class FairWorker(Generic[Item]):
+    """Run ``work`` on the newest item of each slot; what is put meanwhile replaces what waits, so latency cannot grow.
+
+    The slot served longest ago comes first. Others that wait share its turn where ``together`` says so.
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        work: Callable[[list[tuple[int, Item]]], None],
+        failed: Callable[[list[tuple[int, Item]], Exception], None],
+        together: Callable[[int], Hashable | None] = lambda slot: None,
+        largest: Callable[[], int] = lambda: 1,
+        wait: float = 0.0,
+    ) -> None:
         """Start the thread.
 
         Args:
-            work: Called with each item that gets its turn.
-            failed: Called with an exception of ``work``; the loop goes on.
+            slots: How many; items of slot 0..slots-1 take turns.
+            work: Called with the items that get their turn, at most one a slot.
+            failed: Called with them and an exception of ``work``; the loop goes on.
+            together: Says of a slot what its next item can share a turn by: equal values do, None never does.
+            largest: Says how many may share a turn.
+            wait: Seconds from its arrival that an item waits for those that could share its turn.
         """
-        self._work, self._failed = work, failed
+        self._work, self._failed, self._together, self._largest, self._wait = work, failed, together, largest, wait
         self._condition = threading.Condition()
-        self._waiting: list[Item] = []
+        self._waiting: dict[int, tuple[Item, float]] = {}
+        self._last_put = [float("-inf")] * slots
+        self._turn = 0
+        self._served = [0] * slots
         self._running = True
         self._thread = threading.Thread(target=self._loop, name="segmentation", daemon=True)
         self._thread.start()
 
-    def put(self, item: Item) -> bool:
-        """Hand over an item; return whether one that waited was dropped for it."""
+    def put(self, item: Item, slot: int = 0) -> bool:
+        """Hand over an item; return whether one of its slot that waited was dropped for it."""
+        now = time.monotonic()
         with self._condition:
-            superseded = bool(self._waiting)
-            self._waiting[:] = [item]
+            superseded = slot in self._waiting
+            # The wait is for others, counted from the first that came: an item that is replaced does not start it anew.
+            since = self._waiting[slot][1] if superseded else now
+            self._waiting[slot] = (item, since)
+            self._last_put[slot] = now
             self._condition.notify()
         return superseded
+
+    def _companions(self, first: int) -> list[int]:
+        """Return the slots that could share the turn of the first, those served longest ago first."""
+        key = self._together(first)
+        if key is None or self._largest() < 2:
+            return []
+        others = [slot for slot in range(len(self._served)) if slot != first and self._together(slot) == key]
+        return sorted(others, key=lambda slot: self._served[slot])
+
+    def _first(self) -> int:
+        return min(self._waiting, key=lambda slot: (self._served[slot], slot))
+
+    def _missing(self) -> float:
+        """Return for how many seconds more those that could share the turn are waited for."""
+        first = self._first()
+        companions = self._companions(first)
+        ready = sum(slot in self._waiting for slot in companions)
+        now = time.monotonic()
+        absent = [slot for slot in companions if slot not in self._waiting and now - self._last_put[slot] < _ALIVE]
+        if not absent or ready + 1 >= self._largest():
+            return 0.0
+        return max(0.0, self._waiting[first][1] + self._wait - now)
+
+    def _take(self) -> list[tuple[int, Item]]:
+        first = self._first()
+        chosen = [first, *(slot for slot in self._companions(first) if slot in self._waiting)][
+            : max(1, self._largest())
+        ]
+        self._turn += 1
+        for slot in chosen:
+            self._served[slot] = self._turn
+        return [(slot, self._waiting.pop(slot)[0]) for slot in chosen]
 
     def _loop(self) -> None:
         while True:
             with self._condition:
                 self._condition.wait_for(lambda: self._waiting or not self._running)
+                while self._wait and self._running and (left := self._missing()) > 0:
+                    self._condition.wait(left)
                 if not self._running:
                     return
-                item = self._waiting.pop()
+                items = self._take()
             try:
-                self._work(item)
+                self._work(items)
             except Exception as error:
-                self._failed(error)
+                self._failed(items, error)
+            # The names would hold the images until the next pair comes.
+            del items
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs, or is still inside ``work`` after it was stopped."""
+        return self._thread.is_alive()
 
     def stop(self, timeout: float) -> bool:
-        """Drop what waits, let the item in hand finish; return whether it did within ``timeout`` seconds."""
+        """Drop what waits, let the work in hand finish; return whether it did within ``timeout`` seconds."""
         with self._condition:
             self._running = False
             self._condition.notify()
         self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return not self.alive

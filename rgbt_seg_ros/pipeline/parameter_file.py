@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from rgbt_seg_ros.pipeline.pair_parameters import PAIR_PARAMETERS
 from rgbt_seg_ros.pipeline.parameters import PARAMETERS, Parameter, ParameterError
 from rgbt_seg_ros.pipeline.ros_yaml import load
 
@@ -23,7 +24,8 @@ class ParameterValues:
     """What a file says.
 
     Attributes:
-        values: Every parameter of the node: what the file says, else its default.
+        values: Every parameter of the node: what the file says, else its default; and ``PAIR.NAME`` where the file says
+            something for one of its ``pairs`` alone.
         unknown: Names in the file that are no parameter of the node; ROS passes over them in silence.
     """
 
@@ -58,6 +60,7 @@ def read_parameter_file(path: str | Path, node: str = f"/{NODE}") -> ParameterVa
         raise ParameterError(f"{path}: expected sections such as /**: with {KEY}: below them")
     values, unknown, matched = defaults(), [], False
     known = {parameter.name: parameter for parameter in PARAMETERS}
+    of_pairs = {parameter.name: parameter for parameter in PAIR_PARAMETERS}
     for name, section in _sections(content, ""):
         if not isinstance(section, dict):
             raise ParameterError(f"{path}: {name}: {KEY} holds no names with values")
@@ -67,13 +70,19 @@ def read_parameter_file(path: str | Path, node: str = f"/{NODE}") -> ParameterVa
         for key, value in _flat(section, ""):
             if key in known:
                 values[key] = _checked(known[key], value, path)
+            elif (name_of_pair := key.partition(".")[2]) in of_pairs:
+                values[key] = _checked(replace(of_pairs[name_of_pair], name=key), value, path)
             elif key.split(".")[0] not in _OF_ROS:
                 unknown.append(key)
     if not matched:
         raise ParameterError(
             f"{path}: no section is for the node {node}; expected /**: or {node}: with {KEY}: below it"
         )
-    return ParameterValues(values, tuple(unknown))
+    pairs = set(values["pairs"])
+    strangers = [key for key in values if key not in known and key.partition(".")[0] not in pairs]
+    for key in strangers:
+        del values[key]
+    return ParameterValues(values, (*unknown, *strangers))
 
 
 def _sections(tree: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
@@ -108,6 +117,8 @@ def _flat(tree: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 def _checked(parameter: Parameter, value: Any, path: str | Path) -> Any:
     """Return the value; refuse another type, as ROS does, and one out of its range."""
     legal = type(value) is type(parameter.default)
+    if isinstance(value, list):
+        legal = legal and bool(value) and all(isinstance(entry, str) for entry in value)
     if legal and parameter.low is not None and parameter.high is not None:
         legal = parameter.low <= value <= parameter.high
     if not legal:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.pipeline.alignment import MODES, AlignmentSettings
-from rgbt_seg_ros.pipeline.backends import PRECISIONS
+from rgbt_seg_ros.pipeline.backends import BACKENDS, PRECISIONS
 from rgbt_seg_ros.pipeline.calibration import Calibration
 from rgbt_seg_ros.pipeline.pairing import PairingSettings
 from rgbt_seg_ros.pipeline.segmenter import SegmenterSettings
@@ -17,6 +17,7 @@ from rgbt_seg_ros.pipeline.thermal import METHODS, PRESETS, REPAIRS, ThermalSett
 TRANSPORTS = ("raw", "compressed")
 QOS = ("auto", "sensor_data", "reliable")
 POLICIES = ("nearest", "approximate", "exact")
+ON_OUT_OF_MEMORY = ("retry", "cpu")
 
 
 class ParameterError(UserError):
@@ -37,7 +38,7 @@ class Parameter:
     def legal(self) -> str:
         """Return in words what values are legal."""
         kind = {bool: "true or false", int: "a whole number", float: "a number with a decimal point", str: "a text"}
-        words = kind[type(self.default)]
+        words = {**kind, list: "a list of texts"}[type(self.default)]
         if self.choices:
             words += " out of " + ", ".join(self.choices)
         if self.low is not None and self.high is not None:
@@ -47,6 +48,9 @@ class Parameter:
 
 PARAMETERS = (
     Parameter("autostart", True, "configure and activate by itself at start"),
+    Parameter(
+        "pairs", [""], "names of the camera pairs, each a namespace of its own; one empty name: one pair without"
+    ),
     Parameter("model.file", "demo", "model file (.safetensors), or demo"),
     Parameter("model.input_size", "model", "what the network sees: model, image or HxW in pixels"),
     Parameter("model.temperature", 0.0, "softmax temperature; 0 = the model's own", (), 0.0, 100.0),
@@ -98,16 +102,52 @@ PARAMETERS = (
     Parameter("alignment.rectified", False, "with camera_info: the image topics are rectified ones"),
     Parameter("output.threshold", 0.0, "probability below which a pixel is 255 (unlabeled)", (), 0.0, 1.0),
     Parameter("output.overlay_alpha", 0.5, "weight of the class colours in the overlay", (), 0.0, 1.0),
+    Parameter("runtime.backend", "auto", "engine of the network (docs/backends.md)", BACKENDS),
     Parameter("runtime.device", "auto", "auto, cpu, cuda or cuda:N"),
     Parameter("runtime.precision", "auto", "arithmetic of the network", PRECISIONS),
     Parameter("runtime.threads", 0, "CPU threads of the network; 0 = torch's choice", (), 0, 256),
     Parameter("runtime.warm_up", 1, "runs of the network before the first frame", (), 0, 100),
+    Parameter(
+        "runtime.max_rate", 0.0, "Hz, pairs of one camera pair that are segmented; 0 = no limit", (), 0.0, 1000.0
+    ),
+    Parameter("runtime.max_batch", 0, "camera pairs in one run of the network; 0 = all that are ready", (), 0, 64),
+    Parameter(
+        "runtime.batch_wait", 0.0, "s, a pair waits for those of other camera pairs, to share a run", (), 0.0, 1.0
+    ),
+    Parameter(
+        "runtime.watchdog", 5.0, "s, the engine may take for a run before it is reported; 0 = off", (), 0.0, 3600.0
+    ),
+    Parameter(
+        "runtime.on_out_of_memory",
+        "retry",
+        "when GPU memory runs out: retry one pair at a time; cpu: then go on there",
+        ON_OUT_OF_MEMORY,
+    ),
 )
 
 
 @dataclass(frozen=True)
+class RuntimeSettings:
+    """How the engine is used.
+
+    Attributes:
+        max_rate: Hz, pairs of one camera pair that are segmented; 0: no limit.
+        max_batch: Camera pairs that share a run of the network; 0: as many as are ready.
+        batch_wait: Seconds a pair waits for those of other camera pairs.
+        watchdog: Seconds the engine may take for a run; 0: any time.
+        on_out_of_memory: One of ``ON_OUT_OF_MEMORY``.
+    """
+
+    max_rate: float = 0.0
+    max_batch: int = 0
+    batch_wait: float = 0.0
+    watchdog: float = 5.0
+    on_out_of_memory: str = "retry"
+
+
+@dataclass(frozen=True)
 class NodeSettings:
-    """What the node is configured with."""
+    """What the node is configured with, as one camera pair has it."""
 
     model: str
     policy: str
@@ -122,6 +162,7 @@ class NodeSettings:
     overlay_alpha: float
     threads: int
     warm_up: int
+    runtime: RuntimeSettings
 
     def pairing_with(self, calibration: Calibration | None) -> PairingSettings:
         """Return how frames are paired, given the calibration: its time offset stands in where the parameter is 0."""
@@ -130,7 +171,7 @@ class NodeSettings:
         return replace(self.pairing, thermal_offset=calibration.time_offset)
 
 
-LIVE = ("alignment.calibration", "alignment.plane_distance", "alignment.depth_missing")
+LIVE = ("alignment.calibration", "alignment.plane_distance", "alignment.depth_missing", "model.file")
 """Parameters that may change while the node is configured: they count from the next pair on."""
 
 
@@ -163,6 +204,7 @@ def settings_of(values: Mapping[str, Any]) -> NodeSettings:
             temperature=values["model.temperature"],
             device=values["runtime.device"],
             precision=values["runtime.precision"],
+            backend=values["runtime.backend"],
             thermal=ThermalSettings(**_fields(ThermalSettings, "thermal", values)),
             alignment=AlignmentSettings(**_fields(AlignmentSettings, "alignment", values)),
         ),
@@ -175,6 +217,7 @@ def settings_of(values: Mapping[str, Any]) -> NodeSettings:
         overlay_alpha=values["output.overlay_alpha"],
         threads=values["runtime.threads"],
         warm_up=values["runtime.warm_up"],
+        runtime=RuntimeSettings(**_fields(RuntimeSettings, "runtime", values)),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,37 @@ class Segmentation:
     durations: dict[str, float]
 
 
+def open_engine(
+    model: str | Path,
+    settings: SegmenterSettings,
+    report: Callable[[str], None] | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> tuple[ModelSpec, Backend]:
+    """Read a model file (or the model named ``demo``) and load it on its device, for one segmenter or several.
+
+    Args:
+        model: The file.
+        settings: Of which engine, device, precision and temperature are taken.
+        report: Told what is chosen and what is being built; None: the latter goes to ``logging``.
+        warn: Told what fails; None: as ``report``.
+
+    Raises:
+        UserError: The file is no model of ours, or the device or precision is not to be had.
+    """
+    spec, network = read_model(model)
+    backend = open_backend(
+        network,
+        spec,
+        backend=settings.backend,
+        device=settings.device,
+        precision=settings.precision,
+        temperature=settings.temperature or None,
+        report=report,
+        warn=warn,
+    )
+    return spec, backend
+
+
 class Segmenter:
     """The whole path of one pair: thermal scaling, alignment, network, masks. For one thread before the network at a time."""
 
@@ -129,16 +160,11 @@ class Segmenter:
         """
         settings = settings or SegmenterSettings()
         aligner = aligner or Aligner.open(settings.alignment)
-        spec, network = read_model(model)
-        backend = open_backend(
-            network,
-            spec,
-            backend=settings.backend,
-            device=settings.device,
-            precision=settings.precision,
-            temperature=settings.temperature or None,
-        )
-        return cls(spec, backend, settings, aligner)
+        return cls(*open_engine(model, settings), settings, aligner)
+
+    def with_engine(self, spec: ModelSpec, backend: Backend) -> Segmenter:
+        """Return one with this one's settings and aligner around another model; nothing that was smoothed goes with it."""
+        return Segmenter(spec, backend, self.settings, self._aligner)
 
     @property
     def aligner(self) -> Aligner:
@@ -162,20 +188,26 @@ class Segmenter:
         """Return variant, engine, device and precision in words."""
         return f"{self.spec.variant} on {self._backend.name}"
 
-    def warm_up(self, runs: int = 1) -> None:
+    @property
+    def expected_sizes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return (H, W) of the network's input and of the RGB image, as far as it can be known before the first one."""
+        calibration = self._aligner.calibration
+        image_size = calibration.rgb.size if calibration else self.spec.input_size
+        return parse_input_size(self.settings.input_size, self.spec.input_size, image_size), image_size
+
+    def warm_up(self, runs: int = 1, batch: int = 1) -> None:
         """Run the network on noise, and build the tables, so that neither falls on the first frame.
 
         Args:
             runs: How often.
+            batch: Pairs in each run.
         """
-        calibration = self._aligner.calibration
-        image_size = calibration.rgb.size if calibration else self.spec.input_size
-        size = parse_input_size(self.settings.input_size, self.spec.input_size, image_size)
+        size, image_size = self.expected_sizes
         self._aligner.build(size)
         noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
         thermal = np.ascontiguousarray(noise[..., 0])
         for _ in range(runs):
-            self._backend.infer([(noise, thermal)], image_size)
+            self._backend.infer([(noise, thermal)] * batch, image_size)
 
     def __call__(
         self,

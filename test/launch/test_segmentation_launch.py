@@ -249,6 +249,47 @@ def test_camera_info_lies_beside_its_images_and_depth_where_it_is_said():
     assert remapped["depth/image"] == "/camera/aligned_depth"
 
 
+def test_pairs_have_their_topics_below_their_names_or_where_the_pattern_says():
+    topics = load().topics
+
+    remapped = dict(topics("rgb/image_raw", "/cameras/{pair}/lwir/image", "depth/image", "rear"))
+    assert remapped["rear/rgb/image_raw"] == "rear/rgb/image_raw"
+    assert remapped["rear/thermal/image_raw/compressed"] == "/cameras/rear/lwir/image/compressed"
+    assert remapped["rear/thermal/camera_info"] == "/cameras/rear/lwir/camera_info"
+    assert remapped["rear/depth/image"] == "rear/depth/image"
+    with pytest.raises(RuntimeError, match="/lwir: would be a topic of every pair"):
+        topics("rgb/image_raw", "/lwir", "", "rear")
+
+
+def test_masks_of_several_pairs_come_out_below_their_names(run_launch, client, params_file):
+    from rclpy.qos import qos_profile_sensor_data
+    from sensor_msgs.msg import Image
+    from std_msgs.msg import Header
+
+    from rgbt_seg_ros.nodes.conversions import image_message
+
+    process, log = run_launch(
+        pairs="ahead,rear", rgb_topic="/cameras/{pair}/color", params_file=params_file, device="cpu"
+    )
+    publishers = [
+        (client.create_publisher(Image, topic, qos_profile_sensor_data), shape)
+        for pair in ("ahead", "rear")
+        for topic, shape in ((f"/cameras/{pair}/color", (48, 64, 3)), (f"/{pair}/thermal/image_raw", (48, 64)))
+    ]
+    masks = {"ahead": [], "rear": []}
+    for pair, received in masks.items():
+        client.create_subscription(Image, f"/{pair}/segmentation/mask", received.append, 10)
+
+    def publish():
+        header = Header(frame_id="optical", stamp=client.get_clock().now().to_msg())
+        for publisher, shape in publishers:
+            publisher.publish(image_message(header, np.zeros(shape, np.uint8)))
+
+    client.spin_until(lambda: all(masks.values()), process, log, publish)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0, log.read_text()
+
+
 def test_the_transport_profile_of_the_package_is_set():
     (node,), context = actions()
 

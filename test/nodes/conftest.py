@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,28 +27,26 @@ except ImportError:
 NAMESPACE = "/front"
 NODE = f"{NAMESPACE}/rgbt_segmentation"
 SIZE = (48, 64)
-SMALL = {"model.input_size": "32x64", "runtime.threads": 1}
+# Eager torch: an engine that is built would be built for every size of every test.
+SMALL = {"model.input_size": "32x64", "runtime.threads": 1, "runtime.backend": "torch"}
 
 
 class NodeProcess:
     """The node's process and its log."""
 
-    def __init__(self, log, parameters, params_file=None):
-        command = [
-            sys.executable,
-            "-m",
-            "rgbt_seg_ros.nodes.segmentation_node",
-            "--ros-args",
-            "-r",
-            f"__ns:={NAMESPACE}",
-        ]
+    def __init__(self, log, parameters, params_file=None, stand_in=None):
+        program = ["-m", "rgbt_seg_ros.nodes.segmentation_node"]
+        if stand_in is not None:
+            program = [str(Path(__file__).parent / "stand_in_node.py")]
+        command = [sys.executable, *program, "--ros-args", "-r", f"__ns:={NAMESPACE}"]
+        environment = {**os.environ, "STAND_IN": str(stand_in)}
         if params_file is not None:
             command += ["--params-file", str(params_file)]
         for name, value in parameters.items():
             command += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
         self._log = log
         with log.open("wb") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
 
     @property
     def log(self):
@@ -67,7 +68,6 @@ class Client:
 
     def __init__(self):
         from rclpy.executors import SingleThreadedExecutor
-        from sensor_msgs.msg import Image
 
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
@@ -75,10 +75,21 @@ class Client:
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         self.received = defaultdict(list)
-        self._publishers = {
-            name: self.node.create_publisher(Image, f"{name}/image_raw", 10) for name in ("rgb", "thermal")
-        }
+        self._publishers = {}
+        self.add_pair("")
         self._clock = 1_000_000_000_000
+
+    def add_pair(self, prefix):
+        """Publish the images of another camera pair too; its streams are ``PREFIXrgb`` and ``PREFIXthermal``."""
+        from sensor_msgs.msg import Image
+
+        for name in ("rgb", "thermal"):
+            topic = f"{prefix}{name}/image_raw"
+            self._publishers[prefix + name] = self.node.create_publisher(Image, topic, 10)
+
+    def remove_pair(self, prefix):
+        for name in ("rgb", "thermal"):
+            self.node.destroy_publisher(self._publishers.pop(prefix + name))
 
     def listen(self, kind, topic, qos=10):
         self.node.create_subscription(kind, topic, self.received[topic].append, qos)
@@ -129,9 +140,11 @@ class Client:
         from rgbt_seg_ros.nodes.conversions import image_message
 
         if pixels is None:
-            shape = (*SIZE, 3) if stream == "rgb" else SIZE
+            shape = (*SIZE, 3) if stream.endswith("rgb") else SIZE
             pixels = np.random.default_rng(stamp % 1000).integers(0, 256, shape, dtype=np.uint8)
-        header = Header(frame_id=f"{stream}_frame", stamp=Time(sec=stamp // 10**9, nanosec=stamp % 10**9))
+        header = Header(
+            frame_id=f"{stream.replace('/', '_')}_frame", stamp=Time(sec=stamp // 10**9, nanosec=stamp % 10**9)
+        )
         message = image_message(header, pixels)
         for name, value in changes.items():
             setattr(message, name, value)
@@ -166,16 +179,18 @@ def start(tmp_path):
     """Start a node with parameters; ended after the test."""
     started = []
 
-    def begin(params_file=None, **parameters):
+    def begin(params_file=None, stand_in=None, **parameters):
         # A file decides by itself: what -p says would win over it.
         given = parameters if params_file is not None else {**SMALL, **parameters}
-        process = NodeProcess(tmp_path / f"node{len(started)}.log", given, params_file)
+        process = NodeProcess(tmp_path / f"node{len(started)}.log", given, params_file, stand_in)
         started.append(process)
         return process
 
     yield begin
     for process in started:
-        process.stop(signal.SIGKILL)
+        # In order, so that the middleware gives its shared memory back: 64 MB a process.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.stop(signal.SIGINT, timeout=5)
 
 
 @pytest.fixture(scope="module")

@@ -43,9 +43,8 @@ def without_lenses(calibration):
 
 def listen(client):
     from diagnostic_msgs.msg import DiagnosticArray
-    from sensor_msgs.msg import Image
-
     from rgbt_seg_ros.msg import FrameReport
+    from sensor_msgs.msg import Image
 
     client.listen(Image, "segmentation/mask")
     client.listen(Image, "segmentation/thermal_aligned")

@@ -1,60 +1,138 @@
-"""The worker takes the newest item, survives exceptions, and ends."""
+"""The worker takes the newest item of each slot in turn, survives exceptions, and ends."""
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 
-from rgbt_seg_ros.nodes.worker import LatestWorker
+from rgbt_seg_ros.nodes.worker import FairWorker
+
+
+def ignore(items, error):
+    raise AssertionError(error)
+
+
+class Slow:
+    """Work that is held until it is released, so that a test decides what waits meanwhile."""
+
+    def __init__(self):
+        self.started, self.release = threading.Semaphore(0), threading.Semaphore(0)
+        self.seen = []
+
+    def __call__(self, items):
+        self.seen.append(items)
+        self.started.release()
+        assert self.release.acquire(timeout=10)
+
+    def wait(self):
+        assert self.started.acquire(timeout=10)
 
 
 def test_what_waits_is_replaced_by_what_is_newer_and_said_so():
-    started, release, done = threading.Event(), threading.Event(), threading.Event()
-    seen = []
-
-    def work(item):
-        seen.append(item)
-        started.set()
-        release.wait(10)
-        if item == 3:
-            done.set()
-
-    worker = LatestWorker(work, lambda error: None)
+    work = Slow()
+    worker = FairWorker(1, work, ignore)
     assert worker.put(1) is False
-    assert started.wait(10)
+    work.wait()
     assert worker.put(2) is False
     assert worker.put(3) is True
-    release.set()
-    assert done.wait(10)
-    assert seen == [1, 3]
+    work.release.release(2)
+    work.wait()
+    assert work.seen == [[(0, 1)], [(0, 3)]]
+    assert worker.stop(10)
+
+
+def test_slots_take_turns_however_fast_one_of_them_is():
+    work = Slow()
+    worker = FairWorker(3, work, ignore)
+    worker.put("first", 0)
+    for index in range(30):
+        work.wait()
+        for slot, times in ((0, 5), (1, 1), (2, 2)):
+            for _ in range(times):
+                worker.put(index, slot)
+        work.release.release()
+    work.wait()
+    work.release.release(10)
+    assert worker.stop(10)
+    turns = [slot for items in work.seen for slot, _ in items][1:31]
+    assert Counter(turns) == {0: 10, 1: 10, 2: 10}
+    assert all(len(set(turns[i : i + 3])) == 3 for i in range(28))
+
+
+def test_slots_of_one_kind_share_a_turn_and_the_other_still_gets_every_second_one():
+    work = Slow()
+    worker = FairWorker(3, work, ignore, together=lambda slot: slot % 2, largest=lambda: 3)
+    worker.put("first", 0)
+    for index in range(10):
+        work.wait()
+        for slot in range(3):
+            worker.put(index, slot)
+        work.release.release()
+    work.wait()
+    work.release.release(10)
+    assert worker.stop(10)
+    kinds = [tuple(slot for slot, _ in items) for items in work.seen][1:11]
+    assert Counter(map(frozenset, kinds)) == {frozenset({0, 2}): 5, frozenset({1}): 5}
+
+
+def test_no_more_share_a_turn_than_may():
+    work = Slow()
+    worker = FairWorker(4, work, ignore, together=lambda slot: "same", largest=lambda: 2)
+    worker.put("first", 0)
+    work.wait()
+    for slot in range(4):
+        worker.put("then", slot)
+    work.release.release(10)
+    for _ in range(2):
+        work.wait()
+    assert worker.stop(10)
+    assert [{slot for slot, _ in items} for items in work.seen] == [{0}, {1, 2}, {0, 3}]
+
+
+def test_an_item_waits_for_those_that_may_share_its_turn_and_no_longer():
+    work = Slow()
+    work.release.release(10)
+    # What is waited for comes in a moment; nothing else could end the wait within the test's time.
+    worker = FairWorker(2, work, ignore, together=lambda slot: "same", largest=lambda: 2, wait=5.0)
+    worker.put(0, 0)
+    worker.put(0, 1)
+    work.wait()
+    worker.put(1, 1)
+    threading.Timer(0.1, worker.put, (1, 0)).start()
+    work.wait()
+    assert [sorted(items) for items in work.seen] == [[(0, 0), (1, 0)], [(0, 1), (1, 1)]]
+    assert worker.stop(10)
+
+
+def test_a_slot_that_has_gone_silent_is_not_waited_for():
+    work = Slow()
+    work.release.release(10)
+    worker = FairWorker(2, work, ignore, together=lambda slot: "same", largest=lambda: 2, wait=60.0)
+    worker.put(0, 0)
+    work.wait()
     assert worker.stop(10)
 
 
 def test_an_exception_is_reported_and_the_loop_goes_on():
     failures, done = [], threading.Event()
 
-    def work(item):
-        if item == "bad":
-            raise ValueError(item)
+    def work(items):
+        if items[0][1] == "bad":
+            raise ValueError("bad")
         done.set()
 
-    worker = LatestWorker(work, lambda error: (failures.append(str(error)), worker.put("good")))
+    worker = FairWorker(1, work, lambda items, error: (failures.append((items, str(error))), worker.put("good")))
     worker.put("bad")
     assert done.wait(10)
-    assert failures == ["bad"]
+    assert failures == [([(0, "bad")], "bad")]
     assert worker.stop(10)
 
 
 def test_stop_says_when_the_work_in_hand_does_not_end():
-    release = threading.Event()
-    started = threading.Event()
-
-    def work(item):
-        started.set()
-        release.wait(10)
-
-    worker = LatestWorker(work, lambda error: None)
+    work = Slow()
+    worker = FairWorker(1, work, ignore)
     worker.put(1)
-    assert started.wait(10)
+    work.wait()
     assert worker.stop(0.05) is False
-    release.set()
+    work.release.release()
     assert worker.stop(10)

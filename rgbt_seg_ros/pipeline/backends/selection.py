@@ -88,6 +88,7 @@ def open_backend(
     temperature: float | None = None,
     cache: Path | None = None,
     report: Report | None = None,
+    warn: Report | None = None,
     calibration: Calibration | None = None,
 ) -> Backend:
     """Open an engine around a network; one that cannot be opened, built or run gives way to torch with one warning.
@@ -101,7 +102,8 @@ def open_backend(
         precision: One of ``PRECISIONS``; ``auto`` is fp16 on a GPU, fp32 on the CPU.
         temperature: Overrides the model's own; None keeps it.
         cache: Folder of built engines; None: ``cache.cache_folder()``.
-        report: Told a sentence of what is chosen, built or failing; None: the warnings go to ``logging``.
+        report: Told a sentence of what is chosen and what is being built; None: the latter goes to ``logging``.
+        warn: Told a sentence of what fails; None: as ``report``.
         calibration: For int8: gives pairs like those to come, of an input size; None: int8 only where it is in the cache.
 
     Returns:
@@ -132,13 +134,14 @@ def open_backend(
         engine: Backend = _class("torch")(network, spec, place, arithmetic, temperature)
         return engine
 
+    complain = warn or tell
     missing = available()
     if backend == "torch":
         return opener("torch")()
     if backend != "auto":
         more = {"calibration": calibration} if backend == "openvino" else {}
         first = _refusal(backend, missing[backend]) if missing[backend] else opener(backend, **more)
-        return FallbackBackend([first, eager], tell)
+        return FallbackBackend([first, eager], complain)
     names, why = _automatic(device, precision)
     chain: list[Opener] = []
     for name in names:
@@ -152,7 +155,7 @@ def open_backend(
             chain.append(opener(name, **({"calibration": calibration} if name == "openvino" else {})))
     if precision == "int8" and not chain:
         chain.append(_refusal("openvino", missing["openvino"]))
-    chosen = FallbackBackend([*chain, eager], tell)
+    chosen = FallbackBackend([*chain, eager], complain)
     if report:
         report(f"runtime.backend: auto chose {chosen.name} ({why})")
     return chosen

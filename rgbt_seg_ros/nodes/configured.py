@@ -1,0 +1,177 @@
+"""What the node holds between configure and cleanup: the model, and of each camera pair settings, calibration and publishers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.nodes.alignment_source import AlignmentSource
+from rgbt_seg_ros.nodes.message_filters_pairing import create_pairer
+from rgbt_seg_ros.nodes.model_loader import ModelLoader
+from rgbt_seg_ros.nodes.outputs import Outputs
+from rgbt_seg_ros.nodes.worker import FairWorker
+from rgbt_seg_ros.pipeline.alignment import Aligner
+from rgbt_seg_ros.pipeline.pairing import Pairer, PairingSettings
+from rgbt_seg_ros.pipeline.parameters import NodeSettings
+from rgbt_seg_ros.pipeline.shared_model import Loaded, SharedModel
+
+
+@dataclass
+class ConfiguredPair:
+    """One camera pair. ``name`` is empty for the only one of a node without ``pairs``."""
+
+    name: str
+    settings: NodeSettings
+    alignment: AlignmentSource
+    outputs: Outputs
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the pair's topics, relative to the node's namespace."""
+        return prefix_of(self.name)
+
+    @property
+    def pairing(self) -> PairingSettings:
+        """How frames are paired now."""
+        return self.settings.pairing_with(self.alignment.calibration)
+
+    def make_pairer(self) -> Pairer:
+        """Return what pairs with the settings of this moment."""
+        return create_pairer(self.settings.policy, self.pairing)
+
+
+def prefix_of(pair: str) -> str:
+    """Return what stands before the topics of a pair of this name."""
+    return f"{pair}/" if pair else ""
+
+
+class Configured:
+    """Everything that configure makes and cleanup gives back."""
+
+    def __init__(self, node: Any, settings: Mapping[str, NodeSettings]) -> None:
+        """Read calibrations, load the model, warm it up and create the publishers.
+
+        Args:
+            node: The rclpy node.
+            settings: Of each camera pair, by name.
+
+        Raises:
+            UserError: Something cannot be used; nothing is left behind.
+        """
+        self._node, self._log = node, node.get_logger()
+        first = next(iter(settings.values()))
+        self.runtime = first.runtime
+        alignments = {name: AlignmentSource(entry, prefix_of(name)) for name, entry in settings.items()}
+        for name, entry in settings.items():
+            create_pairer(entry.policy, entry.pairing_with(alignments[name].calibration))
+        if first.threads:
+            torch.set_num_threads(first.threads)
+        self.model = SharedModel(
+            first.model,
+            {name: entry.segmenter for name, entry in settings.items()},
+            {name: source.aligner for name, source in alignments.items()},
+            first.runtime,
+            first.warm_up,
+            self._log.error,
+            self._log.info,
+        )
+        self.loader = ModelLoader(self.model, self._log, self._swap)
+        self.active = False
+        self.abandoned: FairWorker[Any] | None = None
+        """The worker of a session that ended while the engine had not returned."""
+        self.pairs = {
+            name: ConfiguredPair(name, entry, alignments[name], Outputs(node, entry.overlay_alpha, prefix_of(name)))
+            for name, entry in settings.items()
+        }
+
+    @property
+    def wedged(self) -> bool:
+        """Whether the engine has still not returned to a session that has ended."""
+        return self.abandoned is not None and self.abandoned.alive
+
+    @property
+    def title(self) -> str:
+        """Model, engine and alignment in words."""
+        modes = ", ".join(f"{name} {pair.alignment.aligner.mode}".strip() for name, pair in self.pairs.items())
+        return f"model: {self.model.spec.title}; {self.model.name}; alignment: {modes}"
+
+    def publish_labels(self, loaded: Loaded | None = None) -> None:
+        """Publish the class table of the model, or of one that is about to run."""
+        spec = (loaded or self.model.loaded).first.spec
+        for pair in self.pairs.values():
+            pair.outputs.publish_labels(self._node.get_clock().now().to_msg(), spec)
+
+    def _swap(self, loaded: Loaded) -> None:
+        if self.active:
+            # Before the first mask of its classes.
+            self.publish_labels(loaded)
+        self.model.swap(loaded)
+
+    def subscribe(self) -> None:
+        """Listen for what calibration files do not hold."""
+        self.active = True
+        for name, pair in self.pairs.items():
+            pair.alignment.subscribe(self._node, self._taker(name), self._complain)
+
+    def unsubscribe(self) -> None:
+        """Listen no more; what was told is kept."""
+        self.active = False
+        for pair in self.pairs.values():
+            pair.alignment.close(self._node)
+
+    def _taker(self, name: str) -> Callable[[Aligner], None]:
+        def take(aligner: Aligner) -> None:
+            try:
+                self.model.realign(name, aligner)
+            except UserError as error:
+                self._complain(str(error))
+                aligner = Aligner.awaiting(aligner.settings, f"a calibration that can be used ({error})")
+                self.model.realign(name, aligner)
+            if not aligner.waiting_for:
+                of = f" of {name}" if name else ""
+                self._log.info(f"calibration{of} of camera_info taken over; alignment: {aligner.mode}")
+
+        return take
+
+    def _complain(self, problem: str) -> None:
+        self._log.error(problem, throttle_duration_sec=5.0)
+
+    def recalibrate(self, names: Iterable[str], settings: Mapping[str, NodeSettings]) -> list[str]:
+        """Take other calibrations between two frames.
+
+        Args:
+            names: Of the camera pairs concerned.
+            settings: The new ones of each pair.
+
+        Returns:
+            Names of the pairs whose frames are paired differently from now on.
+
+        Raises:
+            UserError: One cannot be used; nothing has changed.
+        """
+        sources = {name: self.pairs[name].alignment.changed(settings[name]) for name in names}
+        for name, source in sources.items():
+            # Tables of all before any is swapped in: one by which nothing meets changes nothing.
+            source.aligner.build_as(self.model.loaded.segmenters[name].aligner)
+        differently = []
+        for name, source in sources.items():
+            pair = self.pairs[name]
+            before = pair.pairing
+            self.model.realign(name, source.aligner)
+            pair.alignment.take_over(source)
+            pair.settings = replace(settings[name], model=pair.settings.model)
+            if pair.pairing != before:
+                differently.append(name)
+            of = f" of {name}" if name else ""
+            self._log.info(f"calibration{of} changed; alignment: {source.aligner.mode}")
+        return differently
+
+    def close(self) -> None:
+        """Destroy the publishers; the model goes with this object."""
+        self.loader.close()
+        for pair in self.pairs.values():
+            pair.outputs.close()

@@ -1,0 +1,77 @@
+"""Another model read and warmed up in a thread beside the running one, and swapped in when it is ready."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.network import read_spec
+from rgbt_seg_ros.pipeline.parameters import ParameterError
+from rgbt_seg_ros.pipeline.shared_model import Loaded, SharedModel
+
+
+class ModelLoader:
+    """One load at a time; a model that cannot be used leaves the running one alone."""
+
+    def __init__(self, model: SharedModel, log: Any, swap: Callable[[Loaded], None]) -> None:
+        """Do nothing yet.
+
+        Args:
+            model: What runs.
+            log: The node's logger.
+            swap: Takes a model that is ready.
+        """
+        self._model, self._log, self._swap = model, log, swap
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self.state = ""
+        """What became of the last load, in words; empty before the first."""
+        self.problem = ""
+        """Why the last load left the old model in place; empty: it did not, or goes on."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a model is being loaded."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self, file: str) -> None:
+        """Check the file's metadata, and begin to load it.
+
+        Raises:
+            UserError: It is no model of ours, or another one is being loaded.
+        """
+        if not file:
+            raise ParameterError("model.file: empty; expected the path of a .safetensors model file, or demo")
+        if self.busy:
+            raise ParameterError(f"model.file: {self.state}; try again when it is done")
+        read_spec(file)
+        self.problem, self.state = "", f"loading '{file}'"
+        self._thread = threading.Thread(target=self._load, args=(file,), name="model_loader", daemon=True)
+        self._thread.start()
+
+    def _load(self, file: str) -> None:
+        start = time.perf_counter()
+        try:
+            loaded = self._model.read(file)
+            if self._closed:
+                return
+            self._swap(loaded)
+        except Exception as error:
+            # An engine may raise anything; the old model goes on whatever it was.
+            what = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            self._fail(f"'{file}' was not loaded, '{self._model.loaded.file}' goes on: {what}")
+            return
+        self.state = f"loaded '{file}' in {time.perf_counter() - start:.1f} s"
+        self._log.info(f"model: {self._model.spec.title}; {self._model.name}; {self.state}")
+
+    def _fail(self, sentence: str) -> None:
+        self.problem = self.state = sentence
+        if not self._closed:
+            self._log.error(sentence)
+
+    def close(self) -> None:
+        """Let what is being loaded come to nothing."""
+        self._closed = True

@@ -1,0 +1,60 @@
+"""Parameters of several camera pairs in one node: which there are for each pair, and the settings they make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.pipeline.parameters import PARAMETERS, NodeSettings, ParameterError, settings_of
+
+_GROUPS = ("sync", "rgb", "thermal", "alignment")
+
+PAIR_PARAMETERS = tuple(parameter for parameter in PARAMETERS if parameter.name.split(".")[0] in _GROUPS)
+"""Parameters that each named pair has for itself too, as ``PAIR.NAME``; what is not set for a pair is what all have."""
+
+_RESERVED = {*(parameter.name.split(".")[0] for parameter in PARAMETERS), "depth", "segmentation"}
+
+
+def check_pairs(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the camera pairs.
+
+    Args:
+        names: Value of the parameter ``pairs``; one empty name stands for a single pair without a namespace of its own.
+
+    Raises:
+        ParameterError: A name is no ROS name, is there twice, or means something else to the node.
+    """
+    if list(names) == [""]:
+        return ("",)
+    expected = "expected names of letters, digits and _, each once, such as [front, rear]"
+    if not names:
+        raise ParameterError(f"pairs: empty; {expected}")
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*", name):
+            raise ParameterError(f"pairs: '{name}' is no name; {expected}")
+        if name in _RESERVED:
+            raise ParameterError(f"pairs: '{name}' names topics or parameters of every pair; expected another name")
+        if list(names).count(name) > 1:
+            raise ParameterError(f"pairs: '{name}' is there twice; {expected}")
+    return tuple(names)
+
+
+def settings_of_pairs(values: Mapping[str, Any]) -> dict[str, NodeSettings]:
+    """Return the settings of each pair, by name.
+
+    Args:
+        values: Of every parameter, and of those ``PAIR.NAME`` that differ from what all pairs have.
+
+    Raises:
+        UserError: A value is not legal; the sentence names the pair, the parameter, the value and the legal ones.
+    """
+    settings = {}
+    for pair in check_pairs(values["pairs"]):
+        own = {p.name: values[f"{pair}.{p.name}"] for p in PAIR_PARAMETERS if f"{pair}.{p.name}" in values}
+        try:
+            settings[pair] = settings_of({**values, **own})
+        except UserError as error:
+            raise (ParameterError(f"pair '{pair}': {error}") if own else error) from error
+    return settings

@@ -1,0 +1,329 @@
+"""Several camera pairs in one node over DDS: their own topics, parameters, counters and diagnostics around one model."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
+from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel, write_calibration
+
+NODE = "/front/rgbt_segmentation"
+FRAME = 33_000_000
+
+
+def stamp_of(message):
+    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+
+
+def listen(client, *pairs):
+    from diagnostic_msgs.msg import DiagnosticArray
+    from rgbt_seg_ros.msg import FrameReport
+    from sensor_msgs.msg import Image
+
+    client.remove_pair("")
+    for pair in pairs:
+        client.add_pair(f"{pair}/")
+        for topic in ("mask", "confidence"):
+            client.listen(Image, f"{pair}/segmentation/{topic}")
+        client.listen(FrameReport, f"{pair}/segmentation/report")
+    client.listen(DiagnosticArray, "/diagnostics")
+
+
+def send(client, pair, stamp, rgb=None, thermal=None):
+    client.send(f"{pair}/rgb", stamp, rgb)
+    client.send(f"{pair}/thermal", stamp, thermal)
+
+
+def at(client, topic, stamp):
+    return [message for message in client.received[topic] if stamp_of(message) == stamp]
+
+
+def until_seen(client, *pairs):
+    """Send pairs of all cameras until each gives masks and a report."""
+    for _ in range(100):
+        stamp = client.later()
+        for pair in pairs:
+            send(client, pair, stamp)
+        client.spin(0.3)
+        if all(at(client, f"{pair}/segmentation/{t}", stamp) for pair in pairs for t in ("mask", "report")):
+            return
+    raise AssertionError("no pair came back")
+
+
+def settle(client, *pairs):
+    """Wait until the node has looked at the publishers' QoS too, which subscribes anew and loses what comes just then."""
+    until_seen(client, *pairs)
+    client.spin(1.2)
+    until_seen(client, *pairs)
+
+
+def drops(report):
+    return dict(zip(report.drop_reason, report.drop_count, strict=True))
+
+
+def parameters(client, *names):
+    from rcl_interfaces.srv import GetParameters
+    from rclpy.parameter import parameter_value_to_python
+
+    answer = client.call(GetParameters, f"{NODE}/get_parameters", GetParameters.Request(names=names))
+    return [parameter_value_to_python(value) for value in answer.values]
+
+
+def set_parameter(client, name, value):
+    from rcl_interfaces.srv import SetParameters
+    from rclpy.parameter import Parameter
+
+    message = Parameter(name, value=value).to_parameter_msg()
+    return client.call(SetParameters, f"{NODE}/set_parameters", SetParameters.Request(parameters=[message])).results[0]
+
+
+def statuses(client):
+    return {status.name: status for status in client.received["/diagnostics"][-1].status}
+
+
+def test_two_pairs_have_their_own_topics_parameters_and_counters(client, start, tmp_path):
+    cameras = {name: CameraModel((48, 64), frame_id=f"rear_{name}_frame") for name in ("rgb", "thermal")}
+    shift = Calibration(**cameras, h_rgb_thermal=(1.0, 0.0, 16.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+    write_calibration(tmp_path / "rear.yaml", shift)
+    params = tmp_path / "params.yaml"
+    params.write_text(
+        "/**:\n  ros__parameters:\n    pairs: [ahead, rear]\n    model: {input_size: 32x64}\n    runtime: {threads: 1}\n"
+        f"    sync: {{slop: 0.02}}\n    rear: {{alignment: {{calibration: {tmp_path}/rear.yaml}}, sync: {{slop: 0.005}}}}\n"
+    )
+    node = start(params)
+    listen(client, "ahead", "rear")
+    client.connect()
+    settle(client, "ahead", "rear")
+    assert "alignment: ahead none, rear homography" in node.log
+
+    # Equal images: what differs is the calibration alone, and each pair's masks are those of a single run.
+    rng = np.random.default_rng(1)
+    rgb, thermal = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8), rng.integers(0, 256, (48, 64), dtype=np.uint8)
+    stamp = client.later()
+    for pair in ("ahead", "rear"):
+        send(client, pair, stamp, rgb, thermal)
+    topics = [
+        f"{pair}/segmentation/{topic}" for pair in ("ahead", "rear") for topic in ("mask", "confidence", "report")
+    ]
+    client.wait(lambda: all(at(client, topic, stamp) for topic in topics))
+    for pair, calibration in (("ahead", ""), ("rear", str(tmp_path / "rear.yaml"))):
+        from rgbt_seg_ros.pipeline.alignment import AlignmentSettings
+
+        settings = SegmenterSettings(input_size="32x64", alignment=AlignmentSettings(calibration=calibration))
+        expected = Segmenter.open("demo", settings)(rgb, thermal)
+        (mask,), (confidence,) = (at(client, f"{pair}/segmentation/{topic}", stamp) for topic in ("mask", "confidence"))
+        assert mask.header.frame_id == f"{pair}_rgb_frame"
+        label = np.asarray(mask.data, np.uint8).reshape(48, 64)
+        assert (label == expected.label).mean() > 0.999
+        grey = np.asarray(confidence.data, np.int16).reshape(48, 64) - expected.confidence
+        assert np.abs(grey[label == expected.label]).max() <= 1
+        (report,) = at(client, f"{pair}/segmentation/report", stamp)
+        assert (report.unaligned_pixels > 0) == (pair == "rear")
+
+    # 10 ms apart is within the common slop, and not within the rear's own.
+    stamp = client.later(1.0)
+    for pair in ("ahead", "rear"):
+        client.send(f"{pair}/rgb", stamp)
+        client.send(f"{pair}/thermal", stamp + 10_000_000)
+    # A closer partner could still come; the next frames say that it does not.
+    for pair in ("ahead", "rear"):
+        client.send(f"{pair}/rgb", client.later(1.0))
+    client.wait(lambda: at(client, "ahead/segmentation/mask", stamp))
+    client.later(1.0)
+    until_seen(client, "ahead", "rear")
+    assert not at(client, "rear/segmentation/mask", stamp)
+    last = {pair: client.received[f"{pair}/segmentation/report"][-1] for pair in ("ahead", "rear")}
+    assert (drops(last["ahead"])["rgb_no_partner"], drops(last["rear"])["rgb_no_partner"]) == (1, 2)
+    assert parameters(client, "ahead.sync.slop", "rear.sync.slop", "sync.slop") == [0.02, 0.005, 0.02]
+
+    # A live change of the common value is for the pairs that have none of their own.
+    write_calibration(
+        tmp_path / "all.yaml",
+        Calibration(
+            rgb=CameraModel((48, 64), frame_id="ahead_rgb_frame"),
+            thermal=CameraModel((48, 64), frame_id="ahead_thermal_frame"),
+            h_rgb_thermal=(1.0, 0.0, 0.0, 0.0, 1.0, 12.0, 0.0, 0.0, 1.0),
+        ),
+    )
+    assert set_parameter(client, "alignment.calibration", str(tmp_path / "all.yaml")).successful
+    assert "calibration of ahead changed" in node.log
+    assert "calibration of rear changed" not in node.log
+    refused = set_parameter(client, "rear.alignment.calibration", "/nowhere.yaml")
+    assert not refused.successful
+    assert "/nowhere.yaml" in refused.reason
+    assert not set_parameter(client, "rear.sync.slop", 0.5).successful
+    until_seen(client, "ahead", "rear")
+
+    # One status a pair: only the one whose cameras are silent says so. The client's stamps are old, hence the latency.
+    def told():
+        send(client, "rear", client.later())
+        client.spin(0.1)
+        found = {name: status.message for name, status in statuses(client).items()}
+        silent = "no images on /front/ahead/rgb/image_raw" in found[f"{NODE}: segmentation ahead"]
+        return silent and found[f"{NODE}: segmentation rear"].startswith("latency")
+
+    client.wait(told)
+    assert set(statuses(client)) == {f"{NODE}: segmentation ahead", f"{NODE}: segmentation rear"}
+
+
+def test_pairs_that_are_ready_together_share_a_run_and_other_sizes_do_not(client, start, tmp_path):
+    start(stand_in=tmp_path, pairs="[left, right, wide]", **{"runtime.batch_wait": 0.2, "model.input_size": "image"})
+    listen(client, "left", "right", "wide")
+    client.connect()
+    wide = np.zeros((48, 96, 3), np.uint8), np.zeros((48, 96), np.uint8)
+
+    def all_three(stamp):
+        send(client, "left", stamp)
+        send(client, "right", stamp)
+        send(client, "wide", stamp, *wide)
+
+    def seen(stamp):
+        return all(at(client, f"{pair}/segmentation/report", stamp) for pair in ("left", "right", "wide"))
+
+    settle(client, "left", "right", "wide")
+    (tmp_path / "runs").write_text("")
+    for _ in range(10):
+        stamp = client.later()
+        all_three(stamp)
+        client.wait(lambda s=stamp: seen(s))
+    runs = Counter((tmp_path / "runs").read_text().split())
+    # A message may come late on a busy machine, so that a run or two is of one.
+    assert set(runs) == {"1", "2"}
+    assert runs["2"] >= 7
+    assert runs["1"] + 2 * runs["2"] == 30
+
+
+def test_a_pair_that_cannot_be_aligned_leaves_the_other_alone(client, start, tmp_path):
+    from diagnostic_msgs.msg import DiagnosticStatus
+
+    other = {name: CameraModel((48, 64), frame_id="another_camera") for name in ("rgb", "thermal")}
+    write_calibration(tmp_path / "c.yaml", Calibration(**other, h_rgb_thermal=(1, 0, 0, 0, 1, 0, 0, 0, 1)))
+    node = start(pairs="[good, bad]", **{"bad.alignment.calibration": tmp_path / "c.yaml"})
+    listen(client, "good", "bad")
+    client.connect()
+
+    def told():
+        stamp = client.later()
+        send(client, "good", stamp)
+        send(client, "bad", stamp)
+        client.spin(0.1)
+        found = client.received["/diagnostics"] and statuses(client)
+        return found and found[f"{NODE}: segmentation bad"].message == "pairs cannot be aligned; the log says why"
+
+    client.wait(told, 60)
+    assert statuses(client)[f"{NODE}: segmentation bad"].level == DiagnosticStatus.ERROR
+    until_seen(client, "good")
+    assert "pair_not_aligned" not in drops(client.received["good/segmentation/report"][-1])
+    assert not client.received["bad/segmentation/mask"]
+    assert "pair of bad dropped" in node.log
+
+
+def test_overload_is_shared_and_every_pair_is_accounted_for(client, start, tmp_path):
+    (tmp_path / "seconds").write_text("0.08")
+    start(stand_in=tmp_path, pairs="[fast, slow]", **{"runtime.max_batch": 1})
+    listen(client, "fast", "slow")
+    client.connect()
+    settle(client, "fast", "slow")
+    before = {pair: client.received[f"{pair}/segmentation/report"][-1] for pair in ("fast", "slow")}
+    for index in range(200):
+        stamp = client.later()
+        send(client, "fast", stamp)
+        if index % 3 == 0:
+            send(client, "slow", stamp)
+        client.spin(0.03)
+    (tmp_path / "seconds").write_text("0")
+    client.spin(1.0)
+    until_seen(client, "fast", "slow")
+    after = {pair: client.received[f"{pair}/segmentation/report"][-1] for pair in ("fast", "slow")}
+    processed = {pair: after[pair].processed - before[pair].processed for pair in ("fast", "slow")}
+    # At half the load of the other camera, the slow one loses nothing much; in turns, none of both starves.
+    assert processed["slow"] > 0.4 * processed["fast"]
+    assert drops(after["fast"])["pair_superseded"] > drops(after["slow"]).get("pair_superseded", 0)
+    for report in after.values():
+        lost = sum(n for reason, n in drops(report).items() if "lost_in_transport" not in reason)
+        of_pairs = sum(n for reason, n in drops(report).items() if reason.startswith("pair_"))
+        of_rgb = sum(n for r, n in drops(report).items() if r.startswith("rgb_") and "lost" not in r)
+        assert lost >= of_pairs
+        assert report.received_rgb == report.processed + of_pairs + of_rgb
+
+
+def test_pairs_above_the_highest_rate_are_counted_and_the_rest_is_even(client, start, tmp_path):
+    start(stand_in=tmp_path, **{"runtime.max_rate": 15.0})
+    from rgbt_seg_ros.msg import FrameReport
+    from sensor_msgs.msg import Image
+
+    client.listen(Image, "segmentation/mask")
+    client.listen(FrameReport, "segmentation/report")
+    client.connect()
+    masks = client.received["segmentation/mask"]
+    for _ in range(100):
+        stamp = client.later(1.0)
+        for stream in ("rgb", "thermal"):
+            client.send(stream, stamp)
+        client.spin(0.3)
+        if client.received["segmentation/report"]:
+            break
+    for lap in range(2):
+        # The second lap is a bag that begins again.
+        begin = client.later(10.0) - lap * 60 * 10**9
+        stamps = [begin + round(index * 1e9 / 30) for index in range(60)]
+        for stamp in stamps:
+            for stream in ("rgb", "thermal"):
+                client.send(stream, stamp)
+            client.spin(0.06)
+        client.spin(0.5)
+        assert [s for s in map(stamp_of, masks) if s in set(stamps)] == stamps[::2]
+    report = client.received["segmentation/report"][-1]
+    # The last frame of all is dropped after the last report; a frame at the jump may find no partner.
+    dropped = drops(report)
+    assert dropped["pair_over_max_rate"] + dropped.get("rgb_no_partner", 0) == 59
+    assert report.received_rgb == report.processed + sum(n for r, n in dropped.items() if not r.startswith("thermal_"))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        ("[front, front]", "pairs: 'front' is there twice"),
+        ("[thermal]", "pairs: 'thermal' names topics or parameters of every pair"),
+        ("['front left']", "pairs: 'front left' is no name"),
+    ],
+)
+def test_names_that_cannot_be_are_refused(client, start, pairs, words):
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    node = start(pairs=pairs)
+    found = client.listen(DiagnosticArray, "/diagnostics")
+    client.wait(lambda: found, 60)
+    assert words in found[-1].status[0].message
+    assert "Traceback" not in node.log
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"rear.sync.policy": "closest"}, "pair 'rear': sync.policy: 'closest' is not one of"),
+        ({"rear.sync.slop": 99.0}, "expected a number with a decimal point from 0 to 10"),
+        ({"rear.sync.queue_size": "many"}, "rear.sync.queue_size"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+)
+def test_a_wrong_value_of_one_pair_is_refused_with_its_name(client, start, value, words):
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    node = start(pairs="[ahead, rear]", **value)
+    found = client.listen(DiagnosticArray, "/diagnostics")
+    client.wait(lambda: found, 60)
+    assert words in found[-1].status[0].message
+    assert "rear" in found[-1].status[0].message
+    assert "Traceback" not in node.log
+
+
+def test_the_parameter_file_of_the_package_configures_the_node(client, start):
+    from rgbt_seg_ros.resources import config_file
+
+    start(config_file("params.yaml"))
+    client.connect()
+    assert parameters(client, "pairs", "runtime.watchdog", "runtime.on_out_of_memory") == [[""], 5.0, "retry"]

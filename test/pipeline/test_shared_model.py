@@ -1,0 +1,192 @@
+"""One engine for several camera pairs: shared runs, memory that runs out, another model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings, shared_model
+from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
+from rgbt_seg_ros.pipeline.backends import BackendError, Inference
+from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel
+from rgbt_seg_ros.pipeline.parameters import RuntimeSettings
+from rgbt_seg_ros.pipeline.shared_model import OutOfMemoryError, SharedModel, is_out_of_memory
+from rgbt_seg_ros.pipeline.thermal import ThermalSettings
+
+RNG = np.random.default_rng(0)
+IMAGES = {
+    name: (RNG.integers(0, 256, (48, 64, 3), dtype=np.uint8), RNG.integers(0, 256, (48, 64), dtype=np.uint8))
+    for name in ("front", "rear")
+}
+CAMERA = CameraModel((48, 64))
+SHIFT = Calibration(rgb=CAMERA, thermal=CAMERA, h_rgb_thermal=(1.0, 0.0, 16.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+SETTINGS = {
+    "front": SegmenterSettings(input_size="32x64", device="cpu"),
+    "rear": SegmenterSettings(input_size="32x64", device="cpu", thermal=ThermalSettings("minmax")),
+}
+
+
+def aligners():
+    return {"front": Aligner(None, AlignmentSettings()), "rear": Aligner(SHIFT, AlignmentSettings())}
+
+
+class Engine:
+    """Has memory for ``room`` pairs in one run, for any number on the CPU."""
+
+    name = "stand-in"
+
+    def __init__(self, device, room):
+        self.device, self.room, self.runs = device, room, []
+
+    def infer(self, pairs, output_size):
+        self.runs.append(len(pairs))
+        if self.device != "cpu" and len(pairs) > self.room["pairs"]:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.\nAnd more")
+        durations = {"preprocess": 0.0, "network": 0.0, "masks": 0.0}
+        return [
+            Inference(np.zeros(output_size, np.uint8), np.ones(output_size, np.uint8), dict(durations)) for _ in pairs
+        ]
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Make a shared model around the stand-in; return what makes it, its room, and the devices that were opened."""
+    from dataclasses import replace
+
+    from rgbt_seg_ros.network import read_spec
+
+    room, opened, said = {"pairs": 9}, [], []
+
+    def open_engine(file, settings, *_):
+        if file == "none":
+            raise BackendError("no such device")
+        opened.append(settings.device)
+        return read_spec("demo"), Engine(settings.device, room)
+
+    monkeypatch.setattr(shared_model, "open_engine", open_engine)
+    on_gpu = {name: replace(settings, device="cuda") for name, settings in SETTINGS.items()}
+
+    def make(**runtime):
+        return SharedModel("demo", on_gpu, aligners(), RuntimeSettings(**runtime), 1, said.append)
+
+    return make, room, opened, said
+
+
+def prepared(model):
+    loaded = model.loaded
+    return loaded, [loaded.segmenters[name].prepare(*IMAGES[name]) for name in IMAGES]
+
+
+def test_a_shared_run_gives_what_single_runs_give_up_to_the_last_bits():
+    model = SharedModel("demo", SETTINGS, aligners(), RuntimeSettings(), 0, print)
+    together = model.segment(*prepared(model))
+    for name, masks in zip(IMAGES, together, strict=True):
+        alone = Segmenter.open("demo", SETTINGS[name], aligners()[name])(*IMAGES[name])
+        assert (masks.label == alone.label).mean() > 0.999
+        same = masks.label == alone.label
+        assert np.abs(masks.confidence.astype(int) - alone.confidence)[same].max() <= 1
+        assert (masks.label == 255).any() == (name == "rear")
+
+
+def test_all_pairs_are_around_one_engine_warmed_up_for_each_size_and_the_full_batch(small):
+    make, _, opened, _ = small
+    model = make()
+    assert opened == ["cuda"]
+    engines = {id(entry._backend) for entry in model.loaded.segmenters.values()}
+    assert len(engines) == 1
+    # The two pairs' RGB images are known to differ in size, so that there is no full batch.
+    assert model.loaded.first._backend.runs == [1, 1]
+    assert (model.largest_batch, make(max_batch=1).largest_batch) == (2, 1)
+
+
+def test_a_batch_without_room_is_run_one_at_a_time_from_then_on(small):
+    make, room, opened, said = small
+    model = make()
+    room["pairs"] = 1
+    results = model.segment(*prepared(model))
+    assert not any(isinstance(result, OutOfMemoryError) for result in results)
+    assert model.largest_batch == 1
+    assert opened == ["cuda"]
+    assert len(said) == 1
+
+
+def test_a_single_pair_without_room_is_tried_twice_and_given_back(small):
+    make, room, opened, said = small
+    model = make()
+    room["pairs"] = 0
+    before = len(model.loaded.first._backend.runs)
+    for _ in range(3):
+        loaded, pairs = prepared(model)
+        (result,) = model.segment(loaded, pairs[:1])
+        assert isinstance(result, OutOfMemoryError)
+        assert "\n" not in str(result)
+    assert len(model.loaded.first._backend.runs) - before == 6
+    assert opened == ["cuda"]
+    assert len(said) == 1
+
+
+def test_the_cpu_takes_over_where_the_setting_says_so_and_a_new_model_tries_the_gpu_again(small):
+    make, room, opened, said = small
+    model = make(on_out_of_memory="cpu")
+    room["pairs"] = 0
+    model.segment(*prepared(model))
+    assert opened == ["cuda", "cpu"]
+    assert model.on_cpu_for_memory
+    results = model.segment(*prepared(model))
+    assert not any(isinstance(result, OutOfMemoryError) for result in results)
+    room["pairs"] = 9
+    model.swap(model.read("other"))
+    assert opened == ["cuda", "cpu", "cuda"]
+    assert (model.on_cpu_for_memory, model.largest_batch) == (False, 2)
+    assert len(said) == 2
+
+
+def test_a_model_that_the_gpu_has_no_memory_for_is_refused_or_opened_on_the_cpu(small):
+    make, room, opened, said = small
+    room["pairs"] = 0
+    with pytest.raises(UserError, match=r"runtime.device: the GPU has no memory for 'demo'"):
+        make()
+    assert make(on_out_of_memory="cpu").on_cpu_for_memory
+    assert opened == ["cuda", "cuda", "cpu"]
+    assert len(said) == 1
+
+
+def test_a_model_is_read_beside_the_running_one_and_takes_the_aligners_of_the_moment(small):
+    make, _, _, _ = small
+    model = make()
+    before = model.loaded
+    other = model.read("other")
+    assert model.loaded is before
+    newer = Aligner(SHIFT, AlignmentSettings())
+    model.realign("front", newer)
+    model.swap(other)
+    assert (model.loaded.file, model.loaded.segmenters["front"].aligner) == ("other", newer)
+    # A frame of before goes on with its own model.
+    assert before.file == "demo"
+    assert before.first._backend is not model.loaded.first._backend
+
+
+def test_a_model_that_cannot_be_read_or_has_no_room_leaves_the_running_one(small):
+    make, room, _, _ = small
+    model = make()
+    before = model.loaded
+    with pytest.raises(UserError, match="no such device"):
+        model.read("none")
+    room["pairs"] = 0
+    with pytest.raises(UserError, match="no memory for 'other' beside the model that runs"):
+        model.read("other")
+    assert model.loaded is before
+
+
+def test_other_exceptions_are_not_taken_for_memory(small):
+    make, _, _, _ = small
+    model = make()
+    loaded, pairs = prepared(model)
+    loaded.first._backend.infer = lambda *_: (_ for _ in ()).throw(RuntimeError("shapes differ"))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        model.segment(loaded, pairs)
+    assert model.busy_since is None
+    assert is_out_of_memory(RuntimeError("CUDA error: out of memory"))
+    assert not is_out_of_memory(ValueError("out of memory"))
