@@ -149,21 +149,18 @@ def mutual_information(rgb: npt.NDArray[np.uint8], aligned: Aligned, shift: tupl
 
 
 def _judge(offset: Offset, zoom: float, good: float, points: Reprojection | None) -> tuple[str, str]:
-    by_points = math.nan if points is None else points.rgb_rms
-    said = "" if points is None else f"; the points err by {by_points:.1f} px RMS"
+    said = "" if points is None else f"; the points {points.in_words()}"
+    points_off = points is not None and (points.lost > 0 or not points.rgb_rms <= good)
     off = offset.off * zoom
     if not offset.told:
         if points is None:
             return "cannot tell", f"cannot tell: {offset.reason}"
-        verdict = "good" if by_points <= good else "off"
-        return (
-            verdict,
-            f"{verdict} by the points, which err by {by_points:.1f} px RMS; the images cannot tell: {offset.reason}",
-        )
-    if off <= good and not by_points > good:
+        verdict = "off" if points_off else "good"
+        return verdict, f"{verdict} by the points, which {points.in_words()}; the images cannot tell: {offset.reason}"
+    if off <= good and not points_off:
         return "good", f"good: off by {off:.1f} ± {offset.spread * zoom:.1f} px{said}"
-    if off <= good:
-        return "off", f"off by about {by_points:.0f} px by the points; the images fit within {off:.1f} px"
+    if off <= good and points is not None:
+        return "off", f"off by the points, which {points.in_words()}; the images fit within {off:.1f} px"
     least = "at least" if offset.limited else "about"
     parts = [
         f"{abs(value * zoom):.0f} px {words[value < 0]}"

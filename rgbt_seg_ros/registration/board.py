@@ -16,6 +16,9 @@ Order = npt.NDArray[np.int64]
 
 SMALLEST, LARGEST = 3, 50
 
+WIDEST = 1.0
+"""m between points: more are millimetres or centimetres."""
+
 
 class BoardError(UserError):
     """A board that is none, or that was not seen well enough; the sentence says what was expected."""
@@ -48,8 +51,8 @@ class Board:
             raise BoardError(f"board '{self.kind}': expected one of {', '.join(KINDS)}")
         if not all(SMALLEST <= side <= LARGEST for side in (self.columns, self.rows)):
             raise BoardError(f"grid {self.columns}x{self.rows}: {SMALLEST} to {LARGEST} points a side were expected")
-        if not 0.001 <= self.spacing <= 10:
-            raise BoardError(f"spacing {self.spacing:g}: metres were expected, from 0.001 to 10")
+        if not 0.001 <= self.spacing <= WIDEST:
+            raise BoardError(f"spacing {self.spacing:g}: metres were expected, from 0.001 to {WIDEST:g}")
 
     def __str__(self) -> str:
         """Return it in words."""

@@ -102,7 +102,7 @@ def _refined(grey: npt.NDArray[np.uint8], corners: npt.NDArray[np.float32], boar
 
 
 def checker_size(image: npt.NDArray[np.uint8]) -> tuple[int, int] | None:
-    """Return (columns, rows) of inner corners of a checker of any size in an image (H, W) or (H, W, 3); None: there is none."""
+    """Return (columns, rows) of inner corners of a checker in an image (H, W) or (H, W, 3); None: there is none above 3x3."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
     try:
         found, _, meta = cv2.findChessboardCornersSBWithMeta(grey, (3, 3), cv2.CALIB_CB_LARGER)
@@ -111,7 +111,8 @@ def checker_size(image: npt.NDArray[np.uint8]) -> tuple[int, int] | None:
     if not found:
         return None
     rows, columns = np.asarray(meta).shape[:2]
-    return columns, rows
+    # The smallest that is sought is found in texture too.
+    return None if rows == columns == 3 else (columns, rows)
 
 
 def _circles(grey: npt.NDArray[np.uint8], board: Board) -> npt.NDArray[np.float32] | None:

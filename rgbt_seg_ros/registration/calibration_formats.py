@@ -10,7 +10,13 @@ from rgbt_seg_ros.files import check_place, replacing
 from rgbt_seg_ros.pipeline.calibration import Calibration, CalibrationError, format_calibration, read_calibration
 from rgbt_seg_ros.pipeline.calibration.calibration_file import FORMAT
 from rgbt_seg_ros.pipeline.calibration.kalibr import format_kalibr, read_kalibr
-from rgbt_seg_ros.pipeline.calibration.ros_yaml import format_ros_pair, read_ros_pair, stereo_extrinsic
+from rgbt_seg_ros.pipeline.calibration.pair import DEPTH_PIXELS
+from rgbt_seg_ros.pipeline.calibration.ros_yaml import (
+    contradicts_extrinsic,
+    format_ros_pair,
+    holds_extrinsic,
+    read_ros_pair,
+)
 from rgbt_seg_ros.pipeline.calibration.typed import read_yaml
 
 FORMATS = ("ours", "ros", "kalibr")
@@ -106,12 +112,37 @@ def lost_in(calibration: Calibration, kind: str) -> list[str]:
         for camera in (calibration.rgb, calibration.thermal)
     ):
         lost.append("R and P")
+    if calibration.rgb.serial or calibration.thermal.serial:
+        lost.append("serial")
+    if calibration.depth_pixels != DEPTH_PIXELS[0]:
+        lost.append("depth.pixels")
     if kind == "ros":
-        if calibration.time_offset:
-            lost.append("time_offset")
-        if calibration.t_rgb_thermal is not None and stereo_extrinsic(calibration.rgb, calibration.thermal) is None:
-            lost.append("extrinsic (it is a comment in the thermal file: the command that publishes it to TF)")
+        lost += _lost_in_ros(calibration)
+    if set(calibration.provenance) - _WRITTEN:
+        lost.append("provenance")
     return lost
+
+
+_WRITTEN = {"source", "rgb_topic", "thermal_topic"}
+"""Provenance of an import, of which a file of the same tool says it again."""
+
+
+def _lost_in_ros(calibration: Calibration) -> list[str]:
+    lost = []
+    if calibration.time_offset:
+        lost.append("time_offset")
+    if calibration.rgb.rectified or calibration.thermal.rectified:
+        lost.append("images: rectified (read back with --rectified)")
+    if calibration.t_rgb_thermal is not None and not holds_extrinsic(calibration):
+        lost.append("extrinsic (it is a comment in the thermal file: the command that publishes it to TF)")
+    if contradicts_extrinsic(calibration):
+        lost.append("P's baseline and R of raw images (they say another extrinsic)")
+    return lost
+
+
+def notes_of(calibration: Calibration) -> list[str]:
+    """Return what reading another tool's files took from where, or could not find, in sentences without a full stop."""
+    return [str(value) for key, value in calibration.provenance.items() if key.endswith("_note")]
 
 
 def output_paths(given: Sequence[str | Path], kind: str) -> tuple[Path, ...]:
@@ -127,7 +158,7 @@ def output_paths(given: Sequence[str | Path], kind: str) -> tuple[Path, ...]:
         return paths
     if len(paths) == 1 and paths[0].suffix.lower() not in (".yaml", ".yml"):
         return paths[0] / "rgb.yaml", paths[0] / "thermal.yaml"
-    if len(paths) != 2 or paths[0] == paths[1]:
+    if len(paths) != 2 or paths[0].resolve() == paths[1].resolve():
         raise CalibrationError(
             "ros: two files to write, of the RGB and the thermal camera, or one folder were expected"
         )
@@ -147,7 +178,11 @@ def check_output(paths: Sequence[str | Path], overwrite: bool) -> None:
 
 
 def write_any(
-    paths: Sequence[Path], calibration: Calibration, kind: str, topics: tuple[str | None, str | None] = (None, None)
+    paths: Sequence[Path],
+    calibration: Calibration,
+    kind: str,
+    topics: tuple[str | None, str | None] = (None, None),
+    source: str = "",
 ) -> None:
     """Write a calibration, all files of it or none.
 
@@ -156,16 +191,20 @@ def write_any(
         calibration: What to write.
         kind: One of ``FORMATS``.
         topics: Image topics of the RGB and the thermal camera for a camchain; None: as it was imported, or a usual name.
+        source: Where the calibration is from, for the sentence that says what it lacks.
 
     Raises:
         CalibrationError: The format cannot hold the cameras, or a path cannot be written.
     """
-    if kind == "ros":
-        texts: tuple[str, ...] = format_ros_pair(calibration)
-    elif kind == "kalibr":
-        texts = (_with_topics(format_kalibr(calibration), calibration, topics),)
-    else:
-        texts = (format_calibration(calibration),)
+    try:
+        if kind == "ros":
+            texts: tuple[str, ...] = format_ros_pair(calibration)
+        elif kind == "kalibr":
+            texts = (_with_topics(format_kalibr(calibration), calibration, topics),)
+        else:
+            texts = (format_calibration(calibration),)
+    except CalibrationError as error:
+        raise CalibrationError(f"{source}: {error}" if source else str(error)) from error
     with replacing(*paths, failure=CalibrationError) as parts:
         for part, text in zip(parts, texts, strict=True):
             part.write_text(text, encoding="utf-8")

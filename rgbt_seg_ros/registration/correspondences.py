@@ -20,6 +20,9 @@ PIXELS = ("rgb_x", "rgb_y", "thermal_x", "thermal_y")
 POSITION = ("X", "Y", "Z")
 DEPTH = ("depth",)
 
+FARTHEST = 1e5
+"""m; nothing that two cameras see and that is farther has a place that could be told from the horizon's."""
+
 _MOST_NAMED = 10
 """Malformed rows that one sentence names; of more it gives the number."""
 
@@ -145,8 +148,10 @@ def _row(names: list[str], cells: list[str], sizes: dict[str, tuple[int, int] | 
             return [], f"{name} '{cell}' is no number"
         if not math.isfinite(value):
             return [], f"{name} '{cell}' is no finite number"
-        if name in ("depth", "Z") and value <= 0:
-            return [], f"{name} {value:g} is no distance in metres above 0"
+        if name in ("depth", "Z") and not 0 < value <= FARTHEST:
+            return [], f"{name} {value:g} is no distance in metres above 0, at most {FARTHEST:g}"
+        if name in ("X", "Y") and abs(value) > FARTHEST:
+            return [], f"{name} {value:g} is more than {FARTHEST:g} m"
         row.append(value)
     for camera, size in sizes.items():
         x, y = (row[names.index(f"{camera}_{axis}")] for axis in "xy")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.pipeline.alignment import Aligned, Aligner
 from rgbt_seg_ros.registration.image_pairs import ImagePair
 
@@ -20,6 +22,19 @@ _RED = (255, 0, 0)
 _GAP = 4
 _STRONGEST = 0.12
 """Share of the pixels that may be edges: fewer say too little, more hide the picture."""
+
+
+PICTURES = (".png", ".jpg", ".jpeg")
+
+
+def check_picture(path: Path) -> None:
+    """Refuse a picture's name before the work is done.
+
+    Raises:
+        UserError: Its suffix is that of no picture.
+    """
+    if path.suffix.lower() not in PICTURES:
+        raise UserError(f"{path}: '{path.suffix}' is no picture; expected .png or .jpg")
 
 
 def edges_over(rgb: npt.NDArray[np.uint8], aligned: Aligned) -> npt.NDArray[np.uint8]:

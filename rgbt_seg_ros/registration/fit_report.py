@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -34,6 +34,25 @@ class PointErrors:
             "median_px": float(np.median(kept)),
             "max_px": float(np.max(kept)),
         }
+
+
+def kept_notes(base: Calibration, fitted: Collection[str]) -> list[str]:
+    """Return what parts of an earlier calibration were kept that no longer go with what was fitted, a sentence each.
+
+    Args:
+        base: The earlier one.
+        fitted: Its parts that were fitted: ``extrinsic``, ``homography``.
+    """
+    notes = []
+    if "extrinsic" in fitted and "homography" not in fitted and base.h_rgb_thermal is not None:
+        notes.append("note: the homography is kept as it was, and is not of the new extrinsic")
+    lenses = base.rgb.has_lens and base.thermal.has_lens
+    if "extrinsic" not in fitted and lenses and base.t_rgb_thermal is not None and base.plane_distance:
+        notes.append(
+            "note: alignment.mode auto takes the extrinsic and plane_distance that were kept, not this homography; "
+            "set alignment.mode to homography for it"
+        )
+    return notes
 
 
 def stamped(calibration: Calibration, what: str, tool: str, figures: Mapping[str, Any]) -> Calibration:

@@ -13,6 +13,8 @@ import numpy.typing as npt
 from rgbt_seg_ros.data.bags.reader import Bag, header_stamp, is_bag
 from rgbt_seg_ros.data.bags.topics import find_cameras
 from rgbt_seg_ros.data.folders import files_in, read_image
+from rgbt_seg_ros.pipeline.alignment import AlignmentError
+from rgbt_seg_ros.pipeline.alignment.depth_image import check_depth
 from rgbt_seg_ros.pipeline.images import to_depth
 from rgbt_seg_ros.registration.image_pairs import ImagePair, SourceError
 
@@ -35,7 +37,9 @@ def camera_frames(source: str, rgb_topic: str | None, thermal_topic: str | None)
     return frames[0], frames[1]
 
 
-def read_depths(source: str, pairs: Sequence[ImagePair], topic: str | None) -> list[npt.NDArray[Any]]:
+def read_depths(
+    source: str, pairs: Sequence[ImagePair], topic: str | None, size: tuple[int, int] | None = None
+) -> list[npt.NDArray[Any]]:
     """Return the depth image of every pair.
 
     Args:
@@ -43,15 +47,19 @@ def read_depths(source: str, pairs: Sequence[ImagePair], topic: str | None) -> l
             or float32 TIFF in m), or a bag.
         pairs: The pairs.
         topic: Of the depth images in a bag.
+        size: (height, width) that they have to have; None: not compared.
 
     Raises:
         SourceError: There is none for a pair.
+        AlignmentError: One is no depth image, or of another size; the sentence names it.
         UserError: One cannot be read, or is no depth image.
     """
     if is_bag(Path(source)):
         if topic is None:
             raise SourceError(f"{source}: mode depth needs depth images; expected their topic, by --depth-topic")
-        return _in_bag(source, pairs, topic)
+        found = _in_bag(source, pairs, topic)
+        _check([f"{source}: {topic} at {pair.name} s" for pair in pairs], found, size)
+        return found
     folder = Path(source) / "depth"
     if not folder.is_dir():
         raise SourceError(f"{source}: mode depth needs depth images; expected a folder depth/ in it, or a bag")
@@ -59,7 +67,18 @@ def read_depths(source: str, pairs: Sequence[ImagePair], topic: str | None) -> l
     missing = [pair.name for pair in pairs if pair.name not in files]
     if missing:
         raise SourceError(f"{folder}: no depth image named {missing[0]}, as the RGB image is")
-    return [read_image(folder / files[pair.name], cv2.IMREAD_UNCHANGED) for pair in pairs]
+    paths = [folder / files[pair.name] for pair in pairs]
+    depths = [read_image(path, cv2.IMREAD_UNCHANGED) for path in paths]
+    _check([str(path) for path in paths], depths, size)
+    return depths
+
+
+def _check(names: Sequence[str], depths: Sequence[npt.NDArray[Any]], size: tuple[int, int] | None) -> None:
+    for name, depth in zip(names, depths, strict=True):
+        try:
+            check_depth(depth, size or (depth.shape[0], depth.shape[1]))
+        except AlignmentError as error:
+            raise AlignmentError(f"{name}: {error}") from error
 
 
 def _in_bag(source: str, pairs: Sequence[ImagePair], topic: str) -> list[npt.NDArray[Any]]:

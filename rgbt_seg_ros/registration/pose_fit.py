@@ -78,8 +78,9 @@ def check_positions(points: Correspondences, rgb: CameraModel, threshold: float)
     seen = project(rgb, positions)
     off = np.linalg.norm(np.nan_to_num(seen, nan=np.inf) - points.rgb, axis=1)
     if np.median(off) > threshold:
+        far = f"{np.median(off):.3g} px (median) from" if np.isfinite(np.median(off)) else "nowhere near"
         raise PointsError(
-            f"X, Y, Z: the RGB camera sees these points {np.median(off):.3g} px (median) from their rgb_x, rgb_y; metres in its "
+            f"X, Y, Z: the RGB camera sees these points {far} their rgb_x, rgb_y; metres in its "
             "optical frame (x right, y down, z ahead) were expected, and intrinsics of these images"
         )
     return np.where(off[:, None] <= threshold, positions, np.nan)

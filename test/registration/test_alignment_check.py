@@ -16,6 +16,7 @@ from rgbt_seg_ros.pipeline.calibration import Calibration, CalibrationError, Cam
 from rgbt_seg_ros.registration.alignment_check import check_alignment, mutual_information
 from rgbt_seg_ros.registration.edge_picture import edge_grid, edges_over
 from rgbt_seg_ros.registration.image_pairs import ImagePair
+from rgbt_seg_ros.registration.reprojection import Reprojection
 
 SIZE = (240, 320)
 
@@ -75,8 +76,26 @@ def test_a_focal_length_that_is_wrong_is_told_as_a_scale():
 
 def test_a_shift_beyond_what_is_sought_is_at_least_that():
     found = checked(moved(17), *streets())
-    assert found.verdict != "good"
-    assert found.offset.limited or not found.offset.told
+    assert found.verdict == "off"
+    assert found.offset.limited
+    assert found.sentence.startswith("off by at least 1")
+
+
+@pytest.mark.parametrize("images_tell", [True, False])
+def test_points_that_the_calibration_cannot_place_make_it_off(images_tell):
+    pairs, depths = streets()
+    if not images_tell:
+        pairs = [replace(pairs[0], thermal=np.full_like(pairs[0].thermal, 90))]
+    errors = np.array([0.1, np.nan, np.nan, np.nan, np.nan, np.nan])
+    points = Reprojection(np.zeros((6, 2)), errors, errors)
+    aligner = Aligner(rig(), AlignmentSettings("depth"))
+    found = check_alignment(aligner, pairs, depths, points)
+    assert found.verdict == "off"
+    assert "off by the points, which err by 0.1 px RMS, 5 of 6 having no place in the thermal image" in found.sentence
+    assert (
+        check_alignment(aligner, pairs, depths, Reprojection(np.zeros((1, 2)), errors[:1], errors[:1])).verdict
+        == "good"
+    )
 
 
 def test_images_of_other_scenes_tell_nothing():

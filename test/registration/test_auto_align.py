@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +10,9 @@ from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel
 from rgbt_seg_ros.pipeline.calibration.projection import pixel_grid, project, rays
 from rgbt_seg_ros.pipeline.calibration.transforms import flat
 from rgbt_seg_ros.registration.auto import HomographyModel, Limits, RotationModel, align
-from rgbt_seg_ros.registration.auto.result import RefusedError, check_accepted, motion_between
+from rgbt_seg_ros.registration.auto.align import Alignment
+from rgbt_seg_ros.registration.auto.confidence import Evidence
+from rgbt_seg_ros.registration.auto.result import RefusedError, check_accepted, motion_between, verdict
 from rgbt_seg_ros.registration.image_pairs import ImagePair, SourceError
 
 SIZE = (240, 320)
@@ -91,6 +95,23 @@ def test_pairs_without_anything_in_common_are_refused() -> None:
         found = align([ImagePair("x", pair.rgb, thermal)], START)
         with pytest.raises(RefusedError, match="refused: "):
             check_accepted(found, motion_between(START, found.model), Limits())
+
+
+def test_a_single_pair_needs_more_confidence_than_several_and_is_told_as_one() -> None:
+    middling = Evidence(correlation=0.3, halves=8.0, deviation=1.2)
+    several = replace(middling, pairs=2)
+    assert 0.5 < middling.confidence < several.confidence < 0.85
+    motion = motion_between(START, START)
+    with pytest.raises(RefusedError, match=r"confidence 0\.\d\d, 0\.85 expected of a single pair; .* more pairs"):
+        check_accepted(Alignment(START, middling), motion, Limits())
+    check_accepted(Alignment(START, several), motion, Limits())
+    with pytest.raises(RefusedError, match=r"confidence 0\.\d\d, 0\.5 expected; "):
+        check_accepted(Alignment(START, replace(several, halves=60.0, deviation=9.0)), motion, Limits())
+    good = Alignment(START, Evidence(correlation=0.4, halves=0.5, deviation=0.3))
+    check_accepted(good, motion, Limits())
+    assert verdict(good) == (
+        "The homography is of one pair, and may be several px off: corners are expected within about 1 px; use more pairs."
+    )
 
 
 def test_images_too_small_to_align_are_refused() -> None:

@@ -74,7 +74,12 @@ def test_of_many_malformed_rows_the_rest_is_counted(tmp_path):
         (f"{HEADER.strip()},X,Y,Z,depth\n", "X, Y, Z and depth; one of them"),
         (f"{HEADER.strip()},rgb_x\n", "a column twice"),
         (f"{HEADER.strip()},depth\n1,2,3,4,0\n", "line 2: depth 0 is no distance in metres above 0"),
+        (
+            f"{HEADER.strip()},depth\n1,2,3,4,1e300\n",
+            "line 2: depth 1e+300 is no distance in metres above 0, at most 100000",
+        ),
         (f"{HEADER.strip()},X,Y,Z\n1,2,3,4,1,1,-2\n", "line 2: Z -2 is no distance"),
+        (f"{HEADER.strip()},X,Y,Z\n1,2,3,4,-1e9,1,2\n", "line 2: X -1e+09 is more than 100000 m"),
     ],
 )
 def test_what_is_no_file_of_points(text, words, tmp_path):

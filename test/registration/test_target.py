@@ -185,6 +185,14 @@ def test_a_checker_of_another_size_is_not_taken_for_a_part_of_it():
         calibrate_target(pairs, TargetOptions(Board("checker", 7, 4, 0.06)))
 
 
+def test_a_pattern_of_3_by_3_is_no_checker_but_texture():
+    """Both cases are checkers; the smallest is also what the detector finds in cloth and tiles."""
+    for side, expected in ((4, None), (5, (4, 4))):
+        squares = np.indices((side, side)).sum(0) % 2 * 255
+        image = np.pad(np.kron(squares, np.ones((40, 40))).astype(np.uint8), 60, constant_values=255)
+        assert checker_size(image) == expected
+
+
 def test_too_few_views_and_views_from_one_pose_are_refused():
     with pytest.raises(BoardError, match="RGB camera: 4 usable views of the board; at least 6"):
         calibrate_target(CIRCLE_PAIRS[:4], TargetOptions(CIRCLES))
@@ -280,7 +288,8 @@ def test_images_that_do_not_belong_together_are_refused():
         (("dots", 4, 4, 0.1), "board 'dots': expected one of checker, circles, acircles"),
         (("checker", 2, 4, 0.1), "grid 2x4: 3 to 50"),
         (("checker", 4, 51, 0.1), "grid 4x51"),
-        (("checker", 4, 5, 60), "spacing 60: metres were expected"),
+        (("checker", 4, 5, 60), "spacing 60: metres were expected, from 0.001 to 1"),
+        (("checker", 4, 5, 1.5), "spacing 1.5: metres were expected"),
     ],
 )
 def test_what_is_no_board(arguments, words):

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from rgbt_seg_ros.arguments import number, positive
+from rgbt_seg_ros.commands.calibrate._reading import check_image_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +52,7 @@ def register(actions: Any) -> None:
     parser.add_argument("--rgb-topic", metavar="TOPIC", help="of the RGB camera in a bag (default: by its name)")
     parser.add_argument("--thermal-topic", metavar="TOPIC", help="of the thermal camera (default: by its name)")
     parser.add_argument("--picture", metavar="PNG", help="thermal edges over the RGB images, to look at")
-    parser.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
     parser.set_defaults(run=run)
 
 
@@ -63,7 +64,6 @@ def run(args: argparse.Namespace) -> int:
     """
     from pathlib import Path
 
-    from rgbt_seg_ros.files import check_place
     from rgbt_seg_ros.nodes.bridge import find_bridge
     from rgbt_seg_ros.pipeline.calibration import read_calibration, write_calibration
     from rgbt_seg_ros.registration.auto import Limits, align
@@ -75,14 +75,17 @@ def run(args: argparse.Namespace) -> int:
         to_text,
     )
     from rgbt_seg_ros.registration.calibration_formats import check_output
+    from rgbt_seg_ros.registration.edge_picture import check_picture
     from rgbt_seg_ros.registration.image_pairs import common_sizes, read_image_pairs
 
-    check_output([args.output], args.overwrite)
+    check_output([path for path in (args.output, args.picture) if path], args.overwrite)
     if args.picture:
-        check_place(Path(args.picture))
+        check_picture(Path(args.picture))
     base = read_calibration(args.calibration) if args.calibration else None
     pairs = read_image_pairs(args.source, args.pairs, args.rgb_topic, args.thermal_topic, bridge=find_bridge())
     sizes = common_sizes(pairs)
+    if base is not None:
+        check_image_sizes(base, *sizes, args)
     start = start_of(args.model, base, sizes)
     limits = Limits(args.max_shift, args.max_rotation, args.max_scale)
     found = align(pairs, start, limits)

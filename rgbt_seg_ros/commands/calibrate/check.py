@@ -30,6 +30,7 @@ def register(actions: Any) -> None:
     parser.add_argument("--points", metavar="CSV", help="rgb_x,rgb_y,thermal_x,thermal_y[,depth]: points seen by both")
     parser.add_argument("--picture", metavar="PNG", help="write thermal edges, in red, over the RGB images")
     parser.add_argument("--json", metavar="OUT", help="file for all of it")
+    parser.add_argument("--overwrite", action="store_true", help="replace PNG and OUT if they are there")
     parser.add_argument("--pairs", type=positive, default=12, metavar="N", help="at most so many pairs (default 12)")
     parser.add_argument("--rgb-topic", metavar="TOPIC", help="of the RGB camera in a bag (default: by its name)")
     parser.add_argument("--thermal-topic", metavar="TOPIC", help="of the thermal camera (default: by its name)")
@@ -47,29 +48,31 @@ def run(args: argparse.Namespace) -> int:
 
     from rgbt_seg_ros.data.bags.check_text import to_json
     from rgbt_seg_ros.data.folders import write_image, write_text
-    from rgbt_seg_ros.errors import UserError
-    from rgbt_seg_ros.files import check_place
     from rgbt_seg_ros.nodes.bridge import find_bridge
     from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
     from rgbt_seg_ros.pipeline.calibration import CalibrationError
     from rgbt_seg_ros.pipeline.pairing import PairingSettings
     from rgbt_seg_ros.registration.alignment_check import check_alignment
-    from rgbt_seg_ros.registration.correspondences import read_points
-    from rgbt_seg_ros.registration.edge_picture import edge_grid
+    from rgbt_seg_ros.registration.calibration_formats import check_output
+    from rgbt_seg_ros.registration.correspondences import PointsError, read_points
+    from rgbt_seg_ros.registration.edge_picture import check_picture, edge_grid
     from rgbt_seg_ros.registration.image_pairs import read_image_pairs
     from rgbt_seg_ros.registration.pair_details import camera_frames, read_depths
     from rgbt_seg_ros.registration.reprojection import reproject
 
-    for place in (args.picture, args.json):
-        if place:
-            check_place(Path(place), UserError)
+    check_output([path for path in (args.picture, args.json) if path], args.overwrite)
+    if args.picture:
+        check_picture(Path(args.picture))
     aligner = Aligner.open(AlignmentSettings(args.mode, args.calibration))
     calibration = aligner.calibration
     assert calibration is not None
     points = reprojection = None
     if args.points:
         points = read_points(args.points, calibration.rgb.size, calibration.thermal.size)
-        reprojection = reproject(aligner, points)
+        try:
+            reprojection = reproject(aligner, points)
+        except PointsError as error:
+            raise PointsError(f"{args.points}: {error}") from error
     try:
         calibration.check_cameras(*camera_frames(args.source, args.rgb_topic, args.thermal_topic))
         pairs = read_image_pairs(
@@ -80,7 +83,9 @@ def run(args: argparse.Namespace) -> int:
             PairingSettings(thermal_offset=calibration.time_offset),
             find_bridge(),
         )
-        depths = read_depths(args.source, pairs, args.depth_topic) if aligner.mode == "depth" else None
+        depths = None
+        if aligner.mode == "depth":
+            depths = read_depths(args.source, pairs, args.depth_topic, calibration.rgb.size)
         check = check_alignment(aligner, pairs, depths, reprojection)
     except CalibrationError as error:
         raise CalibrationError(f"{args.calibration}: {error}") from error
@@ -142,14 +147,15 @@ def _text(
     ]
     if check.points is not None and points is not None:
         found = check.points
+        seen = counted(len(points), "point")
+        if found.lost:
+            seen = f"{len(points) - found.lost} of {seen}, the others having no place in the thermal image"
         lines += ["", "  line       rgb px            thermal px        expected         error, thermal px   RGB px"]
         for index, line in enumerate(points.lines):
             places = (points.rgb[index], points.thermal[index], found.expected[index])
             shown = "  ".join(f"{x:8.1f} {y:8.1f}" for x, y in places)
             lines.append(f"  {line:4d}  {shown}   {found.errors[index]:10.2f}  {found.rgb_errors[index]:10.2f}")
-        lines.append(
-            f"  RMS of {counted(len(points), 'point')}: {found.rms:.2f} thermal px, {found.rgb_rms:.2f} RGB px"
-        )
+        lines.append(f"  RMS of {seen}: {found.rms:.2f} thermal px, {found.rgb_rms:.2f} RGB px")
     if args.picture:
         lines.append(f"  picture: {args.picture}")
     return "\n".join([*lines, check.sentence])

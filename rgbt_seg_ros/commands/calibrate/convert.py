@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from rgbt_seg_ros.commands.calibrate._reading import add_reading_arguments, print_notes, reading_options
+
 
 def register(actions: Any) -> None:
     """Add the action to ``rgbt-seg calibrate``."""
@@ -27,24 +29,18 @@ def register(actions: Any) -> None:
         "--to", choices=("ours", "ros", "kalibr"), default="ours", help="format to write (default ours)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    reading = parser.add_argument_group("what the files do not say")
-    reading.add_argument("--rgb-frame", default="", metavar="FRAME", help="optical frame of the RGB images")
-    reading.add_argument("--thermal-frame", default="", metavar="FRAME", help="optical frame of the thermal images")
-    reading.add_argument("--rectified", action="store_true", help="ROS files are of images that are rectified")
-    reading.add_argument("--rgb-camera", metavar="NAME", help="the RGB camera in a camchain (default cam0)")
-    reading.add_argument("--thermal-camera", metavar="NAME", help="the thermal camera in a camchain (default cam1)")
+    reading = add_reading_arguments(parser)
     reading.add_argument("--rgb-topic", metavar="TOPIC", help="written into a camchain (default: as imported)")
     reading.add_argument("--thermal-topic", metavar="TOPIC", help="the same of the thermal images")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert, and say what the other format cannot hold."""
+    """Convert, and say what was read from where and what the other format cannot hold."""
     import sys
 
     from rgbt_seg_ros.errors import UserError
     from rgbt_seg_ros.registration.calibration_formats import (
-        ReadOptions,
         check_output,
         lost_in,
         output_paths,
@@ -56,9 +52,9 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--rgb-topic and --thermal-topic are written into a camchain only; --to kalibr was expected")
     paths = output_paths(args.output, args.to)
     check_output(paths, args.overwrite)
-    options = ReadOptions(args.rgb_frame, args.thermal_frame, args.rectified, args.rgb_camera, args.thermal_camera)
-    calibration = read_any(args.inputs, options)
-    write_any(paths, calibration, args.to, (args.rgb_topic, args.thermal_topic))
+    calibration = read_any(args.inputs, reading_options(args))
+    write_any(paths, calibration, args.to, (args.rgb_topic, args.thermal_topic), ", ".join(args.inputs))
+    print_notes(calibration, args.inputs)
     lost = lost_in(calibration, args.to)
     if lost:
         print(f"rgbt-seg: note: left out, since {args.to} cannot hold it: {', '.join(lost)}", file=sys.stderr)

@@ -7,12 +7,23 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from rgbt_seg_ros.arguments import number
+from rgbt_seg_ros.commands.calibrate._reading import (
+    add_known_arguments,
+    add_reading_arguments,
+    check_image_sizes,
+    known_files,
+    read_known,
+)
 from rgbt_seg_ros.errors import UserError
 
 if TYPE_CHECKING:
     from rgbt_seg_ros.pipeline.calibration import Calibration
     from rgbt_seg_ros.registration.correspondences import Correspondences
     from rgbt_seg_ros.registration.points import PointsResult
+
+
+_LARGEST = 16384
+"""As ``pipeline.calibration.camera.LARGEST``, which would bring numpy along."""
 
 
 def register(actions: Any) -> None:
@@ -30,10 +41,8 @@ def register(actions: Any) -> None:
         metavar=("RGB", "THERMAL"),
         help="two images to pick points in by hand; FILE gets them, points in it are gone on with",
     )
-    known = parser.add_mutually_exclusive_group()
-    known.add_argument("--calibration", metavar="FILE", help="ours or a camchain: sizes, intrinsics; all else is kept")
-    known.add_argument("--ros", nargs=2, metavar=("RGB", "THERMAL"), help="intrinsics of two camera_calibration files")
-    parser.add_argument("--rectified", action="store_true", help="with --ros: the images are rectified")
+    add_known_arguments(parser)
+    add_reading_arguments(parser)
     parser.add_argument("--rgb-size", type=size, metavar="WxH", help="of the RGB image, where nothing else tells it")
     parser.add_argument("--thermal-size", type=size, metavar="WxH", help="of the thermal image, likewise")
     parser.add_argument(
@@ -58,7 +67,10 @@ def size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text, re.ASCII)
     if not match:
         raise argparse.ArgumentTypeError(f"'{text}' is not WxH in pixels, such as 640x512")
-    return int(match[2]), int(match[1])
+    height, width = int(match[2]), int(match[1])
+    if max(height, width) > _LARGEST:
+        raise argparse.ArgumentTypeError(f"'{text}': sides of at most {_LARGEST} pixels were expected")
+    return height, width
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,13 +81,13 @@ def run(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.pipeline.calibration import write_calibration
     from rgbt_seg_ros.registration.calibration_formats import check_output
     from rgbt_seg_ros.registration.correspondences import PointsError, read_points
+    from rgbt_seg_ros.registration.fit_report import kept_notes
     from rgbt_seg_ros.registration.points import calibrate_points
 
     check_output([args.output], args.overwrite)
     if Path(args.output).resolve() == Path(args.points).resolve():
         raise PointsError(f"{args.output}: is the file of points too; another one was expected for the calibration")
-    if args.rectified and not args.ros:
-        raise UserError("--rectified goes with --ros; a calibration file says it itself")
+    known_files(args)
     sizes = [args.rgb_size, args.thermal_size]
     if args.pick:
         from rgbt_seg_ros.data.folders import read_rgb, read_thermal
@@ -86,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         rgb, thermal = read_rgb(Path(args.pick[0])), stretched(read_thermal(Path(args.pick[1])))
         shown = [(rgb.shape[0], rgb.shape[1]), (thermal.shape[0], thermal.shape[1])]
         base = base_of(args, [given or found for given, found in zip(sizes, shown, strict=True)])
-        base.check_sizes(*shown)
+        check_image_sizes(base, shown[0], shown[1], args)
         pick(rgb, thermal, Path(args.points))
     else:
         base = base_of(args, sizes)
@@ -97,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
         raise PointsError(f"{args.points}: {error}") from error
     write_calibration(args.output, result.calibration)
     print(table(points, result))
-    print(summary(result))
+    print("\n".join((summary(result), *kept_notes(base, (result.model,)))))
     print(args.output)
     return 0
 
@@ -105,22 +117,22 @@ def run(args: argparse.Namespace) -> int:
 def base_of(args: argparse.Namespace, sizes: list[tuple[int, int] | None]) -> Calibration:
     """Return what is known of the cameras before: a file's, or sizes alone."""
     from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel
-    from rgbt_seg_ros.registration.calibration_formats import ReadOptions, read_any
 
-    paths = args.ros or ([args.calibration] if args.calibration else [])
-    if paths:
-        base = read_any(paths, ReadOptions(rectified=args.rectified))
+    base = read_known(args)
+    if base is not None:
         for name, given, known in zip(("rgb", "thermal"), sizes, (base.rgb.size, base.thermal.size), strict=True):
             if given is not None and given != known:
                 raise UserError(
-                    f"{', '.join(paths)}: {name} images of {known[1]}x{known[0]}, and these are {given[1]}x{given[0]}"
+                    f"{', '.join(known_files(args))}: {name} images of {known[1]}x{known[0]}, and these are {given[1]}x{given[0]}"
                 )
         return base
     if sizes[0] is None or sizes[1] is None:
         raise UserError(
             "the images' sizes are not known; expected --calibration, --ros, or --rgb-size and --thermal-size"
         )
-    return Calibration(rgb=CameraModel(sizes[0]), thermal=CameraModel(sizes[1]))
+    return Calibration(
+        rgb=CameraModel(sizes[0], frame_id=args.rgb_frame), thermal=CameraModel(sizes[1], frame_id=args.thermal_frame)
+    )
 
 
 def table(points: Correspondences, result: PointsResult) -> str:

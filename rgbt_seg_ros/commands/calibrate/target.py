@@ -8,6 +8,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rgbt_seg_ros.arguments import number, positive
+from rgbt_seg_ros.commands.calibrate._reading import (
+    add_known_arguments,
+    add_reading_arguments,
+    check_image_sizes,
+    read_known,
+)
 from rgbt_seg_ros.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,14 +39,13 @@ def register(actions: Any) -> None:
     )
     board.add_argument(
         "--spacing",
-        type=number(0.001, 10.0),
+        type=number(0.001, 1.0),
         required=True,
         metavar="M",
         help="m between them; of acircles from row to row",
     )
     fit = parser.add_argument_group("what is fitted")
-    fit.add_argument("--calibration", metavar="FILE", help="keep its intrinsics, where it has them, and all else")
-    fit.add_argument("--ros", nargs=2, metavar=("RGB", "THERMAL"), help="keep those of two camera_calibration files")
+    add_known_arguments(fit)
     fit.add_argument("--k3", action="store_true", help="fit k3 too, for wide lenses and many views")
     fit.add_argument(
         "--plane",
@@ -54,8 +59,7 @@ def register(actions: Any) -> None:
     )
     source.add_argument("--rgb-topic", metavar="TOPIC", help="of a bag (default: by its name)")
     source.add_argument("--thermal-topic", metavar="TOPIC", help="of a bag, likewise")
-    source.add_argument("--rgb-frame", default="", metavar="FRAME", help="optical frame, written into OUT")
-    source.add_argument("--thermal-frame", default="", metavar="FRAME", help="the same of the thermal camera")
+    add_reading_arguments(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
     parser.set_defaults(run=run)
 
@@ -70,32 +74,26 @@ def grid(text: str) -> tuple[int, int]:
 
 def run(args: argparse.Namespace) -> int:
     """Find the board, fit, print how well it fits, and write the calibration."""
-    from dataclasses import replace
-
     from tqdm import tqdm
 
     from rgbt_seg_ros.nodes.bridge import find_bridge
     from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel, write_calibration
     from rgbt_seg_ros.registration.board import Board
-    from rgbt_seg_ros.registration.calibration_formats import check_output, read_any
+    from rgbt_seg_ros.registration.calibration_formats import check_output
+    from rgbt_seg_ros.registration.fit_report import kept_notes
     from rgbt_seg_ros.registration.image_pairs import common_sizes, read_image_pairs
     from rgbt_seg_ros.registration.target import TargetOptions, calibrate_target
 
     check_output([args.output], args.overwrite)
-    if args.calibration and args.ros:
-        raise UserError("--calibration and --ros both say what is known; one of them was expected")
     options = TargetOptions(Board(args.board, args.grid[0], args.grid[1], args.spacing), args.k3, args.plane)
-    known = args.ros or ([args.calibration] if args.calibration else [])
-    base = read_any(known) if known else None
+    base = read_known(args)
     pairs = read_image_pairs(args.pairs, args.count, args.rgb_topic, args.thermal_topic, bridge=find_bridge())
+    rgb, thermal = common_sizes(pairs)
     if base is None:
-        rgb, thermal = common_sizes(pairs)
-        base = Calibration(rgb=CameraModel(rgb), thermal=CameraModel(thermal))
-    base = replace(
-        base,
-        rgb=replace(base.rgb, frame_id=args.rgb_frame or base.rgb.frame_id),
-        thermal=replace(base.thermal, frame_id=args.thermal_frame or base.thermal.frame_id),
-    )
+        base = Calibration(
+            rgb=CameraModel(rgb, frame_id=args.rgb_frame), thermal=CameraModel(thermal, frame_id=args.thermal_frame)
+        )
+    check_image_sizes(base, rgb, thermal, args)
     try:
         result = calibrate_target(
             pairs, options, base, lambda entries: tqdm(entries, unit="pair", disable=None, leave=False)
@@ -103,7 +101,8 @@ def run(args: argparse.Namespace) -> int:
     except UserError as error:
         raise UserError(f"{args.pairs}: {error}") from error
     write_calibration(args.output, result.calibration)
-    print("\n".join((*describe(result), args.output)))
+    fitted = ("extrinsic",) if args.plane is None else ("extrinsic", "homography")
+    print("\n".join((*describe(result), *kept_notes(base, fitted), args.output)))
     return 0
 
 

@@ -28,6 +28,11 @@ def register(actions: Any) -> None:
         "--seconds", type=seconds_above_zero, default=60.0, metavar="S", help="of images to look at (default 60)"
     )
     parser.add_argument("--json", metavar="OUT", help="file for all of it")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace files that are there; FILE of --calibration may be one without",
+    )
     parser.set_defaults(run=run)
 
 
@@ -42,16 +47,19 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from rgbt_seg_ros.data.bags.check_text import delay_dict, delay_text, to_json
-    from rgbt_seg_ros.files import check_place, replacing
+    from rgbt_seg_ros.files import replacing
     from rgbt_seg_ros.nodes.bridge import find_bridge
     from rgbt_seg_ros.pipeline.calibration import read_calibration, write_calibration
+    from rgbt_seg_ros.registration.calibration_formats import check_output
     from rgbt_seg_ros.registration.time_offset import TimeOptions, find_delay, with_time_offset
 
     if args.output and not args.calibration:
         raise UserError("-o: writes a calibration file with the time offset in it; expected one by --calibration too")
-    for place in (args.output, args.json):
-        if place:
-            check_place(Path(place), UserError)
+    if args.output:
+        own = Path(args.output).resolve() == Path(args.calibration).resolve()
+        check_output([args.output], args.overwrite or own)
+    if args.json:
+        check_output([args.json], args.overwrite)
     calibration = read_calibration(args.calibration) if args.calibration else None
     delay = find_delay(
         args.source,

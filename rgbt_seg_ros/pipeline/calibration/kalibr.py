@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from rgbt_seg_ros.pipeline.calibration.calibration_file import rows
-from rgbt_seg_ros.pipeline.calibration.camera import CalibrationError, CameraModel, FloatArray
+from rgbt_seg_ros.pipeline.calibration.camera import CalibrationError, CameraModel, FloatArray, check_rotation
 from rgbt_seg_ros.pipeline.calibration.pair import Calibration
 from rgbt_seg_ros.pipeline.calibration.transforms import flat, inverse
 from rgbt_seg_ros.pipeline.calibration.typed import Table, read_yaml
 
 _MODELS = {"radtan": "plumb_bob", "equidistant": "equidistant", "none": "plumb_bob"}
+
+_SHIFT = "timeshift_cam_imu"
 
 
 def read_kalibr(
@@ -22,7 +24,8 @@ def read_kalibr(
     """Read a camchain.
 
     The extrinsic is composed of the ``T_cn_cnm1`` between the two cameras (points of the camera before into this one), or, where
-    the chain has none, of both ``T_cam_imu``. ``timeshift_cam_imu`` (t_imu = t_cam + shift) of both gives the time offset.
+    the chain has none, of both ``T_cam_imu``. ``timeshift_cam_imu`` (t_imu = t_cam + shift) of both gives the time offset; where
+    only one has it, nothing is known of the other, and the offset is 0 (``time_offset_note`` in the provenance says so).
 
     Args:
         path: The file.
@@ -42,7 +45,7 @@ def read_kalibr(
         tables[name] = chain.table(name)
     if rgb == thermal:
         raise chain.error(rgb, "named as both the RGB and the thermal camera")
-    shifts = [table.number("timeshift_cam_imu", 0.0) for table in (tables[rgb], tables[thermal])]
+    offset, notes = _time_offset(tables[rgb], tables[thermal])
     topics = {f"{role}_topic": tables[name].text("rostopic", "") for role, name in (("rgb", rgb), ("thermal", thermal))}
     cameras = _camera(tables[rgb], rgb_frame), _camera(tables[thermal], thermal_frame)
     transform = _extrinsic(chain, rgb, thermal)
@@ -51,17 +54,29 @@ def read_kalibr(
             rgb=cameras[0],
             thermal=cameras[1],
             t_rgb_thermal=None if transform is None else flat(transform),
-            time_offset=shifts[1] - shifts[0],
-            provenance={"source": "Kalibr", **{key: topic for key, topic in topics.items() if topic}},
+            time_offset=offset,
+            provenance={"source": "Kalibr", **{key: topic for key, topic in topics.items() if topic}, **notes},
         )
     except CalibrationError as error:
         raise CalibrationError(f"{path}: {error}") from error
+
+
+def _time_offset(rgb: Table, thermal: Table) -> tuple[float, dict[str, str]]:
+    """Return the time offset (s), and a note for the provenance where a camera's shift is missing."""
+    lacking = [table.key for table in (rgb, thermal) if _SHIFT not in table]
+    if not lacking:
+        return thermal.number(_SHIFT) - rgb.number(_SHIFT), {}
+    note = f"{_SHIFT} is missing for {lacking[0]}, so time_offset is not known and left at 0"
+    return 0.0, {"time_offset_note": note} if len(lacking) == 1 else {}
 
 
 def _camera(table: Table, frame: str) -> CameraModel:
     table.choice("camera_model", ("pinhole",))
     fx, fy, cx, cy = table.numbers("intrinsics", 4)
     width, height = table.numbers("resolution", 2)
+    for index, side in enumerate((width, height)):
+        if not side.is_integer():
+            raise table.error(f"resolution[{index}]", f"{side:g} is no whole number")
     model = table.choice("distortion_model", tuple(_MODELS))
     coefficients = () if model == "none" else table.numbers("distortion_coeffs", 4)
     try:
@@ -96,7 +111,14 @@ def _extrinsic(chain: Table, rgb: str, thermal: str) -> FloatArray | None:
 
 
 def _transform(table: Table, key: str) -> FloatArray:
-    return np.array(table.matrix(key, 4, 4)).reshape(4, 4)
+    matrix = np.array(table.matrix(key, 4, 4)).reshape(4, 4)
+    if matrix[3].tolist() != [0, 0, 0, 1]:
+        raise table.error(key, f"the last row is {[float(value) for value in matrix[3]]}, 0 0 0 1 was expected")
+    try:
+        check_rotation(matrix[:3, :3], key)
+    except CalibrationError as error:
+        raise table.error(key, str(error).partition(": ")[2]) from error
+    return matrix
 
 
 def format_kalibr(calibration: Calibration) -> str:

@@ -75,14 +75,17 @@ class Calibration:
 
     @property
     def homography(self) -> FloatArray:
-        """H_rgb_thermal as (3, 3) float64: thermal pixel (x, y, 1) → RGB pixel, up to scale.
+        """H_rgb_thermal as (3, 3) float64: thermal pixel (x, y, 1) → RGB pixel, with 1 at the lower right.
+
+        So scaled, the third coordinate is positive all over the thermal image: its corner (0, 0) is on the same side of the
+        horizon as the rest (``check_homography``).
 
         Raises:
             CalibrationError: It is not known.
         """
         if self.h_rgb_thermal is None:
             raise CalibrationError("homography.H_rgb_thermal: missing, and expected for this")
-        return np.array(self.h_rgb_thermal, np.float64).reshape(3, 3)
+        return np.array(self.h_rgb_thermal, np.float64).reshape(3, 3) / self.h_rgb_thermal[8]
 
     def check_cameras(
         self, rgb_frame: str = "", thermal_frame: str = "", rgb_serial: str = "", thermal_serial: str = ""

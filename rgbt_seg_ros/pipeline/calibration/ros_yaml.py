@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from rgbt_seg_ros.pipeline.calibration.pair import Calibration
 from rgbt_seg_ros.pipeline.calibration.transforms import flat, quaternion_of
 from rgbt_seg_ros.pipeline.calibration.typed import Table, read_yaml
 
+_ROUNDED = 1e-3
+"""px; what rounding in the files may make of two equal numbers of P."""
+
 
 def read_ros_pair(
     rgb: str | Path, thermal: str | Path, rgb_frame: str = "", thermal_frame: str = "", rectified: bool = False
@@ -19,7 +23,7 @@ def read_ros_pair(
     """Read two camera_calibration files.
 
     Where the two were calibrated as a stereo pair, the last column of one P holds the baseline, and the extrinsic follows from
-    both R and P; else there is none.
+    both R and P (``extrinsic_note`` in the provenance says so); else there is none.
 
     Args:
         rgb: File of the RGB camera.
@@ -38,6 +42,8 @@ def read_ros_pair(
         names[f"{role}_camera_name"] = table.text("camera_name", "")
     provenance = {"source": "camera_calibration", **{key: name for key, name in names.items() if name}}
     transform = stereo_extrinsic(*cameras)
+    if transform is not None:
+        provenance["extrinsic_note"] = "the extrinsic is taken from R and P of both files, as of a stereo pair"
     return Calibration(
         rgb=cameras[0],
         thermal=cameras[1],
@@ -50,6 +56,11 @@ def _camera(table: Table, frame: str, rectified: bool) -> CameraModel:
     def data(name: str, count: int) -> tuple[float, ...] | None:
         return table.table(name).numbers("data", count) if name in table else None
 
+    if "camera_matrix" not in table:
+        raise table.error(
+            "camera_matrix",
+            "missing; a camera_calibration file, one of two for the RGB and the thermal camera, was expected",
+        )
     coefficients = table.table("distortion_coefficients").numbers("data")
     model = table.choice("distortion_model", tuple(DISTORTION_MODELS))
     size = (table.whole("image_height"), table.whole("image_width"))
@@ -81,17 +92,24 @@ _FILE_KEYS = {
 
 
 def stereo_extrinsic(rgb: CameraModel, thermal: CameraModel) -> FloatArray | None:
-    """Return T_rgb_thermal (4, 4) that R and P of a stereo pair hold, None where neither P has a baseline.
+    """Return T_rgb_thermal (4, 4) that R and P of a stereo pair hold, None where these two are no such pair.
+
+    A pair has a baseline, and its rectified images are one grid: equal focal lengths, and equal rows (columns, for cameras above
+    each other). One camera of another pair has a baseline in P too; then P of the other does not go with it.
 
     A point X of the common rectified frame is seen by camera i at K'(X + t_i) with t_i = (P[3]/P[0], P[7]/P[5], 0), and
     R_i·p_i = X + t_i (sensor_msgs/CameraInfo), so p_rgb = R_rgbᵀ(R_thermal·p_thermal − t_thermal + t_rgb).
     """
     shifts = [_shift(camera) for camera in (rgb, thermal)]
-    if not any(shift.any() for shift in shifts):
+    baseline = shifts[0] - shifts[1]
+    if rgb.p is None or thermal.p is None or not baseline.any():
+        return None
+    shared = [0, 5, 6 if abs(baseline[0]) >= abs(baseline[1]) else 2]
+    if not np.allclose(np.take(rgb.p, shared), np.take(thermal.p, shared), rtol=1e-6, atol=_ROUNDED):
         return None
     transform = np.eye(4)
     transform[:3, :3] = rgb.rotation.T @ thermal.rotation
-    transform[:3, 3] = rgb.rotation.T @ (shifts[0] - shifts[1])
+    transform[:3, 3] = rgb.rotation.T @ baseline
     return transform
 
 
@@ -101,21 +119,43 @@ def _shift(camera: CameraModel) -> FloatArray:
     return np.array((camera.p[3] / camera.p[0], camera.p[7] / camera.p[5], 0.0))
 
 
+def holds_extrinsic(calibration: Calibration) -> bool:
+    """Return whether R and P of the cameras say the calibration's extrinsic, so that a pair of ROS files keeps it."""
+    stereo = stereo_extrinsic(calibration.rgb, calibration.thermal)
+    return (
+        stereo is not None
+        and calibration.t_rgb_thermal is not None
+        and np.allclose(stereo, calibration.extrinsic, atol=1e-6)
+    )
+
+
+def contradicts_extrinsic(calibration: Calibration) -> bool:
+    """Return whether R and P of the cameras say another extrinsic than the calibration's."""
+    stereo = stereo_extrinsic(calibration.rgb, calibration.thermal)
+    return stereo is not None and calibration.t_rgb_thermal is not None and not holds_extrinsic(calibration)
+
+
+def _alone(camera: CameraModel) -> CameraModel:
+    """Return the camera without what ties it to another: P's baseline, and R, which images that are rectified have to keep."""
+    p = None if camera.p is None else (*camera.p[:3], 0.0, *camera.p[4:7], 0.0, *camera.p[8:])
+    return replace(camera, p=p, r=camera.r if camera.rectified else CameraModel(camera.size).r)
+
+
 def format_ros_pair(calibration: Calibration) -> tuple[str, str]:
     """Return the texts of the RGB and the thermal camera's camera_calibration files.
 
     These files hold no extrinsic, except as the rectification of a stereo pair: where R and P do not say it, it stands in the
-    thermal file as a comment, as the command that publishes it to TF.
+    thermal file as a comment, as the command that publishes it to TF. Where R and P say another one, P's baseline is left
+    out, and R of images that are not rectified.
 
     Raises:
         CalibrationError: The intrinsics of a camera are not known.
     """
-    rgb = _format(calibration.rgb, "rgb")
-    thermal = _format(calibration.thermal, "thermal")
-    stereo = stereo_extrinsic(calibration.rgb, calibration.thermal)
-    if calibration.t_rgb_thermal is None:
-        return rgb, thermal
-    if stereo is not None and np.allclose(stereo, calibration.extrinsic, atol=1e-6):
+    cameras = calibration.rgb, calibration.thermal
+    if contradicts_extrinsic(calibration):
+        cameras = _alone(calibration.rgb), _alone(calibration.thermal)
+    rgb, thermal = _format(cameras[0], "rgb"), _format(cameras[1], "thermal")
+    if calibration.t_rgb_thermal is None or holds_extrinsic(calibration):
         return rgb, thermal
     return rgb, f"# {static_transform_command(calibration)}\n{thermal}"
 

@@ -13,7 +13,7 @@ from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel
 from rgbt_seg_ros.pipeline.calibration.transforms import flat
 from rgbt_seg_ros.registration.auto.align import Alignment
 from rgbt_seg_ros.registration.auto.coarse import Limits
-from rgbt_seg_ros.registration.auto.confidence import LEAST_CONFIDENCE
+from rgbt_seg_ros.registration.auto.confidence import LEAST_OF_ONE
 from rgbt_seg_ros.registration.auto.models import HomographyModel, Model, RotationModel, Size
 from rgbt_seg_ros.registration.fit_report import stamped
 
@@ -98,9 +98,11 @@ def check_accepted(alignment: Alignment, motion: Motion, limits: Limits) -> None
         RefusedError: The confidence is too low, or the way from the start longer than was searched.
     """
     evidence = alignment.evidence
-    if evidence.confidence < LEAST_CONFIDENCE:
+    least = evidence.least_confidence
+    if evidence.confidence < least:
+        expected = f"{least:g} expected{' of a single pair' if evidence.pairs == 1 else ''}"
         raise RefusedError(
-            f"refused: confidence {evidence.confidence:.2f}, {LEAST_CONFIDENCE:g} expected; {evidence.weakest()}; "
+            f"refused: confidence {evidence.confidence:.2f}, {expected}; {evidence.weakest()}; "
             f"more pairs, of scenes with edges that both cameras see, would help"
         )
     found = math.hypot(*motion.shift), abs(motion.rotation), abs(motion.scale)
@@ -166,6 +168,9 @@ def verdict(alignment: Alignment) -> str:
     """Return one sentence: how far to trust it."""
     evidence = alignment.evidence
     what = "The rotation" if isinstance(alignment.model, RotationModel) else "The homography"
-    trust = "can be trusted" if evidence.confidence >= 0.85 else "is likely right"
+    within = f"corners are expected within about {max(1.0, evidence.expected_error):.0f} px"
+    if evidence.pairs == 1:
+        return f"{what} is of one pair, and may be several px off: {within}; use more pairs."
+    trust = "can be trusted" if evidence.confidence >= LEAST_OF_ONE else "is likely right"
     more = "" if evidence.pairs >= 4 else "; more pairs (--pairs) would make it surer"
-    return f"{what} {trust}: corners are expected within about {max(1.0, evidence.expected_error):.0f} px{more}."
+    return f"{what} {trust}: {within}{more}."

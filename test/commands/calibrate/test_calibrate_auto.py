@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rgbt_seg_ros.cli import main
-from rgbt_seg_ros.pipeline.calibration import read_calibration
+from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel, read_calibration, write_calibration
 
 SIZE = (240, 320)
 TRUTH = np.array(((1.0, 0.0, 9.0), (0.0, 1.0, -6.0), (0.0, 0.0, 1.0)))
@@ -64,6 +64,27 @@ def test_a_rotation_needs_intrinsics(pairs: Path, tmp_path: Path, capsys: pytest
     output = tmp_path / "found.yaml"
     assert main(["calibrate", "auto", str(pairs), "-o", str(output), "--model", "rotation"]) == 2
     assert "--model rotation: expected --calibration FILE with the intrinsics" in capsys.readouterr().err
+
+
+def test_a_picture_that_is_there_or_of_no_known_kind_is_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = tmp_path / "there.png"
+    there.write_text("mine")
+    for picture, words in ((there, "exists already"), (tmp_path / "edges.gif", "'.gif' is no picture; expected .png")):
+        arguments = [str(tmp_path / "nothing"), "-o", str(tmp_path / "found.yaml"), "--picture", str(picture)]
+        assert main(["calibrate", "auto", *arguments]) == 2
+        assert f"{picture}: {words}" in capsys.readouterr().err
+    assert there.read_text() == "mine"
+
+
+def test_a_calibration_of_another_size_is_named(
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_calibration(tmp_path / "other.yaml", Calibration(CameraModel((48, 64)), CameraModel((48, 64))))
+    arguments = ["-o", str(tmp_path / "found.yaml"), "--calibration", str(tmp_path / "other.yaml"), "--pairs", "1"]
+    assert main(["calibrate", "auto", str(pairs), *arguments]) == 2
+    assert f"{tmp_path / 'other.yaml'}: rgb.size: the calibration is for 64x48" in capsys.readouterr().err
 
 
 def test_a_file_that_is_there_stays(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

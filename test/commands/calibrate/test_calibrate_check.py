@@ -108,7 +108,7 @@ def test_points_are_listed_and_judged_with_the_images(data, tmp_path, capsys):
     assert "RMS of 3 points: 0.00 thermal px, 0.00 RGB px" in out
     assert out.splitlines()[-1].endswith("; the points err by 0.0 px RMS")
     assert [entry["line"] for entry in json.loads(report.read_text())["points"]] == [2, 3, 4]
-    assert check(data / "off.yaml", *arguments) == 1
+    assert check(data / "off.yaml", *arguments, "--overwrite") == 1
     assert all(4 < entry["rgb_error"] < 6 for entry in json.loads(report.read_text())["points"])
 
 
@@ -156,6 +156,12 @@ def test_what_does_not_fit_is_refused_in_one_sentence(data, tmp_path, capsys):
     (tmp_path / "points.csv").write_text("rgb_x,rgb_y,thermal_x,thermal_y\n1,2,3,4\n")
     points = ("--points", tmp_path / "points.csv")
     assert "the points have no depth" in refusal(capsys, data / "true.yaml", data, "--mode", "depth", *points)
+    assert refusal(capsys, data / "true.yaml", data, "--mode", "depth", *points).startswith(
+        f"rgbt-seg: error: {points[1]}: mode depth"
+    )
+    (tmp_path / "header.csv").write_text("rgb_x,rgb_y,thermal_x,thermal_y\n")
+    header = ("--points", tmp_path / "header.csv")
+    assert "header.csv: no points; at least one was expected" in refusal(capsys, data / "true.yaml", data, *header)
     assert "nowhere: no such file or folder" in refusal(capsys, data / "true.yaml", tmp_path / "nowhere")
     assert "is a folder" in refusal(capsys, data / "true.yaml", data, "--picture", tmp_path)
     for camera_name in ("rgb", "thermal"):
@@ -163,3 +169,45 @@ def test_what_does_not_fit_is_refused_in_one_sentence(data, tmp_path, capsys):
     assert "expected a folder depth/ in it" in refusal(capsys, data / "true.yaml", tmp_path, "--mode", "depth")
     (tmp_path / "depth").mkdir()
     assert "no depth image named 0" in refusal(capsys, data / "true.yaml", tmp_path, "--mode", "depth")
+    for wrong, words in ((np.zeros((24, 32), np.uint16), "32x24"), (np.zeros((240, 320), np.uint8), "of uint8")):
+        for name in "01":
+            cv2.imwrite(
+                str(tmp_path / "depth" / f"{name}.png"), wrong if name == "1" else np.ones((240, 320), np.uint16)
+            )
+        line = refusal(capsys, data / "true.yaml", tmp_path, "--mode", "depth")
+        assert f"{tmp_path / 'depth' / '1.png'}: depth image: " in line
+        assert words in line
+
+
+@pytest.mark.parametrize("option", ["--picture", "--json"])
+def test_files_that_are_there_stay_unless_they_are_to_be_replaced(option, data, tmp_path, capsys):
+    out = tmp_path / "out.png"
+    out.write_text("mine")
+    line = refusal(capsys, data / "true.yaml", data, "--mode", "depth", option, out)
+    assert line.endswith(f"{out}: exists already; --overwrite replaces it")
+    assert out.read_text() == "mine"
+    assert check(data / "true.yaml", data, "--mode", "depth", option, out, "--overwrite") == 0
+    assert out.read_bytes() != b"mine"
+
+
+def test_a_picture_of_no_known_kind_is_refused_before_anything_is_read(tmp_path, capsys):
+    line = refusal(capsys, tmp_path / "none.yaml", tmp_path, "--picture", tmp_path / "edges.txt")
+    assert line.endswith("edges.txt: '.txt' is no picture; expected .png or .jpg")
+
+
+def test_points_that_the_calibration_cannot_place_are_counted_and_make_it_off(data, tmp_path, capsys):
+    camera = CameraModel((480, 640))
+    # Its horizon is at x = 1000 of the RGB image, beyond which it can place nothing.
+    h = (1.0, 0, 0, 0, 1, 0, 0.001, 0, 1)
+    big = CameraModel((480, 1600))
+    write_calibration(tmp_path / "h.yaml", Calibration(big, camera, h_rgb_thermal=h))
+    rows = ["rgb_x,rgb_y,thermal_x,thermal_y", "90.909,90.909,100,100"]
+    rows += [f"{x},100,300,100" for x in (1100, 1200, 1300, 1400, 1500)]
+    (tmp_path / "x6.csv").write_text("\n".join(rows))
+    for name, size in (("rgb", (480, 1600, 3)), ("thermal", (480, 640))):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "0.png"), np.full(size, 90, np.uint8))
+    assert check(tmp_path / "h.yaml", tmp_path, "--points", tmp_path / "x6.csv") == 1
+    out = capsys.readouterr().out
+    assert "RMS of 1 of 6 points, the others having no place in the thermal image: 0.00 thermal px" in out
+    assert out.splitlines()[-1].startswith("off by the points, which err by 0.0 px RMS, 5 of 6 having no place")

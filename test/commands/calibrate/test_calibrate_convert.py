@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 import yaml
 
 from rgbt_seg_ros.cli import main
+from rgbt_seg_ros.commands.calibrate._reading import add_known_arguments, add_reading_arguments
 from rgbt_seg_ros.data.rig_scenes import default_rig
 from rgbt_seg_ros.pipeline.calibration import read_calibration, write_calibration
-from rgbt_seg_ros.registration.calibration_formats import ReadOptions, read_any
+from rgbt_seg_ros.registration.calibration_formats import ReadOptions, lost_in, read_any
 
 FRAMES = ["--rgb-frame", "rgb_camera_optical_frame", "--thermal-frame", "thermal_camera_optical_frame"]
 
@@ -73,6 +75,16 @@ def test_rectified_is_an_option_of_ros_files(ours, tmp_path):
     assert read_calibration(out).rgb.rectified
 
 
+def test_the_page_names_every_option_that_actions_share():
+    parser = ArgumentParser()
+    add_known_arguments(parser)
+    add_reading_arguments(parser)
+    options = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
+    page = (Path(__file__).parents[3] / "docs" / "calibrating.md").read_text()
+    assert {"--ros", "--rectified", "--rgb-camera"} <= set(options)
+    assert [name for name in options if name != "--help" and f"`{name}`" not in page] == []
+
+
 def test_cameras_of_a_chain_are_chosen_by_name(ours, rig, tmp_path):
     chain = str(tmp_path / "chain.yaml")
     main(["calibrate", "convert", ours, "-o", chain, "--to", "kalibr"])
@@ -96,8 +108,70 @@ def test_of_two_files_none_is_written_where_one_cannot_be(tmp_path, rig, capsys)
     path = tmp_path / "no_lens.yaml"
     write_calibration(path, replace(rig, thermal=replace(rig.thermal, k=None, d=()), t_rgb_thermal=None))
     assert main(["calibrate", "convert", str(path), "-o", str(tmp_path / "ros"), "--to", "ros"]) == 2
-    assert "thermal.K: missing" in capsys.readouterr().err
+    assert f"{path}: thermal.K: missing" in capsys.readouterr().err
     assert not (tmp_path / "ros").exists()
+
+
+def test_what_another_format_cannot_hold_is_all_told(rig):
+    full = replace(
+        rig,
+        rgb=replace(rig.rgb, serial="A1"),
+        plane_distance=5.0,
+        time_offset=0.04,
+        depth_pixels="raw",
+        provenance={"extrinsic_tool": "a"},
+    )
+    words = ["plane_distance", "frames", "serial", "depth.pixels", "provenance"]
+    assert lost_in(full, "kalibr") == words
+    extrinsic = "extrinsic (it is a comment in the thermal file: the command that publishes it to TF)"
+    assert lost_in(full, "ros") == [*words[:-1], "time_offset", extrinsic, words[-1]]
+    assert lost_in(full, "ours") == []
+    rectified = replace(full, rgb=replace(full.rgb, rectified=True))
+    assert "images: rectified (read back with --rectified)" in lost_in(rectified, "ros")
+    assert lost_in(replace(rig, provenance={"source": "Kalibr", "rgb_topic": "/a"}), "kalibr") == ["frames"]
+
+
+def stereo_files(folder, baseline):
+    """Write two files of a horizontal stereo pair of equal cameras, the thermal one ``baseline`` m to the right."""
+    paths = []
+    for name, shift in (("rgb", 0.0), ("thermal", -500.0 * baseline)):
+        content = {
+            "image_width": 640,
+            "image_height": 480,
+            "camera_name": name,
+            "camera_matrix": {"rows": 3, "cols": 3, "data": [500.0, 0, 320, 0, 500, 240, 0, 0, 1]},
+            "distortion_model": "plumb_bob",
+            "distortion_coefficients": {"rows": 1, "cols": 5, "data": [0.0] * 5},
+            "rectification_matrix": {"rows": 3, "cols": 3, "data": [1.0, 0, 0, 0, 1, 0, 0, 0, 1]},
+            "projection_matrix": {"rows": 3, "cols": 4, "data": [500.0, 0, 320, shift, 0, 500, 240, 0, 0, 0, 1, 0]},
+        }
+        paths.append(folder / f"{name}_in.yaml")
+        paths[-1].write_text(yaml.safe_dump(content))
+    return [str(path) for path in paths]
+
+
+def test_an_extrinsic_out_of_r_and_p_is_told(tmp_path, capsys):
+    out = tmp_path / "out.yaml"
+    assert main(["calibrate", "convert", *stereo_files(tmp_path, 0.1), "-o", str(out)]) == 0
+    assert "the extrinsic is taken from R and P of both files, as of a stereo pair" in capsys.readouterr().err
+    assert read_calibration(out).extrinsic[:3, 3] == pytest.approx((0.1, 0, 0))
+    assert main(["calibrate", "convert", str(out), "-o", str(tmp_path / "again.yaml")]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_r_and_p_that_contradict_the_extrinsic_are_left_out_and_told(tmp_path, capsys):
+    found = read_any(stereo_files(tmp_path, 0.1))
+    moved = np.eye(4)
+    moved[0, 3] = 0.3
+    write_calibration(tmp_path / "new.yaml", replace(found, t_rgb_thermal=tuple(moved.ravel())))
+    folder = tmp_path / "ros"
+    assert main(["calibrate", "convert", str(tmp_path / "new.yaml"), "-o", str(folder), "--to", "ros"]) == 0
+    error = capsys.readouterr().err
+    assert "extrinsic (it is a comment" in error
+    assert "P's baseline and R of raw images (they say another extrinsic)" in error
+    back = read_any([folder / "rgb.yaml", folder / "thermal.yaml"])
+    assert back.t_rgb_thermal is None
+    assert back.thermal.p == (*found.thermal.p[:3], 0.0, *found.thermal.p[4:])
 
 
 @pytest.mark.parametrize(
@@ -113,12 +187,14 @@ def test_of_two_files_none_is_written_where_one_cannot_be(tmp_path, rig, capsys)
         (["{dir}/other.yaml", "-o", "{dir}/a.yaml"], "other.yaml: no calibration known here"),
         (["{dir}/single.yaml", "-o", "{dir}/a.yaml"], "single.yaml: one camera of camera_calibration; two files"),
         (["{ours}", "-o", "{dir}"], "is a folder and cannot be written"),
+        (["{ours}", "-o", "{dir}/a.yaml", "{dir}/../{name}/a.yaml", "--to", "ros"], "ros: two files to write"),
+        (["{ours}", "{ours}", "-o", "{dir}/a.yaml"], "ours.yaml: camera_matrix: missing; a camera_calibration file"),
     ],
 )
 def test_what_cannot_be_converted_is_one_sentence(arguments, words, ours, tmp_path, capsys):
     (tmp_path / "other.yaml").write_text("a: 1\n")
     (tmp_path / "single.yaml").write_text("camera_matrix: {data: [1]}\n")
-    filled = [argument.format(ours=ours, dir=tmp_path) for argument in arguments]
+    filled = [argument.format(ours=ours, dir=tmp_path, name=tmp_path.name) for argument in arguments]
     assert main(["calibrate", "convert", *filled]) == 2
     error = capsys.readouterr().err
     assert words in error

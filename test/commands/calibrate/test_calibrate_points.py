@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from dataclasses import replace
 
 import cv2
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 
 from rgbt_seg_ros.cli import main
+from rgbt_seg_ros.commands.calibrate.points import size
 from rgbt_seg_ros.data.rig_scenes import default_rig
 from rgbt_seg_ros.pipeline.calibration import read_calibration, write_calibration
+from rgbt_seg_ros.pipeline.calibration.kalibr import format_kalibr
 from rgbt_seg_ros.pipeline.calibration.projection import project
 from rgbt_seg_ros.pipeline.calibration.ros_yaml import format_ros_pair
 from rgbt_seg_ros.pipeline.calibration.transforms import inverse
@@ -115,6 +118,40 @@ def test_points_that_are_picked(tmp_path, monkeypatch, capsys):
     assert len(read_points(points)) == 5
 
 
+def test_the_largest_side_is_that_of_a_camera():
+    from rgbt_seg_ros.pipeline.calibration.camera import LARGEST
+
+    assert size(f"{LARGEST}x{LARGEST}") == (LARGEST, LARGEST)
+    with pytest.raises(ArgumentTypeError, match=f"at most {LARGEST} pixels"):
+        size(f"{LARGEST + 1}x1")
+
+
+def test_the_cameras_of_a_camchain_are_named(deep, rig, tmp_path):
+    """A chain that has the thermal camera first."""
+    rgb, thermal = replace(rig.rgb, d=rig.rgb.d[:4]), rig.thermal
+    turned = replace(rig, rgb=thermal, thermal=rgb)
+    (tmp_path / "chain.yaml").write_text(format_kalibr(turned))
+    known = ["--calibration", str(tmp_path / "chain.yaml"), "--rgb-camera", "cam1", "--thermal-camera", "cam0"]
+    out = str(tmp_path / "out.yaml")
+    assert main(["calibrate", "points", deep, "-o", out, *known, "--rgb-frame", "head"]) == 0
+    found = read_calibration(out)
+    assert found.rgb == replace(rgb, frame_id="head")
+    assert found.extrinsic == pytest.approx(default_rig().extrinsic, abs=0.02)
+
+
+def test_what_is_kept_and_no_longer_goes_with_the_fit_is_told(pixels, deep, rig, tmp_path, capsys):
+    known = tmp_path / "known.yaml"
+    write_calibration(known, replace(default_rig(), plane_distance=5.0))
+    arguments = ["--calibration", str(known)]
+    assert main(["calibrate", "points", pixels, "-o", str(tmp_path / "a.yaml"), *arguments]) == 0
+    assert "note: alignment.mode auto takes the extrinsic and plane_distance" in capsys.readouterr().out
+    write_calibration(known, replace(rig, h_rgb_thermal=(1.0, 0, 0, 0, 1, 0, 0, 0, 1)))
+    assert main(["calibrate", "points", deep, "-o", str(tmp_path / "b.yaml"), *arguments]) == 0
+    assert "note: the homography is kept as it was, and is not of the new extrinsic\n" in capsys.readouterr().out
+    assert main(["calibrate", "points", pixels, "-o", str(tmp_path / "c.yaml"), *arguments]) == 0
+    assert "note:" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -130,18 +167,35 @@ def test_points_that_are_picked(tmp_path, monkeypatch, capsys):
             ["{pixels}", "-o", "{dir}/a.yaml", "--calibration", "{dir}/lenses.yaml", "--rgb-size", "64x48"],
             "rgb images of 640x480, and these are 64x48",
         ),
+        (
+            ["{pixels}", "-o", "{dir}/a.yaml", "--rectified", "--calibration", "{dir}/lenses.yaml"],
+            "--rectified goes with",
+        ),
+        (["{pixels}", "-o", "{dir}/a.yaml", "--rgb-camera", "cam1", *SIZES], "go with --calibration and a camchain"),
+        (["{pixels}", "-o", "{dir}/a.yaml", "--calibration", "a", "--ros", "b", "c"], "not allowed with argument"),
         (["{pixels}", "-o", "{dir}/a.yaml", "--rgb-size", "640"], "'640' is not WxH in pixels"),
+        (
+            ["{pixels}", "-o", "{dir}/a.yaml", "--thermal-size", "99999x99999"],
+            "argument --thermal-size: '99999x99999': sides of at most 16384 pixels were expected",
+        ),
+        (["{dir}/far.csv", "-o", "{dir}/a.yaml", *SIZES], "far.csv: line 2: depth 1e+300 is no distance"),
         (["{pixels}", "-o", "{dir}/a.yaml", "--threshold", "0", *SIZES], "'0' is not a number above 0"),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence(arguments, words, pixels, rig, tmp_path, capsys):
     (tmp_path / "bad.csv").write_text("rgb_x,rgb_y,thermal_x,thermal_y\n1,x,3,4\n1,2,3\n")
     (tmp_path / "few.csv").write_text("rgb_x,rgb_y,thermal_x,thermal_y\n1,2,3,4\n100,200,300,4\n")
+    (tmp_path / "far.csv").write_text("rgb_x,rgb_y,thermal_x,thermal_y,depth\n1,2,3,4,1e300\n")
     filled = [argument.format(pixels=pixels, dir=tmp_path) for argument in arguments]
+    usage = False
     try:
         code = main(["calibrate", "points", *filled])
-    except SystemExit as stop:  # argparse leaves by itself
-        code = int(stop.code or 0)
+    except SystemExit as stop:  # argparse leaves by itself, after its lines of usage
+        code, usage = int(stop.code or 0), True
     assert code == 2
-    assert words in capsys.readouterr().err
+    output = capsys.readouterr()
+    lines = output.err.splitlines()
+    assert words in lines[-1]
+    assert usage or len(lines) == 1
+    assert output.out == ""
     assert not (tmp_path / "a.yaml").exists()

@@ -14,6 +14,8 @@ from rgbt_seg_ros.data.bags import messages
 from rgbt_seg_ros.data.bags.writer import BagWriter, qos
 from rgbt_seg_ros.data.rig_scenes import default_rig
 from rgbt_seg_ros.pipeline.calibration import read_calibration, write_calibration
+from rgbt_seg_ros.pipeline.calibration.kalibr import format_kalibr
+from rgbt_seg_ros.pipeline.calibration.ros_yaml import format_ros_pair
 from rgbt_seg_ros.registration.board import Board
 from rgbt_seg_ros.registration.board_rendering import board_poses, render_pairs
 
@@ -79,7 +81,7 @@ def test_given_lenses_are_kept_and_a_bag_is_read(pairs, tmp_path, capsys):
             stamp = start + index * 100_000_000
             for topic, image in (("/rgb/image_raw", pair.rgb), ("/thermal/image_raw", pair.thermal)):
                 writer.write(topic, stamp + 1000, messages.image(messages.header(stamp, "camera"), image))
-    write_calibration(known, replace(RIG, t_rgb_thermal=None))
+    write_calibration(known, replace(RIG, t_rgb_thermal=None, h_rgb_thermal=(1.0, 0, 0, 0, 1, 0, 0, 0, 1)))
     assert main(["calibrate", "target", str(bag), "-o", out, *BOARD, "--calibration", str(known), "--count", "6"]) == 0
     found = read_calibration(out)
     assert (found.rgb, found.thermal) == (RIG.rgb, RIG.thermal)
@@ -89,6 +91,25 @@ def test_given_lenses_are_kept_and_a_bag_is_read(pairs, tmp_path, capsys):
     text = capsys.readouterr().out
     assert "rgb: 6 of 6 images" in text
     assert "rgb: intrinsics as given" in text
+    assert "note: the homography is kept as it was, and is not of the new extrinsic\n" in text
+
+
+@pytest.mark.parametrize("kind", ["ros", "camchain"])
+def test_lenses_of_other_tools_are_read_as_the_options_say(kind, folder, tmp_path, capsys):
+    if kind == "ros":
+        for name, text in zip(("rgb", "thermal"), format_ros_pair(RIG), strict=True):
+            (tmp_path / f"{name}.yaml").write_text(text)
+        known = ["--ros", str(tmp_path / "rgb.yaml"), str(tmp_path / "thermal.yaml"), "--rectified"]
+    else:
+        cameras = [replace(camera, d=camera.d[:4]) for camera in (RIG.thermal, RIG.rgb)]
+        turned = replace(RIG, rgb=cameras[0], thermal=cameras[1], t_rgb_thermal=None)
+        (tmp_path / "chain.yaml").write_text(format_kalibr(turned))
+        known = ["--calibration", str(tmp_path / "chain.yaml"), "--rgb-camera", "cam1", "--thermal-camera", "cam0"]
+    out = str(tmp_path / "out.yaml")
+    assert main(["calibrate", "target", folder, "-o", out, *BOARD, *known, "--count", "5"]) == 0
+    found = read_calibration(out)
+    assert (found.rgb.size, found.rgb.k, found.rgb.rectified) == (RIG.rgb.size, RIG.rgb.k, kind == "ros")
+    assert "rgb: intrinsics as given" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -105,23 +126,34 @@ def test_given_lenses_are_kept_and_a_bag_is_read(pairs, tmp_path, capsys):
         (["{folder}", "-o", "{dir}/a.yaml", "--grid", "9x1", "--spacing", "0.05"], "grid 9x1: 3 to 50 points a side"),
         (
             ["{folder}", "-o", "{dir}/a.yaml", "--grid", "9x6", "--spacing", "50"],
-            "'50' is not a number from 0.001 to 10",
+            "'50' is not a number from 0.001 to 1",
+        ),
+        (["{folder}", "-o", "{dir}/a.yaml", *BOARD, "--rectified"], "--rectified goes with --ros"),
+        (
+            ["{folder}", "-o", "{dir}/a.yaml", *BOARD, "--calibration", "{dir}/small.yaml", "--count", "1"],
+            "small.yaml: rgb.size: the calibration is for 320x240",
         ),
         (
             ["{folder}", "-o", "{dir}/a.yaml", *BOARD, "--calibration", "a", "--ros", "b", "c"],
-            "--calibration and --ros both say what is known",
+            "argument --ros: not allowed with argument --calibration",
         ),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence(arguments, words, folder, tmp_path, capsys):
     (tmp_path / "there.yaml").write_text("mine")
+    write_calibration(tmp_path / "small.yaml", replace(RIG, rgb=RIG.rgb.scaled((240, 320))))
     filled = [argument.format(folder=folder, dir=tmp_path) for argument in arguments]
+    usage = False
     try:
         code = main(["calibrate", "target", *filled])
-    except SystemExit as stop:  # argparse leaves by itself
-        code = int(stop.code or 0)
+    except SystemExit as stop:  # argparse leaves by itself, after its lines of usage
+        code, usage = int(stop.code or 0), True
     assert code == 2
-    assert words in capsys.readouterr().err
+    output = capsys.readouterr()
+    lines = output.err.splitlines()
+    assert words in lines[-1]
+    assert usage or len(lines) == 1
+    assert output.out == ""
     assert not (tmp_path / "a.yaml").exists()
     assert (tmp_path / "there.yaml").read_text() == "mine"
     assert Path(folder, "rgb").is_dir()

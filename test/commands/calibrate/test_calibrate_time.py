@@ -81,6 +81,16 @@ def test_the_file_that_is_read_can_be_the_one_that_is_written(bag, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["c.yaml"]
 
 
+def test_files_that_are_there_stay_unless_they_are_to_be_replaced(bag, tmp_path, capsys):
+    out = tmp_path / "there.yaml"
+    out.write_text("mine")
+    for options in (("--json", out), ("--calibration", EXAMPLE, "-o", out)):
+        assert refusal(capsys, bag, *options).endswith(f"{out}: exists already; --overwrite replaces it")
+        assert out.read_text() == "mine"
+    assert time(bag, "--json", out, "--overwrite") == 0
+    assert json.loads(out.read_text())["time_offset"] < 0
+
+
 def test_a_recording_in_which_nothing_moves_is_refused_and_nothing_is_written(tmp_path, capsys):
     still = record(tmp_path / "still", 0.04, moving=False)
     out = tmp_path / "new.yaml"

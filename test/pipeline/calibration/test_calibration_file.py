@@ -69,6 +69,13 @@ def test_numbers_of_numpy_are_written_as_plain_ones(tmp_path):
     assert read(tmp_path, format_calibration(given)).provenance == {"covariance": [0.5, 0.0, 0.0, 0.5], "rms": 0.25}
 
 
+def test_the_example_of_a_late_camera_has_an_offset_below_0():
+    """Thermal stamps that are late are brought back: the offset is added to them."""
+    path = FOLDER / "two_lenses_on_one_plane.yaml"
+    assert read_calibration(path).time_offset == -0.04
+    assert "# s, added to thermal stamps: they are 40 ms late" in path.read_text()
+
+
 @pytest.mark.parametrize(
     ("name", "mode"),
     [("aligned_pair", "homography"), ("two_lenses_on_one_plane", "plane"), ("depth_registered", "depth")],

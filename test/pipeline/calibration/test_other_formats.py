@@ -86,6 +86,23 @@ def test_a_stereo_pair_keeps_the_extrinsic_in_r_and_p(tmp_path):
     assert (read.rgb, read.thermal) == (stereo.rgb, stereo.thermal)
 
 
+def test_cameras_of_different_stereo_pairs_have_no_extrinsic(tmp_path):
+    """The RGB camera is the right one of a stereo head, the thermal camera stands alone, or is of a head of its own."""
+    right = RGB_FILE.replace("[550., 0., 321., 0.,", "[550., 0., 321., -28.,")
+    alone = RGB_FILE.replace("[550., 0., 321., 0., 0., 550., 238.,", "[470., 0., 316., 0., 0., 472., 259.,")
+    for thermal in (alone, right, RGB_FILE.replace("238.", "239.5")):
+        assert read_ros_pair(*write_pair(tmp_path, (right, thermal))).t_rgb_thermal is None
+    pair = read_ros_pair(*write_pair(tmp_path, (RGB_FILE, right.replace("238.", "238.0004"))))
+    np.testing.assert_allclose(pair.extrinsic[:3, 3], (28 / 550, 0, 0))
+    assert pair.provenance["extrinsic_note"].startswith("the extrinsic is taken from R and P")
+
+
+def test_a_pair_one_above_the_other_shares_its_columns(tmp_path):
+    below = RGB_FILE.replace("[550., 0., 321., 0., 0., 550., 238., 0.,", "[550., 0., 321., 0., 0., 550., 240., -55.,")
+    pair = read_ros_pair(*write_pair(tmp_path, (RGB_FILE, below)))
+    np.testing.assert_allclose(pair.extrinsic[:3, 3], (0, 0.1, 0))
+
+
 def test_an_extrinsic_that_the_ros_pair_cannot_hold_is_written_as_the_command_for_tf():
     rig = default_rig()
     line = format_ros_pair(rig)[1].splitlines()[0]
@@ -183,11 +200,46 @@ def test_kalibr_composes_a_chain_of_three_and_falls_back_to_the_imu(tmp_path):
         ({"distortion_model": "fov"}, "cam0.distortion_model: 'fov' is not one of radtan"),
         ({"intrinsics": [0.0, 461.0, 320.0, 240.0]}, r"cam0.intrinsics: K\[0\]"),
         ({"resolution": [640]}, "cam0.resolution: 1 entries, expected 2"),
+        ({"resolution": [640.7, 480]}, r"cam0.resolution\[0\]: 640.7 is no whole number"),
     ],
 )
 def test_a_camchain_that_cannot_be_used_is_refused(tmp_path, change, words):
     with pytest.raises(CalibrationError, match=words):
         read_chain(tmp_path, chain(**change))
+
+
+@pytest.mark.parametrize("key", ["T_cn_cnm1", "T_cam_imu"])
+@pytest.mark.parametrize(
+    ("row", "values", "words"),
+    [
+        (3, [1.0, 2.0, 3.0, 7.0], r"the last row is \[1.0, 2.0, 3.0, 7.0\], 0 0 0 1 was expected"),
+        (0, [2.0, 0.0, 0.0, 0.1], "no rotation, its rows are not orthonormal"),
+        (0, [-1.0, 0.0, 0.0, 0.1], "a reflection"),
+    ],
+)
+@pytest.mark.parametrize("roles", [("cam0", "cam1"), ("cam1", "cam0")])
+def test_a_transform_of_a_camchain_that_is_none_is_refused_by_its_key(tmp_path, key, row, values, words, roles):
+    data = chain()
+    moved = data["cam1"].pop("T_cn_cnm1")
+    moved[row] = values
+    data["cam1"][key] = moved
+    data["cam0"][key] = np.eye(4).tolist()
+    with pytest.raises(CalibrationError, match=rf"camchain\.yaml: cam1\.{key}: {words}"):
+        read_chain(tmp_path, data, rgb=roles[0], thermal=roles[1])
+
+
+@pytest.mark.parametrize("lacking", ["cam0", "cam1"])
+def test_a_delay_of_one_camera_alone_tells_none(tmp_path, lacking):
+    data = chain()
+    del data[lacking]["timeshift_cam_imu"]
+    pair = read_chain(tmp_path, data)
+    assert pair.time_offset == 0
+    assert pair.provenance["time_offset_note"] == (
+        f"timeshift_cam_imu is missing for {lacking}, so time_offset is not known and left at 0"
+    )
+    for camera in data.values():
+        camera.pop("timeshift_cam_imu", None)
+    assert "time_offset_note" not in read_chain(tmp_path, data).provenance
 
 
 def test_a_camera_that_the_camchain_lacks_is_refused(tmp_path):
