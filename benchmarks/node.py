@@ -124,9 +124,10 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run all three processes and return the figures."""
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
+    from sensor_msgs.msg import Image
+
     from rgbt_seg_ros.msg import FrameReport
     from rgbt_seg_ros.msg import Segmentation as SegmentationMessage
-    from sensor_msgs.msg import Image
 
     this = [sys.executable, str(Path(__file__).absolute())]
     ros = ["--ros-args", "-r", f"__ns:={NAMESPACE}", *(word for text in arguments.param for word in ("-p", text))]

@@ -98,8 +98,9 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     from rcl_interfaces.srv import SetParameters
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.parameter import Parameter
-    from rgbt_seg_ros.msg import FrameReport
     from sensor_msgs.msg import Image
+
+    from rgbt_seg_ros.msg import FrameReport
 
     rates = [float(rate) for rate in arguments.rates.split(",")]
     names = [f"p{index}" for index in range(len(rates))]

@@ -26,9 +26,9 @@ def frame(index: int, labelled: bool = True) -> Sample:
 
 def run_of(frames, predictions, model="demo"):
     """A run in which the node answered each frame with a prediction; None: it gave no mask."""
-    from rgbt_seg_ros.msg import FrameReport
     from std_msgs.msg import Header
 
+    from rgbt_seg_ros.msg import FrameReport
     from rgbt_seg_ros.nodes.conversions import image_message
     from rgbt_seg_ros.nodes.demo_report import Received, Run
 

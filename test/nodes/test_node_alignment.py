@@ -43,8 +43,9 @@ def without_lenses(calibration):
 
 def listen(client):
     from diagnostic_msgs.msg import DiagnosticArray
-    from rgbt_seg_ros.msg import FrameReport
     from sensor_msgs.msg import Image
+
+    from rgbt_seg_ros.msg import FrameReport
 
     client.listen(Image, "segmentation/mask")
     client.listen(Image, "segmentation/thermal_aligned")

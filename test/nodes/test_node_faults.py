@@ -12,8 +12,9 @@ NODE = "/front/rgbt_segmentation"
 
 def listen(client):
     from diagnostic_msgs.msg import DiagnosticArray
-    from rgbt_seg_ros.msg import FrameReport
     from sensor_msgs.msg import Image
+
+    from rgbt_seg_ros.msg import FrameReport
 
     client.listen(Image, "segmentation/mask")
     client.listen(FrameReport, "segmentation/report")

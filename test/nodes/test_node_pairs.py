@@ -20,8 +20,9 @@ def stamp_of(message):
 
 def listen(client, *pairs):
     from diagnostic_msgs.msg import DiagnosticArray
-    from rgbt_seg_ros.msg import FrameReport
     from sensor_msgs.msg import Image
+
+    from rgbt_seg_ros.msg import FrameReport
 
     client.remove_pair("")
     for pair in pairs:
@@ -253,8 +254,9 @@ def test_overload_is_shared_and_every_pair_is_accounted_for(client, start, tmp_p
 
 def test_pairs_above_the_highest_rate_are_counted_and_the_rest_is_even(client, start, tmp_path):
     start(stand_in=tmp_path, **{"runtime.max_rate": 15.0})
-    from rgbt_seg_ros.msg import FrameReport
     from sensor_msgs.msg import Image
+
+    from rgbt_seg_ros.msg import FrameReport
 
     client.listen(Image, "segmentation/mask")
     client.listen(FrameReport, "segmentation/report")

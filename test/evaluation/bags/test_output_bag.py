@@ -287,8 +287,9 @@ def test_stamps_are_found_without_reading_the_image(written):
 @pytest.mark.ros
 def test_ros_reads_what_was_written(written):
     from rclpy.serialization import deserialize_message
-    from rgbt_seg_ros.msg import FrameReport
     from sensor_msgs.msg import Image
+
+    from rgbt_seg_ros.msg import FrameReport
 
     path, outputs = written
     mask = deserialize_message(raws(path, ["/segmentation/mask"])[1].data, Image)
