@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -10,6 +11,7 @@ from rgbt_seg_ros.nodes.camera_pair import CameraPair, Frame, Job
 from rgbt_seg_ros.nodes.configured import Configured
 from rgbt_seg_ros.nodes.worker import FairWorker
 from rgbt_seg_ros.pipeline import Segmentation
+from rgbt_seg_ros.pipeline.cores import bind_thread
 from rgbt_seg_ros.pipeline.shared_model import Loaded
 
 
@@ -28,7 +30,10 @@ class Session:
             together=lambda slot: self.pairs[slot].sizes if slot < len(self.pairs) else None,
             largest=lambda: self._model.largest_batch,
             wait=configured.runtime.batch_wait,
+            begin=partial(bind_thread, configured.runtime.worker_cores),
         )
+        # After the worker has begun: a thread has the cores of the one that starts it.
+        self._cores = bind_thread(configured.runtime.callback_cores)
         for slot, pair in enumerate(configured.pairs.values()):
             self.pairs.append(CameraPair(node, pair, self._waiting_for(pair.name), self._putter(slot)))
 
@@ -94,4 +99,5 @@ class Session:
             pair.close()
         ended = self.worker.stop(timeout)
         self._closed = True
+        bind_thread(self._cores)
         return ended

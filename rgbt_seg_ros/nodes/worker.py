@@ -27,6 +27,7 @@ class FairWorker(Generic[Item]):
         together: Callable[[int], Hashable | None] = lambda slot: None,
         largest: Callable[[], int] = lambda: 1,
         wait: float = 0.0,
+        begin: Callable[[], object] = lambda: None,
     ) -> None:
         """Start the thread.
 
@@ -37,7 +38,9 @@ class FairWorker(Generic[Item]):
             together: Says of a slot what its next item can share a turn by: equal values do, None never does.
             largest: Says how many may share a turn.
             wait: Seconds from its arrival that an item waits for those that could share its turn.
+            begin: Called first thing in the thread.
         """
+        self._begin = begin
         self._work, self._failed, self._together, self._largest, self._wait = work, failed, together, largest, wait
         self._condition = threading.Condition()
         self._waiting: dict[int, tuple[Item, float]] = {}
@@ -93,6 +96,7 @@ class FairWorker(Generic[Item]):
         return [(slot, self._waiting.pop(slot)[0]) for slot in chosen]
 
     def _loop(self) -> None:
+        self._begin()
         while True:
             with self._condition:
                 self._condition.wait_for(lambda: self._waiting or not self._running)

@@ -10,6 +10,7 @@ from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.pipeline.alignment import MODES, AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import BACKENDS, PRECISIONS
 from rgbt_seg_ros.pipeline.calibration import Calibration
+from rgbt_seg_ros.pipeline.cores import parse_cores
 from rgbt_seg_ros.pipeline.pairing import PairingSettings
 from rgbt_seg_ros.pipeline.segmenter import SegmenterSettings
 from rgbt_seg_ros.pipeline.thermal import METHODS, PRESETS, REPAIRS, ThermalSettings
@@ -110,6 +111,8 @@ PARAMETERS = (
     Parameter(
         "runtime.max_rate", 0.0, "Hz, pairs of one camera pair that are segmented; 0 = no limit", (), 0.0, 1000.0
     ),
+    Parameter("runtime.callback_cores", "", "cores of the thread that takes messages, such as 0 or 1-3,5; empty: any"),
+    Parameter("runtime.worker_cores", "", "cores of the thread that segments; empty: any"),
     Parameter("runtime.max_batch", 0, "camera pairs in one run of the network; 0 = all that are ready", (), 0, 64),
     Parameter(
         "runtime.batch_wait", 0.0, "s, a pair waits for those of other camera pairs, to share a run", (), 0.0, 1.0
@@ -126,6 +129,9 @@ PARAMETERS = (
 )
 
 
+CORES = ("callback_cores", "worker_cores")
+
+
 @dataclass(frozen=True)
 class RuntimeSettings:
     """How the engine is used.
@@ -136,6 +142,8 @@ class RuntimeSettings:
         batch_wait: Seconds a pair waits for those of other camera pairs.
         watchdog: Seconds the engine may take for a run; 0: any time.
         on_out_of_memory: One of ``ON_OUT_OF_MEMORY``.
+        callback_cores: Cores of the thread that takes messages and pairs them; empty: any.
+        worker_cores: Cores of the thread that segments, and of torch's own below it; empty: any.
     """
 
     max_rate: float = 0.0
@@ -143,6 +151,8 @@ class RuntimeSettings:
     batch_wait: float = 0.0
     watchdog: float = 5.0
     on_out_of_memory: str = "retry"
+    callback_cores: frozenset[int] = frozenset()
+    worker_cores: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -217,7 +227,12 @@ def settings_of(values: Mapping[str, Any]) -> NodeSettings:
         overlay_alpha=values["output.overlay_alpha"],
         threads=values["runtime.threads"],
         warm_up=values["runtime.warm_up"],
-        runtime=RuntimeSettings(**_fields(RuntimeSettings, "runtime", values)),
+        runtime=RuntimeSettings(
+            **{
+                **_fields(RuntimeSettings, "runtime", values),
+                **{name: parse_cores(values[f"runtime.{name}"], f"runtime.{name}") for name in CORES},
+            }
+        ),
     )
 
 

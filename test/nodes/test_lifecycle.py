@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +81,7 @@ def test_every_transition_and_what_it_means(client, start):
         ({"alignment.mode": "plane"}, "tf2_ros has to be installed; expected a calibration file with an extrinsic"),
         ({"alignment.mode": "homography"}, "mode 'homography' needs a calibration file"),
         ({"alignment.calibration": "/nowhere/c.yaml"}, "/nowhere/c.yaml: not a readable calibration file"),
+        ({"runtime.worker_cores": "'4000'"}, "runtime.worker_cores: core 4000 is not among those of this process"),
         ({"sync.policy": "closest"}, "sync.policy: 'closest' is not one of nearest, approximate, exact"),
         ({"sync.slop": 99.0}, "expected a number with a decimal point from 0 to 10"),
         ({"sync.queue_size": "many"}, "expected a whole number from 1 to 1000"),
@@ -122,3 +125,25 @@ def test_a_signal_during_start_up_ends_it_too(start):
         assert process.stop(signal.SIGINT, timeout=5.0) == 0, process.log
     except subprocess.TimeoutExpired:
         pytest.fail(f"still running 5 s after SIGINT: {process.log}")
+
+
+def test_threads_are_bound_to_the_cores_that_the_parameters_name(client, start):
+    from lifecycle_msgs.msg import Transition
+
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        pytest.skip("one core")
+    process = start(**{"runtime.callback_cores": f"'{cores[0]}'", "runtime.worker_cores": f"'{cores[1]}'"})
+    client.connect()
+
+    def bound():
+        names = {}
+        for task in Path(f"/proc/{process.process.pid}/task").iterdir():
+            names[(task / "comm").read_text().strip()] = os.sched_getaffinity(int(task.name))
+        return names, os.sched_getaffinity(process.process.pid)
+
+    threads, main = bound()
+    assert main == {cores[0]}
+    assert {cores[1]} in threads.values()
+    assert change(client, Transition.TRANSITION_DEACTIVATE)
+    assert bound()[1] == set(cores)

@@ -1,0 +1,56 @@
+"""Threads bound to processor cores: which ones, in words that taskset and the kernel's cpusets know. Linux only."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from rgbt_seg_ros.errors import UserError
+
+_PART = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
+
+
+class CoresError(UserError):
+    """Cores that are none, or are not there."""
+
+
+def parse_cores(text: str, parameter: str) -> frozenset[int]:
+    """Return the cores that a text such as ``0`` or ``1-3,5`` names; none for an empty one.
+
+    Args:
+        text: Numbers and ranges, with commas between.
+        parameter: Named in the error.
+
+    Raises:
+        CoresError: It is no such list, or names cores that this process may not run on.
+    """
+    if not text.strip():
+        return frozenset()
+    cores: set[int] = set()
+    for part in text.split(","):
+        found = _PART.fullmatch(part.strip())
+        if found is None or (found[2] is not None and int(found[2]) < int(found[1])):
+            raise CoresError(f"{parameter}: '{text}' is no list of cores; expected such as 0 or 1-3,5")
+        cores.update(range(int(found[1]), int(found[2] or found[1]) + 1))
+    if not hasattr(os, "sched_getaffinity"):
+        raise CoresError(f"{parameter}: this system cannot bind threads to cores; leave it empty")
+    allowed = os.sched_getaffinity(os.getpid())
+    missing = sorted(cores - allowed)
+    if missing:
+        raise CoresError(
+            f"{parameter}: core {missing[0]} is not among those of this process ({', '.join(map(str, sorted(allowed)))})"
+        )
+    return frozenset(cores)
+
+
+def bind_thread(cores: frozenset[int]) -> frozenset[int]:
+    """Bind the calling thread, and threads that it starts from now on, to cores; an empty set leaves it alone.
+
+    Returns:
+        The cores that it had before, to be given back; an empty set where nothing was changed.
+    """
+    if not cores:
+        return frozenset()
+    before = frozenset(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, cores)
+    return before

@@ -1,0 +1,57 @@
+"""Lists of cores, and threads bound to them."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+
+from rgbt_seg_ros.pipeline.cores import CoresError, bind_thread, parse_cores
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="threads cannot be bound here")
+
+
+def test_numbers_and_ranges_name_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    assert parse_cores("", "runtime.worker_cores") == frozenset()
+    assert parse_cores("0", "runtime.worker_cores") == {0}
+    assert parse_cores("1-3, 5", "runtime.worker_cores") == {1, 2, 3, 5}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("two", "runtime.worker_cores: 'two' is no list of cores; expected such as 0 or 1-3,5"),
+        ("3-1", "is no list of cores"),
+        ("0,,1", "is no list of cores"),
+        ("-1", "is no list of cores"),
+        ("9999", "core 9999 is not among those of this process"),
+    ],
+)
+def test_what_names_no_core_is_refused(text, words):
+    with pytest.raises(CoresError, match=words):
+        parse_cores(text, "runtime.worker_cores")
+
+
+def test_a_thread_and_those_it_starts_are_bound_and_others_are_not():
+    core = min(os.sched_getaffinity(0))
+    seen = {}
+
+    def inner():
+        seen["inner"] = os.sched_getaffinity(0)
+
+    def outer():
+        seen["before"] = bind_thread(frozenset({core}))
+        seen["outer"] = os.sched_getaffinity(0)
+        thread = threading.Thread(target=inner)
+        thread.start()
+        thread.join()
+
+    before = os.sched_getaffinity(0)
+    thread = threading.Thread(target=outer)
+    thread.start()
+    thread.join()
+    assert seen == {"before": before, "outer": {core}, "inner": {core}}
+    assert bind_thread(frozenset()) == frozenset()
+    assert os.sched_getaffinity(0) == before
