@@ -188,6 +188,10 @@ class CameraPair:
         of = f" of {self.name}" if self.name else ""
         self._log.error(f"pair{of} dropped: {what}", throttle_duration_sec=5.0)
 
+    def failed_beside(self, error: Exception) -> None:
+        """Say that a frame's extras could not be published; its masks were, so that it counts as processed."""
+        self._log.error(f"extras not published: {type(error).__name__}: {error}", throttle_duration_sec=5.0)
+
     def prepare(self, job: Job, segmenter: Segmenter) -> Frame:
         """Do what comes before the network.
 
@@ -206,19 +210,20 @@ class CameraPair:
         self.sizes = frame.sizes
         return frame
 
-    def publish(self, frame: Frame, masks: Segmentation, batch: int) -> None:
-        """Publish the masks of a frame first, then what else is listened to.
+    def publish(self, frame: Frame, masks: Segmentation, batch: int) -> FrameFacts:
+        """Publish the masks of a frame: what the robot waits for.
 
         Args:
             frame: As of ``prepare``.
             masks: What the network made of it.
             batch: Pairs that went through the network together.
+
+        Returns:
+            What the frame's report says of it.
         """
-        pair, outputs = frame.job.pair, self._configured.outputs
-        header = pair.rgb.header
-        spec = frame.segmenter.spec
+        pair = frame.job.pair
         segmented = time.perf_counter()
-        outputs.publish_masks(header, masks)
+        self._configured.outputs.publish_masks(pair.rgb.header, masks)
         published = time.perf_counter()
         self.latency = (self._node.get_clock().now().nanoseconds - pair.rgb_stamp) * 1e-9
         self.processed += 1
@@ -228,7 +233,7 @@ class CameraPair:
             **masks.durations,
             "publish": published - segmented,
         }
-        facts = FrameFacts(
+        return FrameFacts(
             thermal_stamp=pair.thermal.header.stamp,
             offset=pair.offset,
             durations=durations,
@@ -240,6 +245,11 @@ class CameraPair:
             processed=self.processed,
             dropped=self.dropped(),
         )
+
+    def publish_rest(self, frame: Frame, masks: Segmentation, facts: FrameFacts) -> None:
+        """Publish what else is listened to; for a thread beside that of the next frame."""
+        pair, outputs, spec = frame.job.pair, self._configured.outputs, frame.segmenter.spec
+        header = pair.rgb.header
         outputs.publish_extras(header, frame.rgb, masks, pair.thermal.header.stamp, spec)
         outputs.publish_thermal(header, frame.prepared)
         outputs.publish_report(header, masks, frame.prepared, facts, spec)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from itertools import groupby
 from typing import Any
 
 from rgbt_seg_ros.nodes.camera_pair import CameraPair, Frame, Job
 from rgbt_seg_ros.nodes.configured import Configured
+from rgbt_seg_ros.nodes.outputs import FrameFacts
 from rgbt_seg_ros.nodes.worker import FairWorker
 from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.cores import bind_thread
@@ -22,6 +24,9 @@ class Session:
         """Subscribe and start the worker."""
         self._model = configured.model
         self._closed = False
+        # Overlay, result and report of a frame are made while the next one is segmented.
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="extras")
+        self._extras: Future[None] = self._beside.submit(_publish_rest, [])
         self.pairs: list[CameraPair] = []
         self.worker: FairWorker[Job] = FairWorker(
             len(configured.pairs),
@@ -83,15 +88,19 @@ class Session:
             # The engine was given up and has come back after all: nobody waits for these any more.
             return
         batch = sum(isinstance(result, Segmentation) for result in results)
+        published: list[tuple[CameraPair, Frame, Segmentation, FrameFacts]] = []
         for (slot, frame), result in zip(frames, results, strict=True):
             pair = self.pairs[slot]
             if isinstance(result, Segmentation):
                 try:
-                    pair.publish(frame, result, batch)
+                    published.append((pair, frame, result, pair.publish(frame, result, batch)))
                 except Exception as error:
                     pair.failed(error)
             else:
                 pair.failed(result)
+        # One frame's extras at a time: where they take longer than the network, the next frame waits for them here.
+        wait([self._extras])
+        self._extras = self._beside.submit(_publish_rest, published)
 
     def close(self, timeout: float) -> bool:
         """Unsubscribe and stop the worker; return whether it ended within ``timeout`` seconds."""
@@ -99,5 +108,15 @@ class Session:
             pair.close()
         ended = self.worker.stop(timeout)
         self._closed = True
+        if ended:
+            self._beside.shutdown()
         bind_thread(self._cores)
         return ended
+
+
+def _publish_rest(published: list[tuple[CameraPair, Frame, Segmentation, FrameFacts]]) -> None:
+    for pair, frame, masks, facts in published:
+        try:
+            pair.publish_rest(frame, masks, facts)
+        except Exception as error:
+            pair.failed_beside(error)
