@@ -184,8 +184,16 @@ def _probe(player: Player, frame: Sample) -> FrameReport:
 
 
 def _sustainable(reports: Iterable[FrameReport]) -> float:
-    """Return pairs per second: what the slowest of the probes allows, with half to spare, at most 30."""
-    return float(min(30.0, 0.5 / max(sum(report.stage_duration) for report in reports)))
+    """Return pairs per second: what the slowest of the probes allows, with half to spare, at most 30.
+
+    Its wait does not count: a probe may have waited for an engine that built itself for the size of the one before.
+    """
+    return float(min(30.0, 0.5 / max(sum(_worked(report)) for report in reports)))
+
+
+def _worked(report: FrameReport) -> list[float]:
+    stages = zip(report.stage, report.stage_duration, strict=True)
+    return [duration for stage, duration in stages if stage != "wait"]
 
 
 def _send(player: Player, frames: Sequence[Sample], rate: float) -> list[int]:
