@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ _NEAR = 1e-6
 
 
 @dataclass(frozen=True)
-class Surface:
+class Surface(ABC):
     """What rays meet. Metres, of the world's frame: x right, y down, z ahead.
 
     Attributes:
@@ -40,9 +41,9 @@ class Surface:
         sine, cosine = np.sin(self.turn), np.cos(self.turn)
         return np.asarray(points @ np.array(((cosine, 0, -sine), (0, 1, 0), (sine, 0, cosine))).T)
 
+    @abstractmethod
     def meet(self, origin: FloatArray, directions: FloatArray) -> FloatArray:
         """Return (...) multiples of (..., 3) directions at which rays from ``origin`` meet it; infinite where they do not."""
-        raise NotImplementedError
 
 
 class Wall(Surface):

@@ -11,7 +11,7 @@ registered to the RGB camera).
 from __future__ import annotations
 
 from rgbt_seg_ros.pipeline.alignment.aligner import Aligned, Aligner
-from rgbt_seg_ros.pipeline.alignment.resample import align, resize
+from rgbt_seg_ros.pipeline.alignment.resample import resize
 from rgbt_seg_ros.pipeline.alignment.settings import MODES, AlignmentError, AlignmentSettings
 
 __all__ = [
@@ -20,6 +20,5 @@ __all__ = [
     "Aligner",
     "AlignmentError",
     "AlignmentSettings",
-    "align",
     "resize",
 ]

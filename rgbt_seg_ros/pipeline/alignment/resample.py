@@ -16,19 +16,6 @@ _SLACK = 1e-3
 """px; positions are this exact at best."""
 
 
-def align(thermal: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Resample a thermal image of the same field of view to ``size``.
-
-    Args:
-        thermal: (h, w) uint8.
-        size: (H, W) of the result in pixels.
-
-    Returns:
-        (H, W) uint8; the same array, not a copy, where the size is already right.
-    """
-    return resize(thermal, size)
-
-
 def resize(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Resample (h, w) or (h, w, C) uint8 to (H, W): areas when shrinking, bilinear otherwise; no copy if equal."""
     if image.shape[:2] == size:
