@@ -189,6 +189,11 @@ class Segmenter:
         return f"{self.spec.variant} on {self._backend.name}"
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether the network runs on a GPU, so that the processor is free meanwhile."""
+        return self._backend.device != "cpu"
+
+    @property
     def expected_sizes(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return (H, W) of the network's input and of the RGB image, as far as it can be known before the first one."""
         calibration = self._aligner.calibration

@@ -123,6 +123,12 @@ class SharedModel:
         return self.loaded.first.name
 
     @property
+    def prepares_ahead(self) -> bool:
+        """Whether pairs are made ready while the network runs on others: on a CPU that would take its cores from it."""
+        overlap = self._runtime.overlap
+        return overlap == "always" or (overlap == "auto" and self.loaded.first.on_gpu)
+
+    @property
     def largest_batch(self) -> int:
         """How many pairs may share a run."""
         pairs = len(self.loaded.segmenters)

@@ -41,6 +41,11 @@ class Backend(Protocol):
     """An engine: two 8-bit images in, two 8-bit masks out, so that logits never leave the device."""
 
     @property
+    def device(self) -> str:
+        """Return where the network runs: ``cpu``, ``cuda:0`` or another GPU."""
+        ...
+
+    @property
     def name(self) -> str:
         """Return engine, device and precision in words, for people."""
         ...

@@ -95,6 +95,11 @@ class OpenvinoBackend(SizedBackend):
         self._hash = model_hash(network, spec, self._temperature)
 
     @property
+    def device(self) -> str:
+        """Return ``cpu``, or an Intel GPU such as ``gpu.0``."""
+        return self._device.lower()
+
+    @property
     def name(self) -> str:
         """Return engine, device and precision, such as ``openvino cpu bf16``."""
         return f"openvino {self._device.lower()} {self._precision}"
