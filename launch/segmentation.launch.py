@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
@@ -12,6 +14,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+NODE = "rgbt_segmentation"
 # Beside this file both in the sources and where they are installed.
 CONFIG = Path(__file__).absolute().parents[1] / "config"
 PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE"
@@ -54,6 +57,51 @@ def pair_names(text: str) -> list[str]:
     return [name.strip() for name in text.strip().strip("[]").split(",")]
 
 
+def pair_names_in(file: Path, namespace: str) -> list[str]:
+    """Return the names of the camera pairs that a parameter file sets; one empty name where it sets none that are legal.
+
+    What is wrong with them the node says. Raises RuntimeError where the file cannot be read.
+    """
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise RuntimeError(f"params_file: {file} cannot be read ({reason}); expected YAML of ROS parameters") from error
+    node = [*filter(None, namespace.split("/")), NODE]
+    names: Any = None
+    for section, parameters in sections(content, []):
+        if is_for(section, node) and isinstance(parameters, dict):
+            # A later section wins, as in ROS.
+            names = parameters.get("pairs", names)
+    legal = isinstance(names, list) and names and all(isinstance(name, str) for name in names)
+    return names if legal else [""]
+
+
+def sections(tree: Any, path: list[str]) -> Iterator[tuple[list[str], Any]]:
+    """Return each section of a parameter file, by the parts of its name: namespaces may be keys, or parts of one."""
+    for key, value in tree.items() if isinstance(tree, dict) else ():
+        if key == "ros__parameters":
+            yield path, value
+        else:
+            yield from sections(value, [*path, *filter(None, str(key).split("/"))])
+
+
+def is_for(section: list[str], node: list[str]) -> bool:
+    """Return whether a section is for a node, by the parts of their names; ``*`` is one, ``**`` any number of them."""
+    if not section:
+        return not node
+    if section[0] == "**":
+        return any(is_for(section[1:], node[start:]) for start in range(len(node) + 1))
+    return bool(node) and section[0] in ("*", node[0]) and is_for(section[1:], node[1:])
+
+
+def pattern(topic: str, pairs: list[str]) -> str:
+    """Return a topic for every pair: in an absolute one that names a pair, such as /front/image, ``{pair}`` takes its place."""
+    if not topic.startswith("/"):
+        return topic
+    return "/".join("{pair}" if part and part in pairs else part for part in topic.split("/"))
+
+
 def topics(rgb: str, thermal: str, depth: str = "", pair: str = "") -> list[tuple[str, str]]:
     """Return the remappings of a camera pair; what a transport appends to a topic is a name of its own to ROS.
 
@@ -72,8 +120,10 @@ def topics(rgb: str, thermal: str, depth: str = "", pair: str = "") -> list[tupl
 def topic_of(topic: str, pair: str) -> str:
     """Return a pair's topic: ``{pair}`` becomes its name, and a relative topic without it is below the name.
 
-    Raises RuntimeError where all pairs would have one camera.
+    Raises RuntimeError where all pairs would have one camera, or no pair has a name.
     """
+    if not pair and "{pair}" in topic:
+        raise RuntimeError(f"{topic}: no camera pair has a name; expected pairs:=front,rear, or pairs in params_file")
     if not pair or not topic or "{pair}" in topic:
         return topic.replace("{pair}", pair)
     if topic.startswith(("/", "~")):
@@ -90,22 +140,25 @@ def launch_setup(context: LaunchContext) -> list[Action]:
     environment = {}
     if not any(context.environment.get(name) for name in PROFILE_VARIABLES):
         environment[PROFILE] = str(CONFIG / "fastdds.xml")
-    parameters: list[Any] = [str(parameter_file(value("params_file")))]
+    file = parameter_file(value("params_file"))
+    parameters: list[Any] = [str(file)]
     changed = overrides({argument: value(argument) for argument in OVERRIDES})
     pairs = pair_names(value("pairs"))
     if pairs != [""]:
         changed["pairs"] = pairs
-    given = value("rgb_topic"), value("thermal_topic"), value("depth_topic")
+    else:
+        pairs = pair_names_in(file, value("namespace"))
+    rgb, thermal, depth = (pattern(value(f"{camera}_topic"), pairs) for camera in ("rgb", "thermal", "depth"))
     if changed:
         parameters.append(changed)
     actions: list[Action] = [
         Node(
             package="rgbt_seg_ros",
             executable="segmentation_node",
-            name="rgbt_segmentation",
+            name=NODE,
             namespace=value("namespace"),
             parameters=parameters,
-            remappings=[remapping for pair in pairs for remapping in topics(*given, pair)],
+            remappings=[remapping for pair in pairs for remapping in topics(rgb, thermal, depth, pair)],
             ros_arguments=["--log-level", value("log_level")],
             additional_env=environment,
             output="screen",

@@ -290,6 +290,78 @@ def test_masks_of_several_pairs_come_out_below_their_names(run_launch, client, p
     assert process.wait(30) == 0, log.read_text()
 
 
+def remapped(action, context):
+    from launch.utilities import perform_substitutions
+
+    return {
+        perform_substitutions(context, theirs): perform_substitutions(context, ours)
+        for theirs, ours in action._Node__remappings
+    }
+
+
+def namespace_of(action, context):
+    action._perform_substitutions(context)
+    return action.node_name.rpartition("/")[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/**:\n  ros__parameters:\n    pairs: [ahead, rear]\n",
+        "/**/rgbt_segmentation:\n  ros__parameters: {pairs: [ahead, rear]}\n",
+        "/robot/rgbt_segmentation:\n  ros__parameters: {pairs: [ahead, rear]}\n",
+        "robot:\n  rgbt_segmentation:\n    ros__parameters: {pairs: [ahead, rear]}\n"
+        "/other/rgbt_segmentation:\n  ros__parameters: {pairs: [left]}\n",
+        "/**:\n  ros__parameters: {pairs: [left]}\n/robot/*:\n  ros__parameters: {pairs: [ahead, rear]}\n",
+    ],
+)
+def test_names_of_pairs_that_only_the_file_holds_are_those_of_the_topics_and_of_rviz(tmp_path, text):
+    (tmp_path / "pairs.yaml").write_text(text)
+    (node, rviz), context = actions(
+        namespace="robot", params_file=str(tmp_path / "pairs.yaml"), rgb_topic="/x/{pair}/color", rviz="true"
+    )
+
+    topics = remapped(node, context)
+    assert topics["ahead/rgb/image_raw"] == "/x/ahead/color"
+    assert topics["rear/rgb/image_raw"] == "/x/rear/color"
+    assert "rgb/image_raw" not in topics
+    assert namespace_of(rviz, context) == "/robot/ahead"
+
+
+def test_pairs_of_the_argument_come_before_those_of_the_file(tmp_path):
+    (tmp_path / "pairs.yaml").write_text("/**:\n  ros__parameters:\n    pairs: [ahead, rear]\n")
+    (node,), context = actions(params_file=str(tmp_path / "pairs.yaml"), pairs="left", rgb_topic="/x/{pair}/color")
+
+    assert remapped(node, context)["left/rgb/image_raw"] == "/x/left/color"
+    assert "rear/rgb/image_raw" not in remapped(node, context)
+
+
+def test_a_topic_of_one_pair_stands_for_those_of_the_others(tmp_path):
+    (tmp_path / "pairs.yaml").write_text("/**:\n  ros__parameters:\n    pairs: [ahead, rear]\n")
+    (node,), context = actions(params_file=str(tmp_path / "pairs.yaml"), rgb_topic="/cameras/ahead/color")
+
+    assert remapped(node, context)["rear/rgb/image_raw"] == "/cameras/rear/color"
+    with pytest.raises(RuntimeError, match="/color: would be a topic of every pair"):
+        actions(params_file=str(tmp_path / "pairs.yaml"), rgb_topic="/color")
+
+
+@pytest.mark.parametrize("pairs", ["[]", '[""]', "[1, 2]", "front", "null"])
+def test_a_pattern_without_names_is_refused(tmp_path, pairs):
+    (tmp_path / "pairs.yaml").write_text(f"/**:\n  ros__parameters:\n    pairs: {pairs}\n")
+    with pytest.raises(RuntimeError, match=r"/x/\{pair\}/color: no camera pair has a name; expected pairs:=front,rear"):
+        actions(params_file=str(tmp_path / "pairs.yaml"), rgb_topic="/x/{pair}/color")
+    # Without a pattern the node says what is wrong with the names.
+    (node,), context = actions(params_file=str(tmp_path / "pairs.yaml"), rgb_topic="/color")
+    assert remapped(node, context)["rgb/image_raw"] == "/color"
+
+
+@pytest.mark.parametrize("text", ["a: [1", "\x00", "a: b: c"])
+def test_a_params_file_that_is_no_yaml_is_named(tmp_path, text):
+    (tmp_path / "broken.yaml").write_text(text)
+    with pytest.raises(RuntimeError, match=r"params_file: .*broken\.yaml cannot be read \("):
+        actions(params_file=str(tmp_path / "broken.yaml"))
+
+
 def test_the_transport_profile_of_the_package_is_set():
     (node,), context = actions()
 
