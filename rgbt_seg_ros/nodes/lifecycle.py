@@ -162,8 +162,8 @@ class SegmentationNode(LifecycleNode):
 
     def _tick(self) -> None:
         configured, pairs = self._configured, self._session.pairs if self._session is not None else []
+        self._own.follow()
         if configured is not None:
-            self._own.follow()
             if not configured.loader.busy:
                 # The parameter names what runs, also after a model that could not be loaded.
                 self._own.put_back("model.file", configured.model.loaded.file)

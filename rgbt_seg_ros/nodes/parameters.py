@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,9 +44,17 @@ class NodeParameters:
         self.setting = False
         """Whether it is this object that sets a parameter now."""
         self._inherited: set[str] = set()
+        self._named: tuple[str, ...] = ()
         for parameter in PARAMETERS:
             self._declare(parameter, parameter.default)
         self.follow()
+        # Not in Humble, where the node has to call follow() now and then.
+        if hasattr(node, "add_post_set_parameters_callback"):
+            node.add_post_set_parameters_callback(self._after_set)
+
+    def _after_set(self, changes: Sequence[Any]) -> None:
+        if not self.setting:
+            self.follow()
 
     def _declare(self, parameter: Parameter, default: Any) -> None:
         """Declare with a default value or, for one that is inherited, with a type."""
@@ -68,14 +76,32 @@ class NodeParameters:
             return ("",)
 
     def follow(self) -> None:
-        """Declare what pairs still lack, and give the common value of this moment to what is not set for a pair."""
+        """Bring what is there for each pair up to the parameters of this moment.
+
+        What a pair still lacks is declared, what belongs to no pair any more is taken back, and what is not set for a pair gets
+        the common value. Names of pairs that are not legal change nothing.
+        """
+        try:
+            named = tuple(filter(None, check_pairs(self._node.get_parameter("pairs").value)))
+        except ParameterError:
+            return
         self.setting = True
         try:
-            for pair in filter(None, self.pairs):
+            for pair in set(self._named).difference(named):
+                for parameter in PAIR_PARAMETERS:
+                    self._forget(f"{pair}.{parameter.name}")
+            self._named = named
+            for pair in named:
                 for parameter in PAIR_PARAMETERS:
                     self._follow(f"{pair}.{parameter.name}", parameter)
         finally:
             self.setting = False
+
+    def _forget(self, name: str) -> None:
+        self.refused.pop(name, None)
+        self._inherited.discard(name)
+        if self._node.has_parameter(name):
+            self._node.undeclare_parameter(name)
 
     def _follow(self, name: str, parameter: Parameter) -> None:
         node, common = self._node, node_value(self._node, parameter.name)
@@ -94,7 +120,7 @@ class NodeParameters:
 
     def _base(self, name: str) -> str | None:
         pair, _, base = name.partition(".")
-        return base if pair in self.pairs and base in _OF_PAIRS else None
+        return base if pair in self._named and base in _OF_PAIRS else None
 
     def is_live(self, name: str) -> bool:
         """Return whether a parameter may change while the node is configured."""
