@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,9 +16,16 @@ from rgbt_seg_ros.nodes.model_loader import ModelLoader
 from rgbt_seg_ros.nodes.outputs import Outputs
 from rgbt_seg_ros.nodes.worker import FairWorker
 from rgbt_seg_ros.pipeline.alignment import Aligner
+from rgbt_seg_ros.pipeline.cores import bound_to
 from rgbt_seg_ros.pipeline.pairing import Pairer, PairingSettings
 from rgbt_seg_ros.pipeline.parameters import NodeSettings
 from rgbt_seg_ros.pipeline.shared_model import Loaded, SharedModel
+
+_TORCH_THREADS = torch.get_num_threads()
+"""Torch's own choice, before a parameter changes it."""
+
+_QUIET = 5.0
+"""s in which a camera pair says no more than once that camera_info has changed its calibration."""
 
 
 @dataclass
@@ -68,18 +76,21 @@ class Configured:
         alignments = {name: AlignmentSource(entry, prefix_of(name)) for name, entry in settings.items()}
         for name, entry in settings.items():
             create_pairer(entry.policy, entry.pairing_with(alignments[name].calibration))
-        if first.threads:
-            torch.set_num_threads(first.threads)
-        self.model = SharedModel(
-            first.model,
-            {name: entry.segmenter for name, entry in settings.items()},
-            {name: source.aligner for name, source in alignments.items()},
-            first.runtime,
-            first.warm_up,
-            self._log.error,
-            self._log.info,
-        )
-        self.loader = ModelLoader(self.model, self._log, self._swap)
+        threads = first.threads or _TORCH_THREADS
+        if threads != torch.get_num_threads():
+            torch.set_num_threads(threads)
+        # Engines start threads of their own while they are loaded and warmed up.
+        with bound_to(first.runtime.worker_cores):
+            self.model = SharedModel(
+                first.model,
+                {name: entry.segmenter for name, entry in settings.items()},
+                {name: source.aligner for name, source in alignments.items()},
+                first.runtime,
+                first.warm_up,
+                self._log.error,
+                self._log.info,
+            )
+        self.loader = ModelLoader(self.model, self._log, self._swap, first.runtime.worker_cores)
         self.active = False
         self.abandoned: FairWorker[Any] | None = None
         """The worker of a session that ended while the engine had not returned."""
@@ -124,16 +135,23 @@ class Configured:
             pair.alignment.close(self._node)
 
     def _taker(self, name: str) -> Callable[[Aligner], None]:
+        told, waited = float("-inf"), True
+
         def take(aligner: Aligner) -> None:
+            nonlocal told, waited
             try:
                 self.model.realign(name, aligner)
             except UserError as error:
                 self._complain(str(error))
                 aligner = Aligner.awaiting(aligner.settings, f"a calibration that can be used ({error})")
                 self.model.realign(name, aligner)
-            if not aligner.waiting_for:
+            # A zoom that moves changes camera_info with every image. Not the logger's throttle: that is one for all pairs.
+            now = time.monotonic()
+            if not aligner.waiting_for and (waited or now - told >= _QUIET):
+                told = now
                 of = f" of {name}" if name else ""
                 self._log.info(f"calibration{of} of camera_info taken over; alignment: {aligner.mode}")
+            waited = bool(aligner.waiting_for)
 
         return take
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import read_spec
+from rgbt_seg_ros.pipeline.cores import PROCESS_CORES, bind_thread
 from rgbt_seg_ros.pipeline.parameters import ParameterError
 from rgbt_seg_ros.pipeline.shared_model import Loaded, SharedModel
 
@@ -16,14 +17,18 @@ from rgbt_seg_ros.pipeline.shared_model import Loaded, SharedModel
 class ModelLoader:
     """One load at a time; a model that cannot be used leaves the running one alone."""
 
-    def __init__(self, model: SharedModel, log: Any, swap: Callable[[Loaded], None]) -> None:
+    def __init__(
+        self, model: SharedModel, log: Any, swap: Callable[[Loaded], None], cores: frozenset[int] = frozenset()
+    ) -> None:
         """Do nothing yet.
 
         Args:
             model: What runs.
             log: The node's logger.
             swap: Takes a model that is ready.
+            cores: Those of the thread that loads, and of what its engine starts; an empty set: all of the process.
         """
+        self._cores = cores or PROCESS_CORES
         self._model, self._log, self._swap = model, log, swap
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -55,6 +60,8 @@ class ModelLoader:
     def _load(self, file: str) -> None:
         start = time.perf_counter()
         try:
+            # The thread that started this one may be bound to the cores of callbacks.
+            bind_thread(self._cores)
             loaded = self._model.read(file)
             if self._closed:
                 return

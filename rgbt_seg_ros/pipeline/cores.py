@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rgbt_seg_ros.errors import UserError
+
+# As imported, before anything is bound: a thread that is asked later tells what it was bound to.
+PROCESS_CORES = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
+"""Cores that this process may run on; an empty set where the system does not bind threads."""
 
 _PART = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
 
@@ -34,12 +40,10 @@ def parse_cores(text: str, parameter: str) -> frozenset[int]:
         cores.update(range(int(found[1]), int(found[2] or found[1]) + 1))
     if not hasattr(os, "sched_getaffinity"):
         raise CoresError(f"{parameter}: this system cannot bind threads to cores; leave it empty")
-    allowed = os.sched_getaffinity(os.getpid())
-    missing = sorted(cores - allowed)
+    missing = sorted(cores - PROCESS_CORES)
     if missing:
-        raise CoresError(
-            f"{parameter}: core {missing[0]} is not among those of this process ({', '.join(map(str, sorted(allowed)))})"
-        )
+        allowed = ", ".join(map(str, sorted(PROCESS_CORES)))
+        raise CoresError(f"{parameter}: core {missing[0]} is not among those of this process ({allowed})")
     return frozenset(cores)
 
 
@@ -54,3 +58,21 @@ def bind_thread(cores: frozenset[int]) -> frozenset[int]:
     before = frozenset(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores)
     return before
+
+
+def is_bound() -> bool:
+    """Return whether the calling thread is bound to some of the cores that this process may run on."""
+    return bool(PROCESS_CORES) and not os.sched_getaffinity(0) >= PROCESS_CORES
+
+
+@contextmanager
+def bound_to(cores: frozenset[int]) -> Iterator[None]:
+    """Bind the calling thread, and threads that it starts meanwhile, to cores; an empty set leaves it alone.
+
+    What engines start for themselves has the cores of the thread that loads and first runs them, for as long as it lives.
+    """
+    before = bind_thread(cores)
+    try:
+        yield
+    finally:
+        bind_thread(before)

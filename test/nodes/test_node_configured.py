@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import torch
 from builtin_interfaces.msg import Time
 
 from rgbt_seg_ros.network import read_model, read_spec, write_model
+from rgbt_seg_ros.nodes import configured as module
 from rgbt_seg_ros.nodes import outputs
 from rgbt_seg_ros.nodes.configured import Configured
+from rgbt_seg_ros.pipeline import shared_model
+from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
+from rgbt_seg_ros.pipeline.cores import PROCESS_CORES, bound_to
 from rgbt_seg_ros.pipeline.pair_parameters import settings_of_pairs
 from rgbt_seg_ros.pipeline.parameter_file import defaults
 
@@ -19,7 +26,7 @@ class Node:
     """Keeps what is published, by topic."""
 
     def __init__(self):
-        self.published, self.destroyed = {}, []
+        self.published, self.destroyed, self.said = {}, [], []
 
     def create_lifecycle_publisher(self, kind, topic, qos):
         self.published[topic] = []
@@ -29,7 +36,7 @@ class Node:
         self.destroyed.append(publisher.topic)
 
     def get_logger(self):
-        return SimpleNamespace(info=print, error=print)
+        return SimpleNamespace(info=self.said.append, error=self.said.append)
 
     def get_clock(self):
         return SimpleNamespace(now=lambda: SimpleNamespace(to_msg=Time))
@@ -85,3 +92,74 @@ def test_a_model_that_is_ready_after_cleanup_comes_to_nothing(tmp_path):
     configured.loader._thread.join(60)
     assert configured.model.loaded is before
     assert before.first.spec.title == read_spec("demo").title
+
+
+def configure(node, **changes):
+    values = {**defaults(), "model.input_size": "32x64", "runtime.device": "cpu", "runtime.backend": "torch"}
+    return Configured(node, settings_of_pairs({**values, **changes}))
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["worker_cores", "any"])
+def test_engines_are_loaded_on_the_cores_of_the_worker_whoever_asks_for_them(monkeypatch, named):
+    if len(PROCESS_CORES) < 2:
+        pytest.skip("one core")
+    callback, worker = min(PROCESS_CORES), max(PROCESS_CORES)
+    seen, warmed = [], []
+    open_engine, warm_up = shared_model.open_engine, shared_model.Segmenter.warm_up
+
+    def spy(*arguments):
+        # What an engine starts for itself has the cores of the thread that loads it.
+        thread = threading.Thread(target=lambda: seen.append(os.sched_getaffinity(0)))
+        thread.start()
+        thread.join()
+        return open_engine(*arguments)
+
+    def spy_warm_up(self, *arguments, **more):
+        warmed.append(os.sched_getaffinity(0))
+        warm_up(self, *arguments, **more)
+
+    monkeypatch.setattr(shared_model, "open_engine", spy)
+    monkeypatch.setattr(shared_model.Segmenter, "warm_up", spy_warm_up)
+    configured = configure(Node(), **({"runtime.worker_cores": str(worker)} if named else {}))
+    # Where callbacks run, and start the load of another model.
+    with bound_to(frozenset({callback})):
+        configured.loader.start("demo")
+        configured.loader._thread.join(60)
+    assert configured.loader.state.startswith("loaded ")
+    expected = {worker} if named else PROCESS_CORES
+    assert seen == [expected, expected]
+    assert set(map(frozenset, warmed)) == {frozenset(expected)}
+    assert os.sched_getaffinity(0) == PROCESS_CORES
+
+
+def test_no_number_of_threads_is_torchs_own_also_after_another(monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setattr(module, "_TORCH_THREADS", 3)
+    try:
+        counts = []
+        for threads in (1, 0, 2):
+            configure(Node(), **{"runtime.threads": threads}).close()
+            counts.append(torch.get_num_threads())
+    finally:
+        torch.set_num_threads(before)
+    assert counts == [1, 3, 2]
+
+
+def test_calibrations_that_follow_each_other_fast_are_told_of_once(monkeypatch):
+    node = Node()
+    configured = configure(node)
+    take = configured._taker("")
+    node.said.clear()
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    ready = Aligner(None, AlignmentSettings())
+    for _ in range(3):
+        take(ready)
+    assert len(node.said) == 1
+    # What was waited for is told at once; the rest after a while.
+    take(Aligner.awaiting(ready.settings, "rgb/camera_info"))
+    take(ready)
+    assert len(node.said) == 2
+    now[0] += 6.0
+    take(ready)
+    assert len(node.said) == 3

@@ -15,6 +15,7 @@ from rgbt_seg_ros.pipeline.backends.base import BackendError
 from rgbt_seg_ros.pipeline.backends.cache import cache_folder, cached, entry_name, model_hash
 from rgbt_seg_ros.pipeline.backends.openvino_model import Pairs, attach_masks, convert, quantise
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
+from rgbt_seg_ros.pipeline.cores import is_bound
 
 MODEL = "model.xml"
 
@@ -146,6 +147,9 @@ class OpenvinoBackend(SizedBackend):
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": self._hint}
         if self._device == "CPU":
             settings["INFERENCE_NUM_THREADS"] = str(torch.get_num_threads())
+            if is_bound():
+                # Its own pinning leaves the thread that asked for a run on all cores of the process.
+                settings["ENABLE_CPU_PINNING"] = "NO"
         else:
             # The kernels of a GPU are compiled for seconds; those of a CPU are generated while the model loads.
             settings["CACHE_DIR"] = str(self._cache / "kernels")

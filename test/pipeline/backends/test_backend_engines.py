@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.eager_backend import EagerBackend
 from rgbt_seg_ros.pipeline.backends.masks import Upsample, decide_planes
 from rgbt_seg_ros.pipeline.backends.sized import KEPT, Shape
+from rgbt_seg_ros.pipeline.cores import PROCESS_CORES, bind_thread
 
 SIZE = (64, 96)
 NEEDS = {"torch": (), "openvino": ("openvino",), "onnxruntime": ("onnxruntime", "onnx", "onnxscript")}
@@ -67,6 +70,29 @@ def test_masks_are_those_of_the_plain_network(demo, cache, name, output_size):
     assert (found.label == expected.label).mean() >= 0.999
     assert np.abs(found.confidence.astype(int) - expected.confidence).max() <= 1
     assert list(found.durations) == ["preprocess", "network", "masks"]
+
+
+@pytest.mark.parametrize("name", list(NEEDS))
+def test_a_bound_thread_stays_where_it_is_bound(demo, cache, name):
+    if len(PROCESS_CORES) < 2:
+        pytest.skip("one core")
+    core = frozenset({max(PROCESS_CORES)})
+
+    def run():
+        backend, _ = opened(demo, cache, name)
+        backend.infer([pair(0)], SIZE)
+        return backend
+
+    def again(backend):
+        backend.infer([pair(0)], SIZE)
+        return os.sched_getaffinity(0)
+
+    # Loaded and warmed up by one bound thread, used by another.
+    with ThreadPoolExecutor(1, initializer=bind_thread, initargs=(core,)) as loader:
+        backend = loader.submit(run).result()
+        assert loader.submit(os.sched_getaffinity, 0).result() == core
+    with ThreadPoolExecutor(1, initializer=bind_thread, initargs=(core,)) as worker:
+        assert worker.submit(again, backend).result() == core
 
 
 @pytest.mark.parametrize("name", list(NEEDS))
