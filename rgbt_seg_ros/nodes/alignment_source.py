@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ from rgbt_seg_ros.pipeline.calibration.camera_info import calibration_of, camera
 from rgbt_seg_ros.pipeline.parameters import NodeSettings
 
 _TOPICS = {"rgb": "rgb/camera_info", "thermal": "thermal/camera_info"}
+_RECENT = 1.0
+"""s after which a camera_info that has not come again is one of before; cameras publish it with each image."""
 TF = "the extrinsic in TF"
 
 # Best effort takes every publisher's offer; drivers publish it with each image.
@@ -81,6 +84,7 @@ class AlignmentSource:
                 "alignment.plane_distance: 0, and no calibration file says it; mode 'plane' needs the distance in m"
             )
         self._infos: dict[str, Any] = {}
+        self._seen: dict[str, dict[tuple[Any, ...], float]] = {}
         self.problem = ""
         self.aligner = self._of_file()
         self._subscriptions: list[Any] = []
@@ -162,12 +166,29 @@ class AlignmentSource:
 
         def take(info: Any) -> None:
             content = _content(info)
-            if name in self._infos and self._infos[name][0] == content:
+            known = self._note(name, content)
+            current = self._infos[name][0] if name in self._infos else None
+            if content == current:
+                return
+            if known and current in self._seen[name]:
+                # Each in its turn would make new tables for every message, and masks that jump.
+                self._refused(
+                    f"{topic}: different calibrations alternate, from {node.count_publishers(topic)} publisher(s); the one "
+                    "that came last as a new one is used; expected one publisher"
+                )
                 return
             self._infos[name] = (content, info, topic)
             self._renew()
 
         return take
+
+    def _note(self, name: str, content: tuple[Any, ...]) -> bool:
+        """Note that a camera_info says this now; return whether it said so within the last ``_RECENT`` seconds too."""
+        now = time.monotonic()
+        seen = {other: when for other, when in self._seen.get(name, {}).items() if now - when < _RECENT}
+        known = content in seen
+        self._seen[name] = {**seen, content: now}
+        return known
 
     def try_again(self) -> None:
         """Make the aligner that was still to come, if it can be made now: a transform may come any time."""

@@ -61,6 +61,9 @@ class Node:
     def destroy_subscription(self, topic):
         del self.take[topic]
 
+    def count_publishers(self, topic):
+        return 2
+
     def resolve_topic_name(self, topic):
         return f"/front/{topic}"
 
@@ -183,3 +186,42 @@ def test_without_tf2_ros_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(alignment_source, "tf2_ros", lambda: None)
     with pytest.raises(UserError, match=r"tf2_ros has to be installed; expected a calibration file .*tf2-ros-py"):
         AlignmentSource(settings())
+
+
+def test_two_publishers_that_disagree_are_told_and_change_the_calibration_once(tf2, monkeypatch):
+    Buffer.transform = extrinsic()
+    now = [100.0]
+    monkeypatch.setattr(alignment_source.time, "monotonic", lambda: now[0])
+    source, node, found, refused = listening()
+    node.take["thermal/camera_info"](info(RIG.thermal))
+    near, far = info(RIG.rgb), info(RIG.rgb, k=[500.0, *RIG.rgb.k[1:]])
+    for _ in range(10):
+        for message in (near, far):
+            node.take["rgb/camera_info"](message)
+            now[0] += 0.03
+    # Waiting, the first one's, and the other's, which could have been a zoom.
+    assert len(found) == 3
+    assert source.calibration.rgb.k[0] == 500.0
+    assert len(refused) == 9
+    assert refused[-1].startswith("/front/rgb/camera_info: different calibrations alternate, from 2 publisher(s)")
+    # One of them stops.
+    for _ in range(40):
+        node.take["rgb/camera_info"](near)
+        now[0] += 0.03
+    assert len(found) == 4
+    assert source.calibration.rgb.k[0] == RIG.rgb.k[0]
+
+
+def test_a_zoom_is_followed_there_and_back(tf2, monkeypatch):
+    Buffer.transform = extrinsic()
+    now = [100.0]
+    monkeypatch.setattr(alignment_source.time, "monotonic", lambda: now[0])
+    source, node, _, refused = listening()
+    node.take["thermal/camera_info"](info(RIG.thermal))
+    for focal in (500.0, 510.0, 520.0, 510.0, 500.0):
+        now[0] += 2.0
+        for _ in range(3):
+            node.take["rgb/camera_info"](info(RIG.rgb, k=[focal, *RIG.rgb.k[1:]]))
+            now[0] += 0.03
+        assert source.calibration.rgb.k[0] == focal
+    assert not refused
