@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from rgbt_seg_ros.pipeline.parameter_file import defaults, read_parameter_file
-from rgbt_seg_ros.pipeline.parameters import ParameterError, settings_of
+from rgbt_seg_ros.pipeline.parameters import PARAMETERS, ParameterError, settings_of
 from rgbt_seg_ros.resources import config_file
 
 
@@ -28,6 +28,18 @@ def test_the_file_of_the_package_holds_the_defaults():
     assert found.values == defaults()
     assert found.unknown == ()
     assert settings_of(found.values).pairing.slop == 0.05
+
+
+def test_the_comments_of_the_packages_file_name_every_choice():
+    lines = [line.split("#", 1) for line in config_file("params.yaml").read_text().splitlines() if "#" in line]
+    comments, last = {}, ""
+    for before, comment in lines:
+        # A comment may go on in the next line.
+        last = before.partition(":")[0].strip() or last
+        comments[last] = comments.get(last, "") + comment
+    for name in ("precision", "backend", "mode", "normalisation"):
+        (parameter,) = (entry for entry in PARAMETERS if entry.name.split(".")[-1] == name)
+        assert [choice for choice in parameter.choices if choice not in comments[name]] == []
 
 
 @pytest.mark.parametrize(
