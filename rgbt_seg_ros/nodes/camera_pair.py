@@ -58,7 +58,12 @@ class CameraPair:
     """Subscriptions, pairing and counters of one camera pair between activate and deactivate."""
 
     def __init__(
-        self, node: Any, configured: ConfiguredPair, waiting_for: Callable[[], str], put: Callable[[Job], bool]
+        self,
+        node: Any,
+        configured: ConfiguredPair,
+        waiting_for: Callable[[], str],
+        put: Callable[[Job], str],
+        see: Callable[[tuple[int, int]], None],
     ) -> None:
         """Subscribe.
 
@@ -66,9 +71,11 @@ class CameraPair:
             node: The rclpy node.
             configured: What the pair was configured with.
             waiting_for: Says what its calibration still waits for; empty: nothing.
-            put: Hands a complete pair to the worker; returns whether one that waited was dropped for it.
+            put: Hands a complete pair to the worker; returns the reason if one that waited was dropped for it, else nothing.
+            see: Told (H, W) of the RGB images before the first one of that size is segmented.
         """
-        self._node, self._configured, self._put = node, configured, put
+        self._node, self._configured, self._put, self._see = node, configured, put, see
+        self._image_size: tuple[int, int] | None = None
         self._log = node.get_logger()
         self._waiting_for = waiting_for
         self._pairer = configured.make_pairer()
@@ -130,9 +137,17 @@ class CameraPair:
         if not self.enabled:
             self._drop("rgb_disabled")
             return
+        if hasattr(message, "height"):
+            # A compressed image does not say its size before it is decoded.
+            self._note_size((message.height, message.width))
         with self._lock:
             pairs = self._pairer.add_rgb(stamp_ns(message.header), message)
         self._submit(pairs)
+
+    def _note_size(self, image_size: tuple[int, int]) -> None:
+        if image_size != self._image_size:
+            self._image_size = image_size
+            self._see(image_size)
 
     def _on_thermal(self, message: Any) -> None:
         if not self.enabled:
@@ -172,8 +187,8 @@ class CameraPair:
         for pair, depth in complete:
             if not self._limit.accepts(pair.rgb_stamp):
                 self._drop("pair_over_max_rate")
-            elif self._put(Job(pair, depth, now)):
-                self._drop("pair_superseded")
+            elif reason := self._put(Job(pair, depth, now)):
+                self._drop(reason)
 
     def failed(self, error: Exception) -> None:
         """Count a pair that could not be segmented, and say why."""
@@ -202,6 +217,7 @@ class CameraPair:
         frames = (pair.rgb.header.frame_id, pair.thermal.header.frame_id)
         start = time.perf_counter()
         rgb = to_rgb(pair.rgb, self.rgb.topic)
+        self._note_size((rgb.shape[0], rgb.shape[1]))
         thermal = to_thermal(pair.thermal, self.thermal.topic, self._warn_of_palette)
         depth = None if self.depth is None else _depth_of(job, self.depth.topic)
         converted = time.perf_counter()
@@ -248,6 +264,7 @@ class CameraPair:
 
     def publish_rest(self, frame: Frame, masks: Segmentation, facts: FrameFacts) -> None:
         """Publish what else is listened to; for a thread beside that of the next frame."""
+        self._configured.remember(frame.prepared.image_size)
         pair, outputs, spec = frame.job.pair, self._configured.outputs, frame.segmenter.spec
         header = pair.rgb.header
         outputs.publish_extras(header, frame.rgb, masks, pair.thermal.header.stamp, spec)

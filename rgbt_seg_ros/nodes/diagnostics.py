@@ -23,12 +23,14 @@ class EngineState:
     Attributes:
         problem: Why nothing can be segmented until somebody does something; empty: nothing is known against it.
         stalled: Seconds since which the engine has not answered; 0 while it does.
+        building: What it is being built for, in words; empty: nothing.
         warning: What is worth knowing while everything else is well.
         facts: Values of the status: model, engine.
     """
 
     problem: str
     stalled: float
+    building: str
     warning: str
     facts: dict[str, str]
 
@@ -43,11 +45,14 @@ def engine_state(configured: Configured | None, watchdog: Watchdog, problem: str
         now: time.monotonic, s.
     """
     if configured is None:
-        return EngineState(problem, 0.0, "", {})
+        return EngineState(problem, 0.0, "", "", {})
     model, loader = configured.model, configured.loader
     stalled = watchdog.check(model.busy_since, now)
-    if configured.wedged:
-        problem = "the engine does not answer: cleanup and configure give the node a new one"
+    build, building = model.building, ""
+    if build is not None:
+        building = f"building engine for {build.size[0]}x{build.size[1]}, {max(0.0, now - build.since):.0f} s so far"
+    else:
+        problem = configured.wedged_because or problem
     warning = loader.problem
     if model.on_cpu_for_memory:
         warning = "GPU memory ran out: the model runs on the CPU"
@@ -55,7 +60,7 @@ def engine_state(configured: Configured | None, watchdog: Watchdog, problem: str
     facts["engine stalls"] = str(watchdog.stalls)
     if loader.state:
         facts["last load"] = loader.state
-    return EngineState(problem, stalled, warning, facts)
+    return EngineState(problem, stalled, building, warning, facts)
 
 
 class Diagnostics:
@@ -77,10 +82,14 @@ class Diagnostics:
         if engine.problem:
             return DiagnosticStatus.ERROR, engine.problem
         if pair is None:
-            return DiagnosticStatus.STALE, "not active"
+            return (
+                (DiagnosticStatus.WARN, engine.building) if engine.building else (DiagnosticStatus.STALE, "not active")
+            )
         new = self._news(pair)
         if engine.stalled:
             return DiagnosticStatus.ERROR, f"engine does not answer since {engine.stalled:.0f} s"
+        if engine.building:
+            return DiagnosticStatus.WARN, engine.building
         for stream in pair.streams:
             if not new[stream.topic]:
                 why = "no publisher" if not stream.publishers else f"{stream.publishers} publisher(s), nothing arrives"

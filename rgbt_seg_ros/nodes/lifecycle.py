@@ -69,7 +69,7 @@ class SegmentationNode(LifecycleNode):
         configured = self._configured
         assert configured is not None
         if configured.wedged:
-            self.get_logger().error("the engine does not answer: cleanup and configure give the node a new one")
+            self.get_logger().error(configured.wedged_because)
             return TransitionCallbackReturn.FAILURE
         result = super().on_activate(state)
         configured.publish_labels()
@@ -105,7 +105,10 @@ class SegmentationNode(LifecycleNode):
         if not ended:
             self._watchdog.check(configured.model.busy_since, time.monotonic())
             configured.abandoned = session.worker
-            self.get_logger().error("the engine has not returned from its last run, and is given up")
+            if configured.model.building is not None:
+                self.get_logger().warning(configured.wedged_because)
+            else:
+                self.get_logger().error("the engine has not returned from its last run, and is given up")
         return ended
 
     def _release(self) -> None:

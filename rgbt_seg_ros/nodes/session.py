@@ -14,7 +14,7 @@ from rgbt_seg_ros.nodes.outputs import FrameFacts
 from rgbt_seg_ros.nodes.worker import FairWorker
 from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.cores import bind_thread
-from rgbt_seg_ros.pipeline.shared_model import Loaded
+from rgbt_seg_ros.pipeline.loaded import Loaded
 
 
 class Session:
@@ -40,13 +40,28 @@ class Session:
         # After the worker has begun: a thread has the cores of the one that starts it.
         self._cores = bind_thread(configured.runtime.callback_cores)
         for slot, pair in enumerate(configured.pairs.values()):
-            self.pairs.append(CameraPair(node, pair, self._waiting_for(pair.name), self._putter(slot)))
+            self.pairs.append(
+                CameraPair(node, pair, self._waiting_for(pair.name), self._putter(slot), self._seer(pair.name))
+            )
 
     def _waiting_for(self, pair: str) -> Callable[[], str]:
         return lambda: self._model.loaded.segmenters[pair].aligner.waiting_for
 
-    def _putter(self, slot: int) -> Callable[[Job], bool]:
-        return lambda job: self.worker.put(job, slot)
+    def _putter(self, slot: int) -> Callable[[Job], str]:
+        def put(job: Job) -> str:
+            if not self.worker.put(job, slot):
+                return ""
+            return "pair_superseded" if self._model.building is None else "pair_engine_building"
+
+        return put
+
+    def _seer(self, pair: str) -> Callable[[tuple[int, int]], None]:
+        def see(image_size: tuple[int, int]) -> None:
+            if self._model.see(pair, image_size):
+                # In the worker, so that no pair is begun meanwhile, and the newest comes next.
+                self.worker.call(self._model.warm_up)
+
+        return see
 
     @property
     def enabled(self) -> bool:

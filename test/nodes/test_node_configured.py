@@ -28,6 +28,9 @@ class Node:
     def destroy_publisher(self, publisher):
         self.destroyed.append(publisher.topic)
 
+    def get_fully_qualified_name(self):
+        return "/node"
+
     def get_logger(self):
         return SimpleNamespace(info=print, error=print)
 
