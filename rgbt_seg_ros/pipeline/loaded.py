@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -34,14 +35,13 @@ class Loaded:
         """Return the sizes, and numbers of pairs in one run, that are to be expected and the engine has not run for.
 
         Args:
-            largest: Pairs in one run where all have the same sizes.
+            largest: Pairs that may share a run; those of the same sizes do.
             image_sizes: Of the images as they were or are about to be.
         """
-        sizes = [entry.expected_sizes(image_sizes.get(name)) for name, entry in self.segmenters.items()]
-        wanted = [(size, 1) for size in dict.fromkeys(sizes)]
-        if largest > 1 and len(wanted) == 1:
-            wanted.append((sizes[0], largest))
-        return [entry for entry in wanted if entry not in self.warm]
+        pairs = Counter(entry.expected_sizes(image_sizes.get(name)) for name, entry in self.segmenters.items())
+        alone = [(sizes, 1) for sizes in pairs]
+        shared = [(sizes, min(count, largest)) for sizes, count in pairs.items() if min(count, largest) > 1]
+        return [entry for entry in (*alone, *shared) if entry not in self.warm]
 
     def warm_up(self, runs: int, largest: int, image_sizes: ImageSizes) -> None:
         """Build the tables of every pair, and run the engine on noise for what is ``cold``.

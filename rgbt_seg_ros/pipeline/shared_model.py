@@ -164,7 +164,7 @@ class SharedModel:
         report(f"engine: ready for {what} after {time.monotonic() - start:.1f} s")
 
     def _ready(self, file: str, segmenters: dict[str, Segmenter]) -> Loaded:
-        """Warm up: once for each size, and once more for a full batch."""
+        """Warm up: once for each size, and once more for as many pairs as share it."""
         loaded = Loaded(file, MappingProxyType(segmenters))
         loaded.warm_up(self._warm_up, self._full(len(segmenters)), dict(self._image_sizes))
         return loaded

@@ -75,9 +75,9 @@ def small(monkeypatch):
     monkeypatch.setattr(shared_model, "open_engine", open_engine)
     on_gpu = {name: replace(settings, device="cuda") for name, settings in SETTINGS.items()}
 
-    def make(image_sizes=None, warm_up=1, settings=on_gpu, **runtime):
+    def make(image_sizes=None, warm_up=1, settings=on_gpu, around=None, **runtime):
         return SharedModel(
-            "demo", settings, aligners(), RuntimeSettings(**runtime), warm_up, said.append, None, image_sizes
+            "demo", settings, around or aligners(), RuntimeSettings(**runtime), warm_up, said.append, None, image_sizes
         )
 
     return make, room, opened, said
@@ -256,6 +256,15 @@ def test_pairs_whose_sizes_become_the_same_are_warmed_up_for_a_shared_run(small)
     model.warm_up()
     # One at a time was run for the rear pair already.
     assert runs_of(model) == [(NETWORK, (48, 64), 2)]
+
+
+def test_the_pairs_of_one_size_among_others_are_warmed_up_for_their_shared_run(small):
+    make, on_gpu = small[0], {name: SETTINGS["front"] for name in ("left", "right", "wide")}
+    three = {name: Aligner(None, AlignmentSettings()) for name in on_gpu}
+    sizes = {"left": HD, "right": HD, "wide": VGA}
+    expected = [(NETWORK, HD, 1), (NETWORK, VGA, 1), (NETWORK, HD, 2)]
+    assert runs_of(make(sizes, settings=on_gpu, around=three)) == expected
+    assert runs_of(make(sizes, settings=on_gpu, around=three, max_batch=1)) == expected[:2]
 
 
 def test_a_size_that_was_segmented_is_warm(small):
