@@ -71,7 +71,9 @@ class CameraPair:
             put: Hands a complete pair to the worker; returns whether one that waited was dropped for it.
         """
         self._node, self._configured, self._put = node, configured, put
-        self._log = node.get_logger()
+        # A logger throttles each line of code by itself: pairs, and below streams, need one each.
+        log = node.get_logger()
+        self._log = log.get_child(configured.name) if configured.name else log
         self._waiting_for = waiting_for
         self._pairer = configured.make_pairer()
         settings = configured.settings
@@ -122,9 +124,11 @@ class CameraPair:
             self._dropped[reason] += 1
 
     def _refuser(self, stream: str) -> Callable[[UserError], None]:
+        log = self._log.get_child(stream)
+
         def refuse(error: UserError) -> None:
             self._drop(f"{stream}_invalid")
-            self._log.error(f"{error}; frame dropped", throttle_duration_sec=5.0)
+            log.error(f"{error}; frame dropped", throttle_duration_sec=5.0)
 
         return refuse
 

@@ -21,8 +21,8 @@ from rgbt_seg_ros.pipeline.shared_model import Loaded
 class Session:
     """Camera pairs and worker between activate and deactivate."""
 
-    def __init__(self, node: Any, configured: Configured) -> None:
-        """Subscribe and start the worker."""
+    def __init__(self, node: Any, configured: Configured, enabled: bool = True) -> None:
+        """Subscribe and start the worker; ``enabled``: whether frames are taken."""
         self._model = configured.model
         self._closed = False
         # Overlay, result and report of a frame are made while the next one is segmented.
@@ -43,8 +43,13 @@ class Session:
             self._preparer = FairWorker(len(configured.pairs), self._prepare_ahead, self._failed)
         # After the worker has begun: a thread has the cores of the one that starts it.
         self._cores = bind_thread(configured.runtime.callback_cores)
-        for slot, pair in enumerate(configured.pairs.values()):
-            self.pairs.append(CameraPair(node, pair, self._waiting_for(pair.name), self._putter(slot)))
+        try:
+            for slot, pair in enumerate(configured.pairs.values()):
+                self.pairs.append(CameraPair(node, pair, self._waiting_for(pair.name), self._putter(slot)))
+        except Exception:
+            self.close(timeout=1.0)
+            raise
+        self.enabled = enabled
 
     def _waiting_for(self, pair: str) -> Callable[[], str]:
         return lambda: self._model.loaded.segmenters[pair].aligner.waiting_for

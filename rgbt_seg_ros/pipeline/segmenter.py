@@ -188,6 +188,10 @@ class Segmenter:
         """Return variant, engine, device and precision in words."""
         return f"{self.spec.variant} on {self._backend.name}"
 
+    def close(self) -> None:
+        """Give back what the engine holds, for all segmenters around it."""
+        self._backend.close()
+
     @property
     def on_gpu(self) -> bool:
         """Whether the network runs on a GPU, so that the processor is free meanwhile."""

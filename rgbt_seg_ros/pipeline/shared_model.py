@@ -174,6 +174,10 @@ class SharedModel:
             self.loaded = other
             self.one_at_a_time = self.on_cpu_for_memory = False
 
+    def close(self) -> None:
+        """Give back what the engine holds; nothing is segmented after."""
+        self.loaded.first.close()
+
     def realign(self, pair: str, aligner: Aligner) -> None:
         """Take another calibration for a camera pair from its next frame on."""
         with self._lock:

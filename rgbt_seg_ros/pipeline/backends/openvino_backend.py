@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,6 +20,18 @@ from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBac
 MODEL = "model.xml"
 
 _HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
+
+
+@functools.cache
+def _core() -> Any:
+    """Return the process's one ``openvino.Core``, which is never given back.
+
+    Its CPU plugin lends the thread that makes the first one a stack for signals (sigaltstack). Whatever thread drops the last
+    one unmaps that stack, and the next SIGINT of the first thread would end the process with a segmentation fault.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def select_openvino_device(device: str) -> str:
@@ -69,7 +82,7 @@ class OpenvinoBackend(SizedBackend):
         super().__init__(network, spec, temperature, report)
         import openvino
 
-        self._core: Any = openvino.Core()
+        self._core = _core()
         self._device = select_openvino_device(device)
         on_gpu = self._device.startswith("GPU")
         if precision == "auto":
