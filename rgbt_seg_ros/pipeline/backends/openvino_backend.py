@@ -14,7 +14,7 @@ import torch
 from rgbt_seg_ros.network import FusionNetwork, ModelSpec
 from rgbt_seg_ros.pipeline.backends.base import BackendError
 from rgbt_seg_ros.pipeline.backends.cache import cache_folder, cached, entry_name, model_hash
-from rgbt_seg_ros.pipeline.backends.openvino_model import Pairs, attach_masks, convert, quantise
+from rgbt_seg_ros.pipeline.backends.openvino_model import REVISION, Pairs, attach_masks, convert, quantise
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
 
 MODEL = "model.xml"
@@ -122,8 +122,11 @@ class OpenvinoBackend(SizedBackend):
         if self._precision == "int8":
             # Without its masks: what was calibrated once serves images of every output size.
             height, width = shape.input_size
-            return self._cache / entry_name(self._hash, f"{shape.batch}x{height}x{width}", "int8", self._version)
-        return self._cache / entry_name(self._hash, shape, "fp32", self._version)
+            what: object = f"{shape.batch}x{height}x{width}"
+        else:
+            what = shape
+        stored = "int8" if self._precision == "int8" else "fp32"
+        return self._cache / entry_name(self._hash, what, stored, self._version, f"r{REVISION}")
 
     def model(self, shape: Shape) -> Any:
         """Return the ``openvino.Model`` of a size, converted (and calibrated) if it is not in the cache.
