@@ -48,9 +48,11 @@ def run_node(network: float, arguments: list[str]) -> None:
     from rgbt_seg_ros.pipeline.backends import Inference
 
     class StandIn:
-        """Finds the class of the row, after a time in which the processor is free, as with a network on a GPU."""
+        """Finds the class of the row, after a time in which it sleeps."""
 
         name = f"stand-in of {1000 * network:g} ms"
+        # As with a network on a GPU, the processor is free meanwhile.
+        device = "stand-in"
 
         def infer(self, pairs: Any, output_size: tuple[int, int]) -> list[Inference]:
             start = time.perf_counter()

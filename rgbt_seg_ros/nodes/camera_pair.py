@@ -22,6 +22,7 @@ from rgbt_seg_ros.pipeline.alignment import AlignmentError
 from rgbt_seg_ros.pipeline.calibration import CalibrationError
 from rgbt_seg_ros.pipeline.depth_pairing import DepthPairer
 from rgbt_seg_ros.pipeline.images import check_depth, check_thermal, stamp_ns, to_depth, to_thermal
+from rgbt_seg_ros.pipeline.loaded import Loaded
 from rgbt_seg_ros.pipeline.pairing import Pair
 from rgbt_seg_ros.pipeline.preparation import Prepared
 from rgbt_seg_ros.pipeline.rate_limit import RateLimit
@@ -42,15 +43,17 @@ class Frame:
     """A pair that is ready for the network; moments of time.perf_counter, s."""
 
     job: Job
+    loaded: Loaded
     segmenter: Segmenter
     rgb: npt.NDArray[np.uint8]
     prepared: Prepared
     start: float
     converted: float
+    ready: float
 
     @property
     def sizes(self) -> tuple[tuple[int, ...], tuple[int, int]]:
-        """What pairs have to have in common to go through the network together."""
+        """Shape of what the network is given, and (H, W) of the masks."""
         return self.prepared.rgb.shape, self.prepared.image_size
 
 
@@ -76,7 +79,9 @@ class CameraPair:
         """
         self._node, self._configured, self._put, self._see = node, configured, put, see
         self._image_size: tuple[int, int] | None = None
-        self._log = node.get_logger()
+        # A logger throttles each line of code by itself: pairs, and below streams, need one each.
+        log = node.get_logger()
+        self._log = log.get_child(configured.name) if configured.name else log
         self._waiting_for = waiting_for
         self._pairer = configured.make_pairer()
         settings = configured.settings
@@ -127,9 +132,11 @@ class CameraPair:
             self._dropped[reason] += 1
 
     def _refuser(self, stream: str) -> Callable[[UserError], None]:
+        log = self._log.get_child(stream)
+
         def refuse(error: UserError) -> None:
             self._drop(f"{stream}_invalid")
-            self._log.error(f"{error}; frame dropped", throttle_duration_sec=5.0)
+            log.error(f"{error}; frame dropped", throttle_duration_sec=5.0)
 
         return refuse
 
@@ -190,6 +197,10 @@ class CameraPair:
             elif reason := self._put(Job(pair, depth, now)):
                 self._drop(reason)
 
+    def superseded(self, reason: str) -> None:
+        """Count a pair that was ready for the network when a newer one was."""
+        self._drop(reason)
+
     def failed(self, error: Exception) -> None:
         """Count a pair that could not be segmented, and say why."""
         if isinstance(error, OutOfMemoryError):
@@ -207,8 +218,8 @@ class CameraPair:
         """Say that a frame's extras could not be published; its masks were, so that it counts as processed."""
         self._log.error(f"extras not published: {type(error).__name__}: {error}", throttle_duration_sec=5.0)
 
-    def prepare(self, job: Job, segmenter: Segmenter) -> Frame:
-        """Do what comes before the network.
+    def prepare(self, job: Job, loaded: Loaded) -> Frame:
+        """Do what comes before the network, for this model.
 
         Raises:
             UserError: The images cannot be converted, or are of other cameras or sizes than the calibration.
@@ -221,18 +232,20 @@ class CameraPair:
         thermal = to_thermal(pair.thermal, self.thermal.topic, self._warn_of_palette)
         depth = None if self.depth is None else _depth_of(job, self.depth.topic)
         converted = time.perf_counter()
+        segmenter = loaded.segmenters[self.name]
         prepared = segmenter.prepare(rgb, thermal, depth, pair.thermal_stamp, frames)
-        frame = Frame(job, segmenter, rgb, prepared, start, converted)
+        frame = Frame(job, loaded, segmenter, rgb, prepared, start, converted, time.perf_counter())
         self.sizes = frame.sizes
         return frame
 
-    def publish(self, frame: Frame, masks: Segmentation, batch: int) -> FrameFacts:
+    def publish(self, frame: Frame, masks: Segmentation, batch: int, taken: float) -> FrameFacts:
         """Publish the masks of a frame: what the robot waits for.
 
         Args:
             frame: As of ``prepare``.
             masks: What the network made of it.
             batch: Pairs that went through the network together.
+            taken: When their run began.
 
         Returns:
             What the frame's report says of it.
@@ -244,7 +257,7 @@ class CameraPair:
         self.latency = (self._node.get_clock().now().nanoseconds - pair.rgb_stamp) * 1e-9
         self.processed += 1
         durations = {
-            "wait": frame.start - frame.job.completed,
+            "wait": (frame.start - frame.job.completed) + (taken - frame.ready),
             "conversion": frame.converted - frame.start,
             **masks.durations,
             "publish": published - segmented,

@@ -133,7 +133,12 @@ class Configured:
         if self.active:
             # Before the first mask of its classes.
             self.publish_labels(loaded)
-        self.model.swap(loaded)
+        try:
+            self.model.swap(loaded)
+        except Exception:
+            if self.active:
+                self.publish_labels()
+            raise
 
     def subscribe(self) -> None:
         """Listen for what calibration files do not hold."""
@@ -195,7 +200,9 @@ class Configured:
         return differently
 
     def close(self) -> None:
-        """Destroy the publishers; the model goes with this object."""
+        """Destroy the publishers, and give the model back unless its engine still runs."""
         self.loader.close()
         for pair in self.pairs.values():
             pair.outputs.close()
+        if not self.wedged:
+            self.model.close()

@@ -24,6 +24,7 @@ class EngineState:
         problem: Why nothing can be segmented until somebody does something; empty: nothing is known against it.
         stalled: Seconds since which the engine has not answered; 0 while it does.
         building: What it is being built for, in words; empty: nothing.
+        busy: Whether it is at work on a pair.
         warning: What is worth knowing while everything else is well.
         facts: Values of the status: model, engine.
     """
@@ -31,6 +32,7 @@ class EngineState:
     problem: str
     stalled: float
     building: str
+    busy: bool
     warning: str
     facts: dict[str, str]
 
@@ -45,7 +47,7 @@ def engine_state(configured: Configured | None, watchdog: Watchdog, problem: str
         now: time.monotonic, s.
     """
     if configured is None:
-        return EngineState(problem, 0.0, "", "", {})
+        return EngineState(problem, 0.0, "", False, "", {})
     model, loader = configured.model, configured.loader
     stalled = watchdog.check(model.busy_since, now)
     build, building = model.building, ""
@@ -60,7 +62,7 @@ def engine_state(configured: Configured | None, watchdog: Watchdog, problem: str
     facts["engine stalls"] = str(watchdog.stalls)
     if loader.state:
         facts["last load"] = loader.state
-    return EngineState(problem, stalled, building, warning, facts)
+    return EngineState(problem, stalled, building, model.busy_since is not None, warning, facts)
 
 
 class Diagnostics:
@@ -112,7 +114,11 @@ class Diagnostics:
             return DiagnosticStatus.OK, "disabled by ~/enable"
         if new.get("drop pair_no_depth", 0) > 0 and not new["processed"]:
             return DiagnosticStatus.WARN, "pairs have no depth image: compare stamps with alignment.depth_slop"
+        if any(count > 0 for reason, count in new.items() if reason.endswith("_invalid")):
+            return DiagnosticStatus.ERROR, "images are refused; the log says why"
         if not new["processed"] and not new.get("drop pair_over_max_rate", 0):
+            if engine.busy or any(count > 0 for reason, count in new.items() if reason.startswith("drop pair_")):
+                return DiagnosticStatus.WARN, "segmenting a pair takes longer than a second"
             return DiagnosticStatus.WARN, "images arrive but none are paired: compare stamps with sync.slop"
         if engine.warning:
             return DiagnosticStatus.WARN, engine.warning

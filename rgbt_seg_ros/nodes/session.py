@@ -1,8 +1,9 @@
-"""One activation of the node: its camera pairs and the one worker that segments for all of them."""
+"""One activation of the node: its camera pairs, the one worker that segments for all of them, and what prepares for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from itertools import groupby
@@ -20,15 +21,15 @@ from rgbt_seg_ros.pipeline.loaded import Loaded
 class Session:
     """Camera pairs and worker between activate and deactivate."""
 
-    def __init__(self, node: Any, configured: Configured) -> None:
-        """Subscribe and start the worker."""
+    def __init__(self, node: Any, configured: Configured, enabled: bool = True) -> None:
+        """Subscribe and start the worker; ``enabled``: whether frames are taken."""
         self._model = configured.model
         self._closed = False
         # Overlay, result and report of a frame are made while the next one is segmented.
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="extras")
         self._extras: Future[None] = self._beside.submit(_publish_rest, [])
         self.pairs: list[CameraPair] = []
-        self.worker: FairWorker[Job] = FairWorker(
+        self.worker: FairWorker[Job | Frame] = FairWorker(
             len(configured.pairs),
             self._work,
             self._failed,
@@ -37,23 +38,32 @@ class Session:
             wait=configured.runtime.batch_wait,
             begin=partial(bind_thread, configured.runtime.worker_cores),
         )
+        self._preparer: FairWorker[Job] | None = None
+        if self._model.prepares_ahead:
+            self._preparer = FairWorker(len(configured.pairs), self._prepare_ahead, self._failed)
         # After the worker has begun: a thread has the cores of the one that starts it.
         self._cores = bind_thread(configured.runtime.callback_cores)
-        for slot, pair in enumerate(configured.pairs.values()):
-            self.pairs.append(
-                CameraPair(node, pair, self._waiting_for(pair.name), self._putter(slot), self._seer(pair.name))
-            )
+        try:
+            for slot, pair in enumerate(configured.pairs.values()):
+                self.pairs.append(
+                    CameraPair(node, pair, self._waiting_for(pair.name), self._putter(slot), self._seer(pair.name))
+                )
+        except Exception:
+            self.close(timeout=1.0)
+            raise
+        self.enabled = enabled
 
     def _waiting_for(self, pair: str) -> Callable[[], str]:
         return lambda: self._model.loaded.segmenters[pair].aligner.waiting_for
 
     def _putter(self, slot: int) -> Callable[[Job], str]:
-        def put(job: Job) -> str:
-            if not self.worker.put(job, slot):
-                return ""
-            return "pair_superseded" if self._model.building is None else "pair_engine_building"
+        worker = self.worker if self._preparer is None else self._preparer
+        return lambda job: self._reason if worker.put(job, slot) else ""
 
-        return put
+    @property
+    def _reason(self) -> str:
+        """Why a pair is dropped for a newer one at this moment."""
+        return "pair_superseded" if self._model.building is None else "pair_engine_building"
 
     def _seer(self, pair: str) -> Callable[[tuple[int, int]], None]:
         def see(image_size: tuple[int, int]) -> None:
@@ -73,26 +83,42 @@ class Session:
         for pair in self.pairs:
             pair.enabled = value
 
-    def _failed(self, jobs: list[tuple[int, Job]], error: Exception) -> None:
-        for slot, _ in jobs:
+    def _failed(self, items: Sequence[tuple[int, object]], error: Exception) -> None:
+        for slot, _ in items:
             self.pairs[slot].failed(error)
 
-    def _work(self, jobs: list[tuple[int, Job]]) -> None:
+    def _ready(self, slot: int, item: Job | Frame, loaded: Loaded) -> Frame | None:
+        """Return what goes into the network, for this model; one that was made ready for another is made anew."""
+        if isinstance(item, Frame):
+            if item.loaded is loaded:
+                return item
+            item = item.job
+        pair = self.pairs[slot]
+        try:
+            return pair.prepare(item, loaded)
+        except Exception as error:
+            pair.failed(error)
+            return None
+
+    def _prepare_ahead(self, jobs: list[tuple[int, Job]]) -> None:
+        """Make the newest pair ready while the network runs on another; one that is ready and waits gives way to it."""
+        for slot, job in jobs:
+            frame = self._ready(slot, job, self._model.loaded)
+            if frame is not None and self.worker.put(frame, slot):
+                self.pairs[slot].superseded(self._reason)
+
+    def _work(self, items: list[tuple[int, Job | Frame]]) -> None:
         # One look: a model that is swapped in meanwhile is for the frames to come.
         loaded = self._model.loaded
-        frames: list[tuple[int, Frame]] = []
-        for slot, job in jobs:
-            pair = self.pairs[slot]
-            try:
-                frames.append((slot, pair.prepare(job, loaded.segmenters[pair.name])))
-            except Exception as error:
-                pair.failed(error)
+        made = [(slot, self._ready(slot, item, loaded)) for slot, item in items]
+        frames = [(slot, frame) for slot, frame in made if frame is not None]
         # The worker puts together what had one size last time; a camera may have changed its own since.
         frames.sort(key=lambda entry: entry[1].sizes)
         for _, group in groupby(frames, key=lambda entry: entry[1].sizes):
             self._run(loaded, list(group))
 
     def _run(self, loaded: Loaded, frames: list[tuple[int, Frame]]) -> None:
+        taken = time.perf_counter()
         try:
             results = self._model.segment(loaded, [frame.prepared for _, frame in frames])
         except Exception as error:
@@ -108,7 +134,7 @@ class Session:
             pair = self.pairs[slot]
             if isinstance(result, Segmentation):
                 try:
-                    published.append((pair, frame, result, pair.publish(frame, result, batch)))
+                    published.append((pair, frame, result, pair.publish(frame, result, batch, taken)))
                 except Exception as error:
                     pair.failed(error)
             else:
@@ -121,6 +147,8 @@ class Session:
         """Unsubscribe and stop the worker; return whether it ended within ``timeout`` seconds."""
         for pair in self.pairs:
             pair.close()
+        if self._preparer is not None:
+            self._preparer.stop(timeout)
         ended = self.worker.stop(timeout)
         self._closed = True
         if ended:

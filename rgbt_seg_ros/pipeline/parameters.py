@@ -19,6 +19,8 @@ TRANSPORTS = ("raw", "compressed")
 QOS = ("auto", "sensor_data", "reliable")
 POLICIES = ("nearest", "approximate", "exact")
 ON_OUT_OF_MEMORY = ("retry", "cpu")
+# Not on and off, which YAML takes for booleans.
+OVERLAP = ("auto", "always", "never")
 
 
 class ParameterError(UserError):
@@ -113,6 +115,9 @@ PARAMETERS = (
     ),
     Parameter("runtime.callback_cores", "", "cores of the thread that takes messages, such as 0 or 1-3,5; empty: any"),
     Parameter("runtime.worker_cores", "", "cores of the thread that segments; empty: any"),
+    Parameter(
+        "runtime.overlap", "auto", "prepare a pair while the network runs; auto: where it runs on a GPU", OVERLAP
+    ),
     Parameter("runtime.max_batch", 0, "camera pairs in one run of the network; 0 = all that are ready", (), 0, 64),
     Parameter(
         "runtime.batch_wait", 0.0, "s, a pair waits for those of other camera pairs, to share a run", (), 0.0, 1.0
@@ -138,6 +143,7 @@ class RuntimeSettings:
 
     Attributes:
         max_rate: Hz, pairs of one camera pair that are segmented; 0: no limit.
+        overlap: One of ``OVERLAP``: whether a pair is prepared while the network runs on another.
         max_batch: Camera pairs that share a run of the network; 0: as many as are ready.
         batch_wait: Seconds a pair waits for those of other camera pairs.
         watchdog: Seconds the engine may take for a run; 0: any time.
@@ -147,6 +153,7 @@ class RuntimeSettings:
     """
 
     max_rate: float = 0.0
+    overlap: str = "auto"
     max_batch: int = 0
     batch_wait: float = 0.0
     watchdog: float = 5.0

@@ -192,6 +192,15 @@ class Segmenter:
         """Return variant, engine, device and precision in words."""
         return f"{self.spec.variant} on {self._backend.name}"
 
+    def close(self) -> None:
+        """Give back what the engine holds, for all segmenters around it."""
+        self._backend.close()
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the network runs on a GPU, so that the processor is free meanwhile."""
+        return self._backend.device != "cpu"
+
     @property
     def building(self) -> Build | None:
         """Return what the engine is being built for; None: nothing, or it is one that need not be built."""

@@ -119,6 +119,12 @@ class SharedModel:
         return self.loaded.first.name
 
     @property
+    def prepares_ahead(self) -> bool:
+        """Whether pairs are made ready while the network runs on others: on a CPU that would take its cores from it."""
+        overlap = self._runtime.overlap
+        return overlap == "always" or (overlap == "auto" and self.loaded.first.on_gpu)
+
+    @property
     def largest_batch(self) -> int:
         """How many pairs may share a run."""
         pairs = len(self.loaded.segmenters)
@@ -199,6 +205,10 @@ class SharedModel:
                     segmenter.realign(aligner)
             self.loaded = other
             self.one_at_a_time = self.on_cpu_for_memory = False
+
+    def close(self) -> None:
+        """Give back what the engine holds; nothing is segmented after."""
+        self.loaded.first.close()
 
     def realign(self, pair: str, aligner: Aligner) -> None:
         """Take another calibration for a camera pair from its next frame on."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
@@ -82,11 +84,12 @@ def model_parameter(client):
     return answer.values[0].string_value
 
 
-def test_a_wedged_engine_is_reported_and_the_lifecycle_gets_a_new_one(client, start, tmp_path):
+@pytest.mark.parametrize("overlap", ["never", "always"])
+def test_a_wedged_engine_is_reported_and_the_lifecycle_gets_a_new_one(client, start, tmp_path, overlap):
     from diagnostic_msgs.msg import DiagnosticStatus
     from lifecycle_msgs.msg import Transition
 
-    node = start(stand_in=tmp_path, **{"runtime.watchdog": 1.0})
+    node = start(stand_in=tmp_path, **{"runtime.watchdog": 1.0, "runtime.overlap": overlap})
     listen(client)
     until(client, lambda: reports(client))
     (tmp_path / "wedge").write_text("")
@@ -188,6 +191,36 @@ def test_a_batch_that_does_not_fit_becomes_runs_of_one(client, start, tmp_path):
         assert "pair_out_of_memory" not in client.received[f"{pair}/segmentation/report"][-1].drop_reason
 
 
+@pytest.mark.parametrize("overlap", ["never", "always"])
+def test_a_pair_waits_for_the_network_until_a_newer_one_is_there(client, start, tmp_path, overlap):
+    start(stand_in=tmp_path, **{"runtime.overlap": overlap})
+    listen(client)
+    until(client, lambda: reports(client))
+    client.spin(1.0)
+    superseded = drops(client).get("pair_superseded", 0)
+    reports(client).clear()
+    runs = len((tmp_path / "runs").read_text().split())
+    (tmp_path / "wedge").write_text("")
+    stamps = [client.later() for _ in range(5)]
+    for stamp in stamps:
+        client.send("rgb", stamp)
+        client.send("thermal", stamp)
+        client.spin(0.3)
+    (tmp_path / "wedge").unlink()
+    client.wait(lambda: len(reports(client)) == 2)
+    client.spin(0.5)
+    seen = [report.header.stamp.sec * 10**9 + report.header.stamp.nanosec for report in reports(client)]
+    assert seen == [stamps[0], stamps[4]]
+    assert len((tmp_path / "runs").read_text().split()) == runs + 2
+    assert drops(client)["pair_superseded"] == superseded + 3
+    # Waiting for the network is waiting, wherever the pair has got to by then.
+    stages = dict(zip(reports(client)[1].stage, reports(client)[1].stage_duration, strict=True))
+    assert 0.05 < stages["wait"] < 1.0
+    assert reports(client)[1].overhead == pytest.approx(
+        sum(duration for stage, duration in stages.items() if stage != "network"), abs=0.05
+    )
+
+
 @pytest.fixture
 def other_model(tmp_path):
     """The demo network cut down to its first five classes, of other names, so that title, table and masks tell it from it."""
@@ -204,10 +237,11 @@ def other_model(tmp_path):
     return path
 
 
-def test_another_model_takes_over_while_masks_keep_coming(client, start, other_model):
+@pytest.mark.parametrize("overlap", ["never", "always"])
+def test_another_model_takes_over_while_masks_keep_coming(client, start, other_model, overlap):
     from rgbt_seg_ros.msg import Segmentation
 
-    node = start()
+    node = start(**{"runtime.overlap": overlap})
     results = client.listen(Segmentation, "segmentation/result")
     listen(client)
     until(client, lambda: reports(client) and results)
@@ -231,6 +265,17 @@ def test_another_model_takes_over_while_masks_keep_coming(client, start, other_m
     # A second one is refused while the first is loaded, unless that was done already.
     assert refused.successful or "try again when it is done" in refused.reason
     assert "Traceback" not in node.log
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
+def test_a_signal_after_openvinos_model_was_changed_ends_the_node_in_order(client, start, other_model):
+    node = start(**{"runtime.backend": "openvino"})
+    listen(client)
+    until(client, lambda: reports(client))
+    assert set_model(client, other_model).successful
+    until(client, lambda: f"loaded '{other_model}'" in values(client).get("last load", ""))
+    until(client, lambda: reports(client)[-1].model == read_spec(other_model).title)
+    assert node.stop() == 0, node.log
 
 
 def test_a_model_that_cannot_be_used_is_refused_at_once_and_the_old_one_goes_on(client, start, tmp_path):

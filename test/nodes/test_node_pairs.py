@@ -226,9 +226,10 @@ def test_a_pair_that_cannot_be_aligned_leaves_the_other_alone(client, start, tmp
     assert "pair of bad dropped" in node.log
 
 
-def test_overload_is_shared_and_every_pair_is_accounted_for(client, start, tmp_path):
+@pytest.mark.parametrize("overlap", ["never", "always"])
+def test_overload_is_shared_and_every_pair_is_accounted_for(client, start, tmp_path, overlap):
     (tmp_path / "seconds").write_text("0.08")
-    start(stand_in=tmp_path, pairs="[fast, slow]", **{"runtime.max_batch": 1})
+    start(stand_in=tmp_path, pairs="[fast, slow]", **{"runtime.max_batch": 1, "runtime.overlap": overlap})
     listen(client, "fast", "slow")
     client.connect()
     settle(client, "fast", "slow")

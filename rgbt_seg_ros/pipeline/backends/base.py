@@ -58,6 +58,11 @@ class Backend(Protocol):
     """
 
     @property
+    def device(self) -> str:
+        """Return where the network runs: ``cpu``, ``cuda:0`` or another GPU."""
+        ...
+
+    @property
     def name(self) -> str:
         """Return engine, device and precision in words, for people."""
         ...

@@ -97,6 +97,11 @@ class CompileBackend(SizedBackend):
         self._hash = model_hash(network, spec, self._temperature)
 
     @property
+    def device(self) -> str:
+        """Return ``cpu``."""
+        return "cpu"
+
+    @property
     def name(self) -> str:
         """Return ``compile cpu`` and the precision."""
         return f"compile cpu {self._precision}"

@@ -45,6 +45,11 @@ class CudaBackend(SizedBackend):
         self._first: ImagesToMasks | None = None
 
     @property
+    def device(self) -> str:
+        """Return the torch device, such as ``cuda:0``."""
+        return str(self._device)
+
+    @property
     def name(self) -> str:
         """Return device and precision, such as ``cuda:0 fp16 (graph)``."""
         return f"{self._device} {self._precision} (graph)"

@@ -39,6 +39,11 @@ class EagerBackend(SizedBackend):
         self._first: ImagesToMasks | None = None
 
     @property
+    def device(self) -> str:
+        """Return the torch device, such as ``cuda:0``."""
+        return str(self._device)
+
+    @property
     def name(self) -> str:
         """Return engine, device and precision, such as ``torch cpu fp32``."""
         return f"torch {self._device} {self._precision}"

@@ -49,6 +49,11 @@ class FallbackBackend:
             return backend
 
     @property
+    def device(self) -> str:
+        """Return the device of the engine that runs."""
+        return self._backend.device
+
+    @property
     def name(self) -> str:
         """Return the engine that runs, its device and precision."""
         return self._backend.name

@@ -100,6 +100,11 @@ class OnnxruntimeBackend(SizedBackend):
         self._provider = self._providers[0][0].removesuffix("ExecutionProvider").lower()
 
     @property
+    def device(self) -> str:
+        """Return the device, such as ``cuda:0``."""
+        return str(self._device)
+
+    @property
     def name(self) -> str:
         """Return engine, provider, device and precision, such as ``onnxruntime cpu fp32``."""
         provider = f" ({self._provider})" if self._device != "cpu" else ""

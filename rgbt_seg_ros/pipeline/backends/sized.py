@@ -85,6 +85,11 @@ class SizedBackend(ABC):
 
     @property
     @abstractmethod
+    def device(self) -> str:
+        """Return where the network runs."""
+
+    @property
+    @abstractmethod
     def name(self) -> str:
         """Return engine, device and precision in words."""
 

@@ -84,6 +84,11 @@ class TensorrtBackend(SizedBackend):
         self._hash = model_hash(network, spec, self._temperature)
 
     @property
+    def device(self) -> str:
+        """Return the torch device, such as ``cuda:0``."""
+        return str(self._device)
+
+    @property
     def name(self) -> str:
         """Return engine, device and precision, such as ``tensorrt cuda:0 fp16``."""
         return f"tensorrt {self._device} {self._precision}"

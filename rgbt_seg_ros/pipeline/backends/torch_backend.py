@@ -114,6 +114,11 @@ class TorchBackend:
         self._thermal = self._affine(spec.thermal)
 
     @property
+    def device(self) -> str:
+        """Return the torch device, such as ``cuda:0``."""
+        return str(self._device)
+
+    @property
     def name(self) -> str:
         """Return engine, device and precision, such as ``torch cpu fp32``."""
         return f"torch {self._device} {self._precision}"
