@@ -6,55 +6,25 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.nodes.configured import ConfiguredPair
 from rgbt_seg_ros.nodes.conversions import check_rgb, to_rgb
+from rgbt_seg_ros.nodes.frame import Frame, Job
 from rgbt_seg_ros.nodes.image_stream import ImageStream
 from rgbt_seg_ros.nodes.outputs import FrameFacts
-from rgbt_seg_ros.pipeline import Segmentation, Segmenter
+from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.alignment import AlignmentError
 from rgbt_seg_ros.pipeline.calibration import CalibrationError
 from rgbt_seg_ros.pipeline.depth_pairing import DepthPairer
 from rgbt_seg_ros.pipeline.images import check_depth, check_thermal, stamp_ns, to_depth, to_thermal
 from rgbt_seg_ros.pipeline.loaded import Loaded
 from rgbt_seg_ros.pipeline.pairing import Pair
-from rgbt_seg_ros.pipeline.preparation import Prepared
 from rgbt_seg_ros.pipeline.rate_limit import RateLimit
 from rgbt_seg_ros.pipeline.shared_model import OutOfMemoryError
-
-
-@dataclass(frozen=True)
-class Job:
-    """A pair, its depth image if it has one, and the moment (time.perf_counter, s) it was complete."""
-
-    pair: Pair
-    depth: Any
-    completed: float
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A pair that is ready for the network; moments of time.perf_counter, s."""
-
-    job: Job
-    loaded: Loaded
-    segmenter: Segmenter
-    rgb: npt.NDArray[np.uint8]
-    prepared: Prepared
-    start: float
-    converted: float
-    ready: float
-
-    @property
-    def sizes(self) -> tuple[tuple[int, ...], tuple[int, int]]:
-        """Shape of what the network is given, and (H, W) of the masks."""
-        return self.prepared.rgb.shape, self.prepared.image_size
 
 
 class CameraPair:
