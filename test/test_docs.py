@@ -70,13 +70,15 @@ def test_interface_explains_every_reason_to_drop():
     from rgbt_seg_ros.pipeline.pairing import REASONS
 
     text = (ROOT / "docs" / "interface.md").read_text().partition("## Drop reasons")[2].partition("\n## ")[0]
-    pair = (ROOT / "rgbt_seg_ros/nodes/camera_pair.py").read_text()
+    pair = "".join((ROOT / "rgbt_seg_ros/nodes" / name).read_text() for name in ("camera_pair.py", "session.py"))
     reasons = {
         *REASONS,
         *re.findall(r'(?:_drop\(f?"|\[f"\{name\}_)(?:rgb_|thermal_|depth_|\{stream\}_)?(\w+)"', pair),
         *re.findall(r'"(pair_\w+)"', pair),
     }
-    assert {"superseded", "lost_in_transport", "over_max_rate"} <= {reason.removeprefix("pair_") for reason in reasons}
+    assert {"superseded", "engine_building", "lost_in_transport", "over_max_rate"} <= {
+        reason.removeprefix("pair_") for reason in reasons
+    }
     assert [reason for reason in reasons if f"_{reason}`" not in text and f"`{reason}`" not in text] == []
 
 

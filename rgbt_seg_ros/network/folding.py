@@ -4,7 +4,7 @@
 
 - batch norms into the convolution before them; the affine part of a layer norm into the convolution after it;
 - global response normalisation (Woo et al. 2023) into one sum of squares and one scale per channel, its bias into the
-  convolution after it;
+  convolution after it (``folded_norms``);
 - the Gaussian of the frequency fusion and both attentions into weights per pixel: L' = m_L·L and H' = m_H·(T − L) are never
   stored, and because m > 0, GAP(|L'|) = GAP(m_L·|L|);
 - the skip s·Refine(M) by scaling the last convolution; the 0.5 + 0.5·c of the context stays;
@@ -24,17 +24,12 @@ from torch import nn
 from torch.nn import functional as fn
 
 from rgbt_seg_ros.network.decoder import PanetDecoder, resize
+from rgbt_seg_ros.network.folded_norms import PixelNorm, ResponseNorm
 from rgbt_seg_ros.network.folding_rules import bias_of, convolution_like, fold_layer_norm, fold_sequence, fold_stem
 from rgbt_seg_ros.network.frequency_fusion import FrequencyFusion
 from rgbt_seg_ros.network.fusion_network import FusionNetwork
 from rgbt_seg_ros.network.semantic_fusion import SemanticFusion
 from rgbt_seg_ros.network.spec import Normalisation
-
-
-def normalise_pixels(features: torch.Tensor, eps: float) -> torch.Tensor:
-    """Bring every pixel of (N, C, H, W) to mean 0 and variance 1 over its channels: a layer norm before its affine part."""
-    pixels = features.permute(0, 2, 3, 1)
-    return fn.layer_norm(pixels, pixels.shape[-1:], eps=eps).permute(0, 3, 1, 2)
 
 
 class FoldedBlock(nn.Module):
@@ -45,7 +40,7 @@ class FoldedBlock(nn.Module):
         super().__init__()
         mlp = block.mlp
         self.depthwise = copy.deepcopy(block.conv_dw)
-        self.eps = float(block.norm.eps)
+        self.norm = PixelNorm(block.norm)
         self.expand = fold_layer_norm(block.norm, mlp.fc1)
         weight, bias = mlp.fc2.weight.detach().double(), bias_of(mlp.fc2)
         bias = bias + weight.flatten(1) @ mlp.grn.bias.detach().double()
@@ -53,16 +48,12 @@ class FoldedBlock(nn.Module):
             gamma = block.gamma.detach().double()
             weight, bias = weight * gamma.view(-1, 1, 1, 1), bias * gamma
         self.reduce = convolution_like(mlp.fc2, weight, bias)
-        self.grn_weight = nn.Parameter(mlp.grn.weight.detach().float().clone().view(1, -1, 1, 1), requires_grad=False)
-        self.grn_eps = float(mlp.grn.eps)
+        self.response = ResponseNorm(mlp.grn)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Run the block on (N, C, H, W)."""
-        hidden = fn.gelu(self.expand(normalise_pixels(self.depthwise(features), self.eps)))
-        # The sum runs over thousands of squares: in 16 bits it would stop growing.
-        energy = hidden.float().square().sum((2, 3), keepdim=True).sqrt()
-        scale = 1.0 + self.grn_weight.float() * (energy / (energy.mean(1, keepdim=True) + self.grn_eps))
-        reduced: torch.Tensor = self.reduce(hidden * scale.to(hidden.dtype))
+        hidden = fn.gelu(self.expand(self.norm(self.depthwise(features))))
+        reduced: torch.Tensor = self.reduce(self.response(hidden))
         return reduced + features
 
 
@@ -73,16 +64,15 @@ class FoldedEncoder(nn.Module):
         """Fold a timm encoder behind a stem that its normalisation was folded into."""
         super().__init__()
         self.stem = stem
-        self.stem_norm = copy.deepcopy(encoder.stem_1)
+        # Its affine part stays: a skip and a depthwise convolution that pads with zeros take what it gives.
+        self.stem_norm = PixelNorm(encoder.stem_1, affine=True)
         self.downsample = nn.ModuleList()
-        self.down_eps: list[float] = []
         self.stages = nn.ModuleList()
         for index in range(4):
             stage = getattr(encoder, f"stages_{index}")
             if index:
                 norm, conv = stage.downsample
-                self.down_eps.append(float(norm.eps))
-                self.downsample.append(fold_layer_norm(norm, conv))
+                self.downsample.append(nn.Sequential(PixelNorm(norm), fold_layer_norm(norm, conv)))
             self.stages.append(nn.Sequential(*(FoldedBlock(block) for block in stage.blocks)))
 
     def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:
@@ -91,7 +81,7 @@ class FoldedEncoder(nn.Module):
         maps = []
         for index, stage in enumerate(self.stages):
             if index:
-                features = self.downsample[index - 1](normalise_pixels(features, self.down_eps[index - 1]))
+                features = self.downsample[index - 1](features)
             features = stage(features)
             maps.append(features)
         return maps

@@ -6,61 +6,37 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.nodes.configured import ConfiguredPair
 from rgbt_seg_ros.nodes.conversions import check_rgb, to_rgb
+from rgbt_seg_ros.nodes.frame import Frame, Job
 from rgbt_seg_ros.nodes.image_stream import ImageStream
 from rgbt_seg_ros.nodes.outputs import FrameFacts
-from rgbt_seg_ros.pipeline import Segmentation, Segmenter
+from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.alignment import AlignmentError
 from rgbt_seg_ros.pipeline.calibration import CalibrationError
 from rgbt_seg_ros.pipeline.depth_pairing import DepthPairer
 from rgbt_seg_ros.pipeline.images import check_depth, check_thermal, stamp_ns, to_depth, to_thermal
+from rgbt_seg_ros.pipeline.loaded import Loaded
 from rgbt_seg_ros.pipeline.pairing import Pair
-from rgbt_seg_ros.pipeline.preparation import Prepared
 from rgbt_seg_ros.pipeline.rate_limit import RateLimit
-from rgbt_seg_ros.pipeline.shared_model import Loaded, OutOfMemoryError
-
-
-@dataclass(frozen=True)
-class Job:
-    """A pair, its depth image if it has one, and the moment (time.perf_counter, s) it was complete."""
-
-    pair: Pair
-    depth: Any
-    completed: float
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A pair that is ready for the network; moments of time.perf_counter, s."""
-
-    job: Job
-    loaded: Loaded
-    segmenter: Segmenter
-    rgb: npt.NDArray[np.uint8]
-    prepared: Prepared
-    start: float
-    converted: float
-    ready: float
-
-    @property
-    def sizes(self) -> tuple[tuple[int, ...], tuple[int, int]]:
-        """Shape of what the network is given, and (H, W) of the masks."""
-        return self.prepared.rgb.shape, self.prepared.image_size
+from rgbt_seg_ros.pipeline.shared_model import OutOfMemoryError
 
 
 class CameraPair:
     """Subscriptions, pairing and counters of one camera pair between activate and deactivate."""
 
     def __init__(
-        self, node: Any, configured: ConfiguredPair, waiting_for: Callable[[], str], put: Callable[[Job], bool]
+        self,
+        node: Any,
+        configured: ConfiguredPair,
+        waiting_for: Callable[[], str],
+        put: Callable[[Job], str],
+        see: Callable[[tuple[int, int]], None],
     ) -> None:
         """Subscribe.
 
@@ -68,10 +44,14 @@ class CameraPair:
             node: The rclpy node.
             configured: What the pair was configured with.
             waiting_for: Says what its calibration still waits for; empty: nothing.
-            put: Hands a complete pair to the worker; returns whether one that waited was dropped for it.
+            put: Hands a complete pair to the worker; returns the reason if one that waited was dropped for it, else nothing.
+            see: Told (H, W) of the RGB images before the first one of that size is segmented.
         """
-        self._node, self._configured, self._put = node, configured, put
-        self._log = node.get_logger()
+        self._node, self._configured, self._put, self._see = node, configured, put, see
+        self._image_size: tuple[int, int] | None = None
+        # A logger throttles each line of code by itself: pairs, and below streams, need one each.
+        log = node.get_logger()
+        self._log = log.get_child(configured.name) if configured.name else log
         self._waiting_for = waiting_for
         self._pairer = configured.make_pairer()
         settings = configured.settings
@@ -122,9 +102,11 @@ class CameraPair:
             self._dropped[reason] += 1
 
     def _refuser(self, stream: str) -> Callable[[UserError], None]:
+        log = self._log.get_child(stream)
+
         def refuse(error: UserError) -> None:
             self._drop(f"{stream}_invalid")
-            self._log.error(f"{error}; frame dropped", throttle_duration_sec=5.0)
+            log.error(f"{error}; frame dropped", throttle_duration_sec=5.0)
 
         return refuse
 
@@ -132,9 +114,17 @@ class CameraPair:
         if not self.enabled:
             self._drop("rgb_disabled")
             return
+        if hasattr(message, "height"):
+            # A compressed image does not say its size before it is decoded.
+            self._note_size((message.height, message.width))
         with self._lock:
             pairs = self._pairer.add_rgb(stamp_ns(message.header), message)
         self._submit(pairs)
+
+    def _note_size(self, image_size: tuple[int, int]) -> None:
+        if image_size != self._image_size:
+            self._image_size = image_size
+            self._see(image_size)
 
     def _on_thermal(self, message: Any) -> None:
         if not self.enabled:
@@ -174,12 +164,12 @@ class CameraPair:
         for pair, depth in complete:
             if not self._limit.accepts(pair.rgb_stamp):
                 self._drop("pair_over_max_rate")
-            elif self._put(Job(pair, depth, now)):
-                self._drop("pair_superseded")
+            elif reason := self._put(Job(pair, depth, now)):
+                self._drop(reason)
 
-    def superseded(self) -> None:
+    def superseded(self, reason: str) -> None:
         """Count a pair that was ready for the network when a newer one was."""
-        self._drop("pair_superseded")
+        self._drop(reason)
 
     def failed(self, error: Exception) -> None:
         """Count a pair that could not be segmented, and say why."""
@@ -208,6 +198,7 @@ class CameraPair:
         frames = (pair.rgb.header.frame_id, pair.thermal.header.frame_id)
         start = time.perf_counter()
         rgb = to_rgb(pair.rgb, self.rgb.topic)
+        self._note_size((rgb.shape[0], rgb.shape[1]))
         thermal = to_thermal(pair.thermal, self.thermal.topic, self._warn_of_palette)
         depth = None if self.depth is None else _depth_of(job, self.depth.topic)
         converted = time.perf_counter()
@@ -256,6 +247,7 @@ class CameraPair:
 
     def publish_rest(self, frame: Frame, masks: Segmentation, facts: FrameFacts) -> None:
         """Publish what else is listened to; for a thread beside that of the next frame."""
+        self._configured.remember(frame.prepared.image_size)
         pair, outputs, spec = frame.job.pair, self._configured.outputs, frame.segmenter.spec
         header = pair.rgb.header
         outputs.publish_extras(header, frame.rgb, masks, pair.thermal.header.stamp, spec)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,10 +17,13 @@ from rgbt_seg_ros.nodes.model_loader import ModelLoader
 from rgbt_seg_ros.nodes.outputs import Outputs
 from rgbt_seg_ros.nodes.worker import FairWorker
 from rgbt_seg_ros.pipeline.alignment import Aligner
+from rgbt_seg_ros.pipeline.backends.cache import cache_folder
 from rgbt_seg_ros.pipeline.cores import bound_to
+from rgbt_seg_ros.pipeline.known_sizes import FILE, KnownSizes, pair_key
+from rgbt_seg_ros.pipeline.loaded import Loaded
 from rgbt_seg_ros.pipeline.pairing import Pairer, PairingSettings
 from rgbt_seg_ros.pipeline.parameters import NodeSettings
-from rgbt_seg_ros.pipeline.shared_model import Loaded, SharedModel
+from rgbt_seg_ros.pipeline.shared_model import SharedModel
 
 _TORCH_THREADS = torch.get_num_threads()
 """Torch's own choice, before a parameter changes it."""
@@ -36,6 +40,8 @@ class ConfiguredPair:
     settings: NodeSettings
     alignment: AlignmentSource
     outputs: Outputs
+    remember: Callable[[tuple[int, int]], None]
+    """Takes (H, W) of the RGB images that were segmented, for the next configure."""
 
     @property
     def prefix(self) -> str:
@@ -79,6 +85,8 @@ class Configured:
         threads = first.threads or _TORCH_THREADS
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)
+        sizes = KnownSizes(cache_folder() / FILE, self._log.info)
+        keys = {name: pair_key(node.get_fully_qualified_name(), name) for name in settings}
         # Engines start threads of their own while they are loaded and warmed up.
         with bound_to(first.runtime.worker_cores):
             self.model = SharedModel(
@@ -89,13 +97,20 @@ class Configured:
                 first.warm_up,
                 self._log.error,
                 self._log.info,
+                {name: size for name, key in keys.items() if (size := sizes.get(key)) is not None},
             )
         self.loader = ModelLoader(self.model, self._log, self._swap, first.runtime.worker_cores)
         self.active = False
         self.abandoned: FairWorker[Any] | None = None
         """The worker of a session that ended while the engine had not returned."""
         self.pairs = {
-            name: ConfiguredPair(name, entry, alignments[name], Outputs(node, entry.overlay_alpha, prefix_of(name)))
+            name: ConfiguredPair(
+                name,
+                entry,
+                alignments[name],
+                Outputs(node, entry.overlay_alpha, prefix_of(name)),
+                partial(sizes.put, keys[name]),
+            )
             for name, entry in settings.items()
         }
 
@@ -103,6 +118,15 @@ class Configured:
     def wedged(self) -> bool:
         """Whether the engine has still not returned to a session that has ended."""
         return self.abandoned is not None and self.abandoned.alive
+
+    @property
+    def wedged_because(self) -> str:
+        """Why no session can be begun, and what to do about it; empty: nothing is in the way."""
+        if not self.wedged:
+            return ""
+        if self.model.building is not None:
+            return "the engine is still being built: activate when that is done"
+        return "the engine does not answer: cleanup and configure give the node a new one"
 
     @property
     def title(self) -> str:
@@ -120,7 +144,12 @@ class Configured:
         if self.active:
             # Before the first mask of its classes.
             self.publish_labels(loaded)
-        self.model.swap(loaded)
+        try:
+            self.model.swap(loaded)
+        except Exception:
+            if self.active:
+                self.publish_labels()
+            raise
 
     def subscribe(self) -> None:
         """Listen for what calibration files do not hold."""
@@ -189,7 +218,9 @@ class Configured:
         return differently
 
     def close(self) -> None:
-        """Destroy the publishers; the model goes with this object."""
+        """Destroy the publishers, and give the model back unless its engine still runs."""
         self.loader.close()
         for pair in self.pairs.values():
             pair.outputs.close()
+        if not self.wedged:
+            self.model.close()

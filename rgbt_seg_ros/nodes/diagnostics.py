@@ -23,12 +23,16 @@ class EngineState:
     Attributes:
         problem: Why nothing can be segmented until somebody does something; empty: nothing is known against it.
         stalled: Seconds since which the engine has not answered; 0 while it does.
+        building: What it is being built for, in words; empty: nothing.
+        busy: Whether it is at work on a pair.
         warning: What is worth knowing while everything else is well.
         facts: Values of the status: model, engine.
     """
 
     problem: str
     stalled: float
+    building: str
+    busy: bool
     warning: str
     facts: dict[str, str]
 
@@ -43,11 +47,14 @@ def engine_state(configured: Configured | None, watchdog: Watchdog, problem: str
         now: time.monotonic, s.
     """
     if configured is None:
-        return EngineState(problem, 0.0, "", {})
+        return EngineState(problem, 0.0, "", False, "", {})
     model, loader = configured.model, configured.loader
     stalled = watchdog.check(model.busy_since, now)
-    if configured.wedged:
-        problem = "the engine does not answer: cleanup and configure give the node a new one"
+    build, building = model.building, ""
+    if build is not None:
+        building = f"building engine for {build.size[0]}x{build.size[1]}, {max(0.0, now - build.since):.0f} s so far"
+    else:
+        problem = configured.wedged_because or problem
     warning = loader.problem
     if model.on_cpu_for_memory:
         warning = "GPU memory ran out: the model runs on the CPU"
@@ -55,7 +62,7 @@ def engine_state(configured: Configured | None, watchdog: Watchdog, problem: str
     facts["engine stalls"] = str(watchdog.stalls)
     if loader.state:
         facts["last load"] = loader.state
-    return EngineState(problem, stalled, warning, facts)
+    return EngineState(problem, stalled, building, model.busy_since is not None, warning, facts)
 
 
 class Diagnostics:
@@ -77,10 +84,14 @@ class Diagnostics:
         if engine.problem:
             return DiagnosticStatus.ERROR, engine.problem
         if pair is None:
-            return DiagnosticStatus.STALE, "not active"
+            return (
+                (DiagnosticStatus.WARN, engine.building) if engine.building else (DiagnosticStatus.STALE, "not active")
+            )
         new = self._news(pair)
         if engine.stalled:
             return DiagnosticStatus.ERROR, f"engine does not answer since {engine.stalled:.0f} s"
+        if engine.building:
+            return DiagnosticStatus.WARN, engine.building
         for stream in pair.streams:
             if not new[stream.topic]:
                 why = "no publisher" if not stream.publishers else f"{stream.publishers} publisher(s), nothing arrives"
@@ -103,7 +114,11 @@ class Diagnostics:
             return DiagnosticStatus.OK, "disabled by ~/enable"
         if new.get("drop pair_no_depth", 0) > 0 and not new["processed"]:
             return DiagnosticStatus.WARN, "pairs have no depth image: compare stamps with alignment.depth_slop"
+        if any(count > 0 for reason, count in new.items() if reason.endswith("_invalid")):
+            return DiagnosticStatus.ERROR, "images are refused; the log says why"
         if not new["processed"] and not new.get("drop pair_over_max_rate", 0):
+            if engine.busy or any(count > 0 for reason, count in new.items() if reason.startswith("drop pair_")):
+                return DiagnosticStatus.WARN, "segmenting a pair takes longer than a second"
             return DiagnosticStatus.WARN, "images arrive but none are paired: compare stamps with sync.slop"
         if engine.warning:
             return DiagnosticStatus.WARN, engine.warning

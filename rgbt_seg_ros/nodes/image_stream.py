@@ -84,6 +84,10 @@ class ImageStream:
         except UserError as error:
             self._refuse(error)
             return
+        except Exception as error:
+            # Out of a callback it would end the node for one message.
+            self._refuse(UserError(f"{self.topic}: {type(error).__name__}: {error}"))
+            return
         self._store(message)
 
     @property

@@ -16,11 +16,14 @@ from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.nodes.configured import Configured
 from rgbt_seg_ros.nodes.diagnostics import Diagnostics, engine_state
 from rgbt_seg_ros.nodes.parameters import NodeParameters
+from rgbt_seg_ros.nodes.runtime import collect_all
 from rgbt_seg_ros.nodes.session import Session
 from rgbt_seg_ros.nodes.watchdog import Watchdog
 from rgbt_seg_ros.pipeline.parameters import ParameterError
 
 _STOP_TIMEOUT = 10.0
+_LEAST_STOP_TIMEOUT = 2.0
+"""Seconds that a run is waited for at deactivate, however little the watchdog allows."""
 
 
 class SegmentationNode(LifecycleNode):
@@ -34,6 +37,7 @@ class SegmentationNode(LifecycleNode):
         self._session: Session | None = None
         self._watchdog = Watchdog()
         self._problem = ""
+        self._enabled = True
         self._diagnostics = Diagnostics(self)
         self.add_on_set_parameters_callback(self._on_set)
         self.create_service(SetBool, "~/enable", self._on_enable)
@@ -53,9 +57,9 @@ class SegmentationNode(LifecycleNode):
             if self._own.refused:
                 raise ParameterError(next(iter(self._own.refused.values())))
             self._configured = Configured(self, self._own.read())
-        except UserError as error:
-            self._problem = f"configure refused: {error}"
-            self.get_logger().error(self._problem)
+        except Exception as error:
+            # Drivers and libraries raise anything, and rclpy would drop it without a word.
+            self._say(f"configure refused: {_words(error)}")
             return TransitionCallbackReturn.FAILURE
         self._problem = ""
         self._watchdog.limit = self._configured.runtime.watchdog
@@ -69,13 +73,20 @@ class SegmentationNode(LifecycleNode):
         configured = self._configured
         assert configured is not None
         if configured.wedged:
-            self.get_logger().error("the engine does not answer: cleanup and configure give the node a new one")
+            self.get_logger().error(configured.wedged_because)
             return TransitionCallbackReturn.FAILURE
         result = super().on_activate(state)
-        configured.publish_labels()
-        configured.model.reset()
-        self._session = Session(self, configured)
-        configured.subscribe()
+        try:
+            configured.publish_labels()
+            configured.model.reset()
+            self._session = Session(self, configured, self._enabled)
+            configured.subscribe()
+        except Exception as error:
+            self._say(f"activate refused: {_words(error)}")
+            self._end_session(_STOP_TIMEOUT)
+            super().on_deactivate(state)
+            return TransitionCallbackReturn.FAILURE
+        self._problem = ""
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -94,6 +105,17 @@ class SegmentationNode(LifecycleNode):
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back after a transition that raised, so that the node can be configured again."""
+        self._say(f"a transition failed in state {state.label}; the node is unconfigured")
+        self._end_session(_STOP_TIMEOUT)
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def _say(self, problem: str) -> None:
+        self._problem = problem
+        self.get_logger().error(problem)
+
     def _end_session(self, timeout: float) -> bool:
         session, self._session = self._session, None
         configured = self._configured
@@ -101,17 +123,27 @@ class SegmentationNode(LifecycleNode):
             return True
         configured.unsubscribe()
         # An engine that takes longer than the watchdog allows is not waited for.
-        ended = session.close(min(timeout, self._watchdog.limit or timeout))
+        limit = self._watchdog.limit or timeout
+        ended = session.close(min(timeout, max(limit, _LEAST_STOP_TIMEOUT)))
         if not ended:
             self._watchdog.check(configured.model.busy_since, time.monotonic())
             configured.abandoned = session.worker
-            self.get_logger().error("the engine has not returned from its last run, and is given up")
+            if configured.model.building is not None:
+                self.get_logger().warning(configured.wedged_because)
+            else:
+                self.get_logger().error("the engine has not returned from its last run, and is given up")
         return ended
 
     def _release(self) -> None:
-        if self._configured is not None:
-            self._configured.close()
-        self._configured = None
+        configured, self._configured = self._configured, None
+        if configured is None:
+            return
+        if not configured.loader.busy:
+            # Before the parameter counts again: a model that could not be loaded is not what the next configure takes.
+            self._own.put_back("model.file", configured.model.loaded.file)
+        configured.close()
+        del configured
+        collect_all()
 
     def shut_down(self, timeout: float) -> bool:
         """Stop the worker at the end of the process; return whether it ended within ``timeout`` seconds."""
@@ -156,11 +188,18 @@ class SegmentationNode(LifecycleNode):
         if self._session is None:
             response.message = "the node is not active"
         else:
-            self._session.enabled = bool(request.data)
+            self._enabled = self._session.enabled = bool(request.data)
             response.message = "enabled" if request.data else "disabled"
         return response
 
     def _tick(self) -> None:
+        try:
+            self._look()
+        except Exception as error:
+            # Out of a timer it would end the node, masks and all.
+            self.get_logger().error(f"diagnostics: {_words(error)}", throttle_duration_sec=60.0)
+
+    def _look(self) -> None:
         configured, pairs = self._configured, self._session.pairs if self._session is not None else []
         self._own.follow()
         if configured is not None:
@@ -175,3 +214,7 @@ class SegmentationNode(LifecycleNode):
         engine = engine_state(configured, self._watchdog, self._problem, time.monotonic())
         names = list(configured.pairs) if configured is not None else self._own.pairs
         self._diagnostics.publish(names, pairs, engine)
+
+
+def _words(error: Exception) -> str:
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"

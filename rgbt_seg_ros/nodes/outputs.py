@@ -161,4 +161,4 @@ class Outputs:
     def close(self) -> None:
         """Destroy the publishers."""
         for publisher in self._publishers:
-            self._node.destroy_publisher(publisher)
+            self._node.destroy_lifecycle_publisher(publisher)

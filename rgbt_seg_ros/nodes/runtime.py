@@ -30,3 +30,12 @@ def settle_garbage() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def collect_all() -> None:
+    """Collect what is garbage among what was taken out of sight, too, such as a model that was given back."""
+    settled = gc.get_freeze_count() > 0
+    gc.unfreeze()
+    gc.collect()
+    if settled:
+        gc.freeze()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
@@ -26,14 +28,19 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     # `ros2 launch` sends a second SIGINT to the whole process group: the first one is enough.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Python swallows the exception where it comes in the middle of a __del__.
+    _stopped.set()
     raise _Stop
+
+
+_stopped = threading.Event()
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the node until SIGINT or SIGTERM, then end the process with code 0."""
     signal.signal(signal.SIGINT, _leave)
     signal.signal(signal.SIGTERM, _leave)
-    node = None
+    node = executor = None
     finished = True
     try:
         # ROS is imported here, so that a signal during these seconds ends the process cleanly too.
@@ -57,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         executor.add_node(node)
         node.start()
         runtime.settle_garbage()
-        while rclpy.ok():
+        while rclpy.ok() and not _stopped.is_set():
             executor.spin_once(timeout_sec=0.1)
     except _Stop:
         pass
@@ -68,6 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             finished = node.shut_down(timeout=0.5)
             if finished:
                 node.destroy_node()
+                # A lifecycle node's state machine holds on to the participant, whose shared memory would outlive the process.
+                del node, executor
+                gc.unfreeze()
+                gc.collect()
         if finished and "rclpy" in sys.modules:
             sys.modules["rclpy"].try_shutdown()
     # Tearing the interpreter down around torch takes up to a second on a busy machine, and may crash where a thread is still

@@ -9,20 +9,21 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from rgbt_seg_ros.nodes.camera_pair import CameraPair, Frame, Job
+from rgbt_seg_ros.nodes.camera_pair import CameraPair
 from rgbt_seg_ros.nodes.configured import Configured
+from rgbt_seg_ros.nodes.frame import Frame, Job
 from rgbt_seg_ros.nodes.outputs import FrameFacts
 from rgbt_seg_ros.nodes.worker import FairWorker
 from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.cores import bind_thread
-from rgbt_seg_ros.pipeline.shared_model import Loaded
+from rgbt_seg_ros.pipeline.loaded import Loaded
 
 
 class Session:
     """Camera pairs and worker between activate and deactivate."""
 
-    def __init__(self, node: Any, configured: Configured) -> None:
-        """Subscribe and start the worker."""
+    def __init__(self, node: Any, configured: Configured, enabled: bool = True) -> None:
+        """Subscribe and start the worker; ``enabled``: whether frames are taken."""
         self._model = configured.model
         self._closed = False
         # Overlay, result and report of a frame are made while the next one is segmented.
@@ -43,15 +44,35 @@ class Session:
             self._preparer = FairWorker(len(configured.pairs), self._prepare_ahead, self._failed)
         # After the worker has begun: a thread has the cores of the one that starts it.
         self._cores = bind_thread(configured.runtime.callback_cores)
-        for slot, pair in enumerate(configured.pairs.values()):
-            self.pairs.append(CameraPair(node, pair, self._waiting_for(pair.name), self._putter(slot)))
+        try:
+            for slot, pair in enumerate(configured.pairs.values()):
+                self.pairs.append(
+                    CameraPair(node, pair, self._waiting_for(pair.name), self._putter(slot), self._seer(pair.name))
+                )
+        except Exception:
+            self.close(timeout=1.0)
+            raise
+        self.enabled = enabled
 
     def _waiting_for(self, pair: str) -> Callable[[], str]:
         return lambda: self._model.loaded.segmenters[pair].aligner.waiting_for
 
-    def _putter(self, slot: int) -> Callable[[Job], bool]:
-        put = self.worker.put if self._preparer is None else self._preparer.put
-        return lambda job: put(job, slot)
+    def _putter(self, slot: int) -> Callable[[Job], str]:
+        worker = self.worker if self._preparer is None else self._preparer
+        return lambda job: self._reason if worker.put(job, slot) else ""
+
+    @property
+    def _reason(self) -> str:
+        """Why a pair is dropped for a newer one at this moment."""
+        return "pair_superseded" if self._model.building is None else "pair_engine_building"
+
+    def _seer(self, pair: str) -> Callable[[tuple[int, int]], None]:
+        def see(image_size: tuple[int, int]) -> None:
+            if self._model.see(pair, image_size):
+                # In the worker, so that no pair is begun meanwhile, and the newest comes next.
+                self.worker.call(self._model.warm_up)
+
+        return see
 
     @property
     def enabled(self) -> bool:
@@ -85,7 +106,7 @@ class Session:
         for slot, job in jobs:
             frame = self._ready(slot, job, self._model.loaded)
             if frame is not None and self.worker.put(frame, slot):
-                self.pairs[slot].superseded()
+                self.pairs[slot].superseded(self._reason)
 
     def _work(self, items: list[tuple[int, Job | Frame]]) -> None:
         # One look: a model that is swapped in meanwhile is for the frames to come.

@@ -44,6 +44,7 @@ class FairWorker(Generic[Item]):
         self._work, self._failed, self._together, self._largest, self._wait = work, failed, together, largest, wait
         self._condition = threading.Condition()
         self._waiting: dict[int, tuple[Item, float]] = {}
+        self._calls: list[Callable[[], object]] = []
         self._last_put = [float("-inf")] * slots
         self._turn = 0
         self._served = [0] * slots
@@ -62,6 +63,12 @@ class FairWorker(Generic[Item]):
             self._last_put[slot] = now
             self._condition.notify()
         return superseded
+
+    def call(self, work: Callable[[], object]) -> None:
+        """Have something done in the thread before the next items are taken; nobody is told of what it raises."""
+        with self._condition:
+            self._calls.append(work)
+            self._condition.notify()
 
     def _companions(self, first: int) -> list[int]:
         """Return the slots that could share the turn of the first, those served longest ago first."""
@@ -99,14 +106,18 @@ class FairWorker(Generic[Item]):
         self._begin()
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._waiting or not self._running)
-                while self._wait and self._running and (left := self._missing()) > 0:
+                self._condition.wait_for(lambda: self._calls or self._waiting or not self._running)
+                while self._wait and self._running and not self._calls and (left := self._missing()) > 0:
                     self._condition.wait(left)
                 if not self._running:
                     return
-                items = self._take()
+                call = self._calls.pop(0) if self._calls else None
+                items = [] if call is not None else self._take()
             try:
-                self._work(items)
+                if call is not None:
+                    call()
+                else:
+                    self._work(items)
             except Exception as error:
                 self._failed(items, error)
             # The names would hold the images until the next pair comes.

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.pipeline.alignment import Aligner, resize
-from rgbt_seg_ros.pipeline.alignment.resample import resize_mask
 from rgbt_seg_ros.pipeline.thermal import ThermalFrame, ThermalInput
 
 MODALITIES = ("rgbt", "rgb", "thermal")
@@ -148,9 +147,7 @@ def prepare(
     size = parse_input_size(input_size, spec.input_size, image_size)
     rgb_input = resize(rgb, size)
     aligned = aligner.align(frame.image, size, pair.depth, rgb_size=image_size, fill=neutral)
-    thermal_input, valid = aligned.image, aligned.valid
-    if valid is not None:
-        valid = resize_mask(valid, image_size)
+    thermal_input, valid = aligned.image, aligned.valid_at(image_size)
     if modality == "rgb":
         # Every pixel is segmented without thermal here, so none is invalid for the lack of it.
         thermal_input, valid = np.full(size, neutral, np.uint8), None

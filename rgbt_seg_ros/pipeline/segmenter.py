@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from rgbt_seg_ros.network import ModelSpec, read_model
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
-from rgbt_seg_ros.pipeline.backends import BACKENDS, Backend, open_backend
+from rgbt_seg_ros.pipeline.backends import BACKENDS, Backend, Build, open_backend
 from rgbt_seg_ros.pipeline.masks import apply_threshold
 from rgbt_seg_ros.pipeline.preparation import (
     MODALITIES,
@@ -24,6 +25,9 @@ from rgbt_seg_ros.pipeline.preparation import (
     prepare,
 )
 from rgbt_seg_ros.pipeline.thermal import ThermalInput, ThermalSettings
+
+Sizes = tuple[tuple[int, int], tuple[int, int]]
+"""(H, W) of the network's input, and of the RGB image and the masks."""
 
 
 @dataclass(frozen=True)
@@ -188,27 +192,48 @@ class Segmenter:
         """Return variant, engine, device and precision in words."""
         return f"{self.spec.variant} on {self._backend.name}"
 
+    def close(self) -> None:
+        """Give back what the engine holds, for all segmenters around it."""
+        self._backend.close()
+
     @property
     def on_gpu(self) -> bool:
         """Whether the network runs on a GPU, so that the processor is free meanwhile."""
         return self._backend.device != "cpu"
 
     @property
-    def expected_sizes(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Return (H, W) of the network's input and of the RGB image, as far as it can be known before the first one."""
-        calibration = self._aligner.calibration
-        image_size = calibration.rgb.size if calibration else self.spec.input_size
-        return parse_input_size(self.settings.input_size, self.spec.input_size, image_size), image_size
+    def building(self) -> Build | None:
+        """Return what the engine is being built for; None: nothing, or it is one that need not be built."""
+        return getattr(self._backend, "building", None)
 
-    def warm_up(self, runs: int = 1, batch: int = 1) -> None:
+    @property
+    def built_at(self) -> float:
+        """Return when the engine was built last, time.monotonic, s; -inf: never."""
+        return float(getattr(self._backend, "built_at", -math.inf))
+
+    def expected_sizes(self, image_size: tuple[int, int] | None = None) -> Sizes:
+        """Return (H, W) of the network's input and of the RGB image, as far as it can be known before the first one.
+
+        Args:
+            image_size: (H, W) of the RGB image as it was or is about to be; the calibration's goes before it, since no other is
+                segmented. None: the model's input size stands in.
+        """
+        calibration = self._aligner.calibration
+        size = calibration.rgb.size if calibration else image_size or self.spec.input_size
+        return parse_input_size(self.settings.input_size, self.spec.input_size, size), size
+
+    def warm_up(self, runs: int = 1, batch: int = 1, sizes: Sizes | None = None) -> None:
         """Run the network on noise, and build the tables, so that neither falls on the first frame.
 
         Args:
             runs: How often.
             batch: Pairs in each run.
+            sizes: As of ``expected_sizes``, which is asked where it is None.
         """
-        size, image_size = self.expected_sizes
+        size, image_size = sizes or self.expected_sizes()
         self._aligner.build(size)
+        if not runs:
+            return
         noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
         thermal = np.ascontiguousarray(noise[..., 0])
         for _ in range(runs):

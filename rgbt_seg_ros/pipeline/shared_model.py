@@ -6,7 +6,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
 import torch
@@ -14,6 +14,9 @@ import torch
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.pipeline.alignment import Aligner
+from rgbt_seg_ros.pipeline.backends import Build
+from rgbt_seg_ros.pipeline.engine_watch import EngineWatch
+from rgbt_seg_ros.pipeline.loaded import ImageSizes, Loaded
 from rgbt_seg_ros.pipeline.parameters import RuntimeSettings
 from rgbt_seg_ros.pipeline.preparation import Prepared
 from rgbt_seg_ros.pipeline.segmenter import Segmentation, Segmenter, SegmenterSettings, open_engine
@@ -30,29 +33,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A model that is ready to run.
-
-    Attributes:
-        file: What it was read from.
-        segmenters: By the name of the camera pair, all around the same engine.
-    """
-
-    file: str
-    segmenters: Mapping[str, Segmenter]
-
-    @property
-    def first(self) -> Segmenter:
-        """Any of the segmenters, for what is the same for all."""
-        return next(iter(self.segmenters.values()))
-
-
 class SharedModel:
     """The segmenters of all camera pairs around one engine.
 
-    ``loaded`` is replaced as a whole: who takes it once for a frame has one model for the whole of it. ``segment`` is for one
-    thread; the rest may be called from others beside it.
+    ``loaded`` is replaced as a whole: who takes it once for a frame has one model for the whole of it. ``segment`` and
+    ``warm_up`` are for one thread; the rest may be called from others beside it.
     """
 
     def __init__(
@@ -64,6 +49,7 @@ class SharedModel:
         warm_up: int,
         say: Callable[[str], None],
         report: Callable[[str], None] | None = None,
+        image_sizes: ImageSizes | None = None,
     ) -> None:
         """Read the model, load it and warm it up.
 
@@ -75,6 +61,8 @@ class SharedModel:
             warm_up: Runs of the network before the first frame.
             say: Takes a sentence on memory that ran out, or an engine that failed; called once for each.
             report: Takes a sentence on which engine was chosen, and what is being built.
+            image_sizes: Of the RGB images when they were last seen, to be warmed up for in place of the model's input size. Where
+                that fails it is not insisted on.
 
         Raises:
             UserError: As of ``Segmenter.open``, or the GPU has no memory for the model and the settings do not name the CPU.
@@ -85,8 +73,16 @@ class SharedModel:
         self._engine_settings = next(iter(settings.values()))
         self.one_at_a_time = False
         self.on_cpu_for_memory = False
-        self.busy_since: float | None = None
-        """When (time.monotonic, s) the run began that the engine has not returned from; None between runs."""
+        self._image_sizes = dict(image_sizes or {})
+        self._watch = EngineWatch()
+        try:
+            self.loaded = self._open(file, settings, aligners)
+            return
+        except UserError:
+            if not self._image_sizes:
+                raise
+        # Those may have been another camera's.
+        self._image_sizes.clear()
         self.loaded = self._open(file, settings, aligners)
 
     def _open(self, file: str, settings: Mapping[str, SegmenterSettings], aligners: Mapping[str, Aligner]) -> Loaded:
@@ -132,19 +128,55 @@ class SharedModel:
     def largest_batch(self) -> int:
         """How many pairs may share a run."""
         pairs = len(self.loaded.segmenters)
-        return 1 if self.one_at_a_time else min(self._runtime.max_batch or pairs, pairs)
+        return 1 if self.one_at_a_time else self._full(pairs)
+
+    @property
+    def building(self) -> Build | None:
+        """What the engine is being built for, or warmed up, in the thread of ``segment``; None: nothing."""
+        return self._watch.building
+
+    @property
+    def busy_since(self) -> float | None:
+        """When (time.monotonic, s) the run began, or the build in it ended, that has not returned; None between runs."""
+        return self._watch.busy_since
+
+    def see(self, pair: str, image_size: tuple[int, int]) -> bool:
+        """Take note of the (H, W) of a pair's RGB images; return whether the engine has to ``warm_up`` for it."""
+        self._image_sizes[pair] = image_size
+        return self._warm_up > 0 and bool(self.loaded.cold(self.largest_batch, self._image_sizes))
+
+    def warm_up(self) -> None:
+        """Build the engine for the sizes that were seen, and run it on noise; ``building`` says so meanwhile.
+
+        What fails here fails again for the first pair, which is where it is dealt with.
+        """
+        loaded, largest, image_sizes = self.loaded, self.largest_batch, dict(self._image_sizes)
+        cold = loaded.cold(largest, image_sizes)
+        if not cold:
+            return
+        (_, size), _ = cold[0]
+        what, report = f"RGB images of {size[0]}x{size[1]}", self._report or (lambda _: None)
+        report(f"engine: building for {what}; pairs that come meanwhile are dropped")
+        start, problem = time.monotonic(), ""
+        try:
+            with self._watch.warming(loaded.first, size):
+                loaded.warm_up(self._warm_up, largest, image_sizes)
+        except Exception as error:
+            problem = str(error).strip().partition("\n")[0] or type(error).__name__
+        if problem:
+            self._forget_workspace()
+            report(f"engine: not ready for {what}: {problem}")
+            return
+        report(f"engine: ready for {what} after {time.monotonic() - start:.1f} s")
 
     def _ready(self, file: str, segmenters: dict[str, Segmenter]) -> Loaded:
-        """Warm up: once for each size, and once more for a full batch."""
-        warm: set[object] = set()
-        for segmenter in segmenters.values():
-            segmenter.warm_up(runs=0 if segmenter.expected_sizes in warm else self._warm_up)
-            warm.add(segmenter.expected_sizes)
+        """Warm up: once for each size, and once more for as many pairs as share it."""
         loaded = Loaded(file, MappingProxyType(segmenters))
-        batch = min(self._runtime.max_batch or len(segmenters), len(segmenters))
-        if batch > 1 and len(warm) == 1:
-            loaded.first.warm_up(self._warm_up, batch)
+        loaded.warm_up(self._warm_up, self._full(len(segmenters)), dict(self._image_sizes))
         return loaded
+
+    def _full(self, pairs: int) -> int:
+        return min(self._runtime.max_batch or pairs, pairs)
 
     def read(self, file: str) -> Loaded:
         """Read another model, load it beside the one that runs and warm it up; nothing changes for that one.
@@ -173,6 +205,10 @@ class SharedModel:
                     segmenter.realign(aligner)
             self.loaded = other
             self.one_at_a_time = self.on_cpu_for_memory = False
+
+    def close(self) -> None:
+        """Give back what the engine holds; nothing is segmented after."""
+        self.loaded.first.close()
 
     def realign(self, pair: str, aligner: Aligner) -> None:
         """Take another calibration for a camera pair from its next frame on."""
@@ -215,16 +251,17 @@ class SharedModel:
         return results
 
     def _run(self, loaded: Loaded, pairs: Sequence[Prepared]) -> list[Segmentation] | OutOfMemoryError:
-        self.busy_since = time.monotonic()
         try:
-            return loaded.first.segment(pairs)
+            with self._watch.running(loaded.first):
+                results = loaded.first.segment(pairs)
+            height, width = pairs[0].rgb.shape[:2]
+            loaded.warm.add((((height, width), pairs[0].image_size), len(pairs)))
+            return results
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
             # Without the exception: its traceback holds the tensors that there was no room for.
             return OutOfMemoryError(f"out of GPU memory ({str(error).splitlines()[0]})")
-        finally:
-            self.busy_since = None
 
     @staticmethod
     def _forget_workspace() -> None:

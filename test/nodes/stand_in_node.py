@@ -1,12 +1,14 @@
 """The real node with a stand-in for the engine, told what to do by files in the folder STAND_IN names.
 
 ``wedge``: a run does not return while it is there. ``oom``: a run raises torch's error of memory that ran out, unless the engine
-was opened for the CPU; with a number in it, only runs of more pairs than that. ``seconds``: how long a run takes. Each run adds
-its number of pairs to ``runs``, and each engine that is opened its device to ``opened``.
+was opened for the CPU; with a number in it, only runs of more pairs than that. ``seconds``: how long a run takes. ``build``: how
+long the first run of each size takes, in which the engine says that it is being built. Each run adds its number of pairs to
+``runs``, each engine that is opened its device to ``opened``, and each build the size of the masks to ``built``.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -17,7 +19,7 @@ import torch
 
 from rgbt_seg_ros.nodes.segmentation_node import main
 from rgbt_seg_ros.pipeline import segmenter
-from rgbt_seg_ros.pipeline.backends import Inference
+from rgbt_seg_ros.pipeline.backends import Build, Inference
 
 FOLDER = Path(os.environ["STAND_IN"])
 
@@ -32,6 +34,7 @@ class StandIn:
         # The device's place among TorchBackend's arguments, and its name among open_backend's.
         self.device = device or given[0]
         self.name = f"stand-in on {self.device}"
+        self.building, self.built_at, self.built = None, -math.inf, set()
         append("opened", self.device)
 
     def infer(self, pairs, output_size):
@@ -39,6 +42,8 @@ class StandIn:
         out = FOLDER / "oom"
         if out.exists() and self.device != "cpu" and len(pairs) > int(out.read_text() or 0):
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB\nand much more text")
+        if output_size not in self.built:
+            self.build(output_size)
         while (FOLDER / "wedge").exists():
             time.sleep(0.05)
         if (FOLDER / "seconds").exists():
@@ -47,6 +52,15 @@ class StandIn:
         durations = {"preprocess": 0.0, "network": (time.perf_counter() - start) / len(pairs), "masks": 0.0}
         label, confidence = np.zeros(output_size, np.uint8), np.full(output_size, 200, np.uint8)
         return [Inference(label.copy(), confidence.copy(), dict(durations)) for _ in pairs]
+
+    def build(self, size):
+        self.building = Build(size, time.monotonic())
+        if (FOLDER / "build").exists():
+            time.sleep(float((FOLDER / "build").read_text()))
+        self.built.add(size)
+        append("built", "{}x{}".format(*size))
+        self.built_at = time.monotonic()
+        self.building = None
 
 
 if __name__ == "__main__":

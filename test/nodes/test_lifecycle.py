@@ -104,6 +104,25 @@ def test_a_wrong_parameter_refuses_configure_and_says_what_is_legal(client, star
     assert set_parameter(client, "runtime.threads", 1).successful
 
 
+def shared_memory(pid):
+    """Return the files in /dev/shm that a process has mapped."""
+    try:
+        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    except OSError:
+        return set()
+    return {line[line.index("/dev/shm/") :] for line in lines if "/dev/shm/" in line}
+
+
+def test_a_node_that_ends_leaves_no_shared_memory_behind(client, start):
+    process = start()
+    client.connect()
+    mapped = shared_memory(process.process.pid)
+    assert any(Path(name).stat().st_size > 2**20 for name in mapped)
+    assert process.stop() == 0
+    others = set().union(*(shared_memory(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()))
+    assert not [name for name in mapped - others if Path(name).exists()]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_busy_node_within_two_seconds_with_code_0(client, start, number):
     process = start(**{"model.input_size": "480x640"})

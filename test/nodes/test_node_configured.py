@@ -32,8 +32,11 @@ class Node:
         self.published[topic] = []
         return SimpleNamespace(topic=topic, publish=self.published[topic].append)
 
-    def destroy_publisher(self, publisher):
+    def destroy_lifecycle_publisher(self, publisher):
         self.destroyed.append(publisher.topic)
+
+    def get_fully_qualified_name(self):
+        return "/node"
 
     def get_logger(self):
         return SimpleNamespace(info=self.said.append, error=self.said.append)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
@@ -263,6 +265,17 @@ def test_another_model_takes_over_while_masks_keep_coming(client, start, other_m
     # A second one is refused while the first is loaded, unless that was done already.
     assert refused.successful or "try again when it is done" in refused.reason
     assert "Traceback" not in node.log
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
+def test_a_signal_after_openvinos_model_was_changed_ends_the_node_in_order(client, start, other_model):
+    node = start(**{"runtime.backend": "openvino"})
+    listen(client)
+    until(client, lambda: reports(client))
+    assert set_model(client, other_model).successful
+    until(client, lambda: f"loaded '{other_model}'" in values(client).get("last load", ""))
+    until(client, lambda: reports(client)[-1].model == read_spec(other_model).title)
+    assert node.stop() == 0, node.log
 
 
 def test_a_model_that_cannot_be_used_is_refused_at_once_and_the_old_one_goes_on(client, start, tmp_path):

@@ -136,3 +136,37 @@ def test_stop_says_when_the_work_in_hand_does_not_end():
     assert worker.stop(0.05) is False
     work.release.release()
     assert worker.stop(10)
+
+
+def test_a_call_comes_before_what_waits_and_the_newest_is_taken_after_it():
+    work, begun, go_on, order = Slow(), threading.Event(), threading.Event(), []
+
+    def call():
+        order.append(len(work.seen))
+        begun.set()
+        assert go_on.wait(10)
+
+    worker = FairWorker(1, work, ignore)
+    worker.put(1)
+    work.wait()
+    worker.put(2)
+    worker.call(call)
+    work.release.release(2)
+    assert begun.wait(10)
+    assert worker.put(3) is True
+    go_on.set()
+    work.wait()
+    assert work.seen == [[(0, 1)], [(0, 3)]]
+    assert order == [1]
+    assert worker.stop(10)
+
+
+def test_a_call_that_raises_ends_nothing():
+    work = Slow()
+    worker = FairWorker(1, work, lambda items, error: None)
+    worker.call(lambda: 1 / 0)
+    worker.put("good")
+    work.wait()
+    work.release.release()
+    assert work.seen == [[(0, "good")]]
+    assert worker.stop(10)

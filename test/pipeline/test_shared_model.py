@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +12,7 @@ import torch
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings, shared_model
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
-from rgbt_seg_ros.pipeline.backends import BackendError, Inference
+from rgbt_seg_ros.pipeline.backends import BackendError, Build, Inference
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel
 from rgbt_seg_ros.pipeline.parameters import RuntimeSettings
 from rgbt_seg_ros.pipeline.shared_model import OutOfMemoryError, SharedModel, is_out_of_memory
@@ -38,10 +41,14 @@ class Engine:
     name = "stand-in"
 
     def __init__(self, device, room):
-        self.device, self.room, self.runs = device, room, []
+        self.device, self.room, self.runs, self.sizes = device, room, [], []
+        self.building, self.built_at, self.during = None, -math.inf, None
 
     def infer(self, pairs, output_size):
         self.runs.append(len(pairs))
+        self.sizes.append((pairs[0][0].shape[:2], output_size, len(pairs)))
+        if self.during is not None:
+            self.during()
         if self.device != "cpu" and len(pairs) > self.room["pairs"]:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.\nAnd more")
         durations = {"preprocess": 0.0, "network": 0.0, "masks": 0.0}
@@ -68,8 +75,10 @@ def small(monkeypatch):
     monkeypatch.setattr(shared_model, "open_engine", open_engine)
     on_gpu = {name: replace(settings, device="cuda") for name, settings in SETTINGS.items()}
 
-    def make(**runtime):
-        return SharedModel("demo", on_gpu, aligners(), RuntimeSettings(**runtime), 1, said.append)
+    def make(image_sizes=None, warm_up=1, settings=on_gpu, around=None, **runtime):
+        return SharedModel(
+            "demo", settings, around or aligners(), RuntimeSettings(**runtime), warm_up, said.append, None, image_sizes
+        )
 
     return make, room, opened, said
 
@@ -190,3 +199,132 @@ def test_other_exceptions_are_not_taken_for_memory(small):
     assert model.busy_since is None
     assert is_out_of_memory(RuntimeError("CUDA error: out of memory"))
     assert not is_out_of_memory(ValueError("out of memory"))
+
+
+def runs_of(model):
+    """Return what the engine has run for since the last look."""
+    engine = model.loaded.first._backend
+    seen, engine.sizes = engine.sizes, []
+    return seen
+
+
+NETWORK, VGA, HD = (32, 64), (480, 640), (720, 1280)
+
+
+def test_what_is_remembered_goes_before_the_models_size_and_a_calibration_before_both(small):
+    make, *_ = small
+    # The rear pair's calibration is of images of 48x64.
+    model = make({"front": HD, "rear": HD})
+    assert runs_of(model) == [(NETWORK, HD, 1), (NETWORK, (48, 64), 1)]
+
+
+def test_a_remembered_size_that_cannot_be_had_is_not_insisted_on(small, monkeypatch):
+    make, _, opened, _ = small
+    plain = Engine.infer
+
+    def infer(self, pairs, output_size):
+        if output_size == HD:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return plain(self, pairs, output_size)
+
+    monkeypatch.setattr(Engine, "infer", infer)
+    model = make({"front": HD})
+    assert opened == ["cuda", "cuda"]
+    assert [size for _, size, _ in runs_of(model)] == [model.spec.input_size, (48, 64)]
+
+
+def test_the_first_image_of_another_size_asks_for_one_warm_up(small):
+    make, *_ = small
+    model = make()
+    runs_of(model)
+    assert not model.see("rear", (48, 64))
+    assert model.see("front", HD)
+    model.warm_up()
+    assert runs_of(model) == [(NETWORK, HD, 1)]
+    assert not model.see("front", HD)
+    model.warm_up()
+    assert runs_of(model) == []
+    # Images that the calibration is not for are refused whatever the engine is built for.
+    assert not model.see("rear", HD)
+
+
+def test_pairs_whose_sizes_become_the_same_are_warmed_up_for_a_shared_run(small):
+    make, *_ = small
+    model = make()
+    runs_of(model)
+    assert model.see("front", (48, 64))
+    model.warm_up()
+    # One at a time was run for the rear pair already.
+    assert runs_of(model) == [(NETWORK, (48, 64), 2)]
+
+
+def test_the_pairs_of_one_size_among_others_are_warmed_up_for_their_shared_run(small):
+    make, on_gpu = small[0], {name: SETTINGS["front"] for name in ("left", "right", "wide")}
+    three = {name: Aligner(None, AlignmentSettings()) for name in on_gpu}
+    sizes = {"left": HD, "right": HD, "wide": VGA}
+    expected = [(NETWORK, HD, 1), (NETWORK, VGA, 1), (NETWORK, HD, 2)]
+    assert runs_of(make(sizes, settings=on_gpu, around=three)) == expected
+    assert runs_of(make(sizes, settings=on_gpu, around=three, max_batch=1)) == expected[:2]
+
+
+def test_a_size_that_was_segmented_is_warm(small):
+    make, *_ = small
+    model = make()
+    loaded = model.loaded
+    pair = loaded.segmenters["front"].prepare(np.zeros((90, 120, 3), np.uint8), np.zeros((90, 120), np.uint8))
+    model.segment(loaded, [pair])
+    assert not model.see("front", (90, 120))
+
+
+def test_no_warm_up_is_no_warm_up(small):
+    make, *_ = small
+    model = make({"front": HD}, warm_up=0)
+    assert runs_of(model) == []
+    assert not model.see("front", VGA)
+
+
+def test_another_model_is_warmed_up_for_the_sizes_in_use_of_every_pair(small):
+    make, *_ = small
+    model = make({"front": VGA})
+    model.see("front", HD)
+    model.swap(model.read("other"))
+    assert runs_of(model) == [(NETWORK, HD, 1), (NETWORK, (48, 64), 1)]
+    assert not model.see("front", HD)
+
+
+def test_a_warm_up_that_fails_is_left_to_the_first_pair(small):
+    make, room, *_ = small
+    model = make()
+    room["pairs"] = 0
+    model.see("front", HD)
+    model.warm_up()
+    assert (model.building, model.busy_since) == (None, None)
+    room["pairs"] = 9
+    assert model.see("front", HD)
+
+
+def test_building_is_told_from_running_and_a_run_counts_from_the_end_of_its_build(small):
+    make, *_ = small
+    model = make()
+    engine, seen = model.loaded.first._backend, []
+
+    def during():
+        engine.building = Build(HD, time.monotonic())
+        seen.append((model.building, model.busy_since))
+        engine.building, engine.built_at = None, time.monotonic() + 1000.0
+        seen.append((model.building, model.busy_since))
+
+    engine.during = during
+    loaded, pairs = prepared(model)
+    model.segment(loaded, pairs[:1])
+    (build, stalled), after = seen
+    assert (build.size, stalled) == (HD, None)
+    assert after == (None, engine.built_at)
+    assert (model.building, model.busy_since) == (None, None)
+    # Through the whole of a warm-up the answer is the same, and only the watchdog's clock runs once the build has ended.
+    seen.clear()
+    model.see("front", VGA)
+    model.warm_up()
+    (build, stalled), (again, since) = seen
+    assert (build.size, stalled, again.size) == (VGA, None, VGA)
+    assert since == engine.built_at

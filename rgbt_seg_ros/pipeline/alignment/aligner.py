@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rgbt_seg_ros.pipeline.alignment.depth_image import check_depth
 from rgbt_seg_ros.pipeline.alignment.depth_warp import DepthWarp
-from rgbt_seg_ros.pipeline.alignment.resample import Table, resize
+from rgbt_seg_ros.pipeline.alignment.resample import Table, resize, resize_mask
 from rgbt_seg_ros.pipeline.alignment.settings import AlignmentError, AlignmentSettings
 from rgbt_seg_ros.pipeline.alignment.tables import homography_table, plane_table
 from rgbt_seg_ros.pipeline.calibration import Calibration, CalibrationError, read_calibration
@@ -29,10 +29,18 @@ class Aligned:
     Attributes:
         image: (H, W) uint8. What is outside the thermal image is the fill; what something hides continues what lies behind it.
         valid: (H, W) bool, false where no thermal pixel falls or something hides what the RGB camera sees; None: all valid.
+        table: Whose ``valid`` that is, where it is the same in every frame; else None.
     """
 
     image: npt.NDArray[np.uint8]
     valid: npt.NDArray[np.bool_] | None
+    table: Table | None = None
+
+    def valid_at(self, size: tuple[int, int]) -> npt.NDArray[np.bool_] | None:
+        """Return ``valid`` for an image resized to (H, W), each pixel from the nearest; not to be changed."""
+        if self.valid is None:
+            return None
+        return resize_mask(self.valid, size) if self.table is None else self.table.valid_at(size)
 
 
 class Aligner:
@@ -169,7 +177,7 @@ class Aligner:
             check_depth(depth, self.calibration.rgb.size)
             return Aligned(*self.warp(size).apply(thermal, depth, fill))
         table = self.table(size)
-        return Aligned(table.apply(thermal, fill), table.valid)
+        return Aligned(table.apply(thermal, fill), table.valid, table)
 
     def build(self, size: tuple[int, int]) -> None:
         """Build the table for a result of (H, W), where the mode has one, so that no frame waits for it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
@@ -68,6 +68,7 @@ class Table:
     fraction: npt.NDArray[np.uint16]
     valid: npt.NDArray[np.bool_] | None
     source: tuple[int, int]
+    _valid_at: dict[tuple[int, int], npt.NDArray[np.bool_]] = field(default_factory=dict, init=False, compare=False)
 
     @classmethod
     def of(cls, positions: npt.NDArray[np.float64], source: tuple[int, int]) -> Table:
@@ -84,6 +85,17 @@ class Table:
             None if valid.all() else valid,
             source,
         )
+
+    def valid_at(self, size: tuple[int, int]) -> npt.NDArray[np.bool_] | None:
+        """Return ``valid`` resampled to (H, W) as by ``resize_mask``; kept for the size asked for last, so not to be changed."""
+        if self.valid is None:
+            return None
+        found = self._valid_at.get(size)
+        if found is None:
+            found = resize_mask(self.valid, size)
+            self._valid_at.clear()
+            self._valid_at[size] = found
+        return found
 
     def apply(self, thermal: npt.NDArray[np.uint8], fill: int) -> npt.NDArray[np.uint8]:
         """Resample a thermal image bilinearly; ``fill`` where no thermal pixel falls. Returns (H, W) uint8."""

@@ -23,6 +23,19 @@ class BackendError(UserError):
 
 
 @dataclass(frozen=True)
+class Build:
+    """What keeps an engine from running its first pair of a size: it is built, or another one is opened in its place.
+
+    Attributes:
+        size: (H, W) of the masks.
+        since: When it began, time.monotonic, s.
+    """
+
+    size: tuple[int, int]
+    since: float
+
+
+@dataclass(frozen=True)
 class Inference:
     """What an engine gives back for one pair.
 
@@ -38,7 +51,11 @@ class Inference:
 
 
 class Backend(Protocol):
-    """An engine: two 8-bit images in, two 8-bit masks out, so that logits never leave the device."""
+    """An engine: two 8-bit images in, two 8-bit masks out, so that logits never leave the device.
+
+    One that builds itself for every size also has ``building`` (a ``Build`` or None) and ``built_at`` (time.monotonic, s, when
+    the last one ended; -inf: none has): a run in which it builds may take long without anything being wrong.
+    """
 
     @property
     def device(self) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.pipeline.backends.base import Backend, BackendError, Inference
+from rgbt_seg_ros.pipeline.backends.base import Backend, BackendError, Build, Inference
 
 Opener = Callable[[], Backend]
 
@@ -27,6 +29,8 @@ class FallbackBackend:
         """
         self._rest = list(chain)
         self._report = report
+        self._opening: Build | None = None
+        self._opened_at = -math.inf
         self._backend = self._open_next("")
 
     def _open_next(self, failure: str) -> Backend:
@@ -59,6 +63,16 @@ class FallbackBackend:
         """Return the engine that runs."""
         return self._backend
 
+    @property
+    def building(self) -> Build | None:
+        """Return what the engine is being built for, or another opened in its place; None: neither."""
+        return self._opening or getattr(self._backend, "building", None)
+
+    @property
+    def built_at(self) -> float:
+        """Return when the last of these ended, time.monotonic, s; -inf: there was none."""
+        return max(self._opened_at, getattr(self._backend, "built_at", -math.inf))
+
     def infer(
         self,
         pairs: Sequence[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]],
@@ -75,9 +89,14 @@ class FallbackBackend:
             except BackendError as error:
                 if not self._rest:
                     raise
-                # What the failed one holds may be what the next one needs.
-                self._backend.close()
-                self._backend = self._open_next(str(error))
+                self._opening = Build(output_size, time.monotonic())
+                try:
+                    # What the failed one holds may be what the next one needs.
+                    self._backend.close()
+                    self._backend = self._open_next(str(error))
+                finally:
+                    self._opened_at = time.monotonic()
+                    self._opening = None
 
     def close(self) -> None:
         """Close the engine that runs."""

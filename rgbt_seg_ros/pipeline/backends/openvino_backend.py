@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,13 +14,25 @@ import torch
 from rgbt_seg_ros.network import FusionNetwork, ModelSpec
 from rgbt_seg_ros.pipeline.backends.base import BackendError
 from rgbt_seg_ros.pipeline.backends.cache import cache_folder, cached, entry_name, model_hash
-from rgbt_seg_ros.pipeline.backends.openvino_model import Pairs, attach_masks, convert, quantise
+from rgbt_seg_ros.pipeline.backends.openvino_model import REVISION, Pairs, attach_masks, convert, quantise
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
 from rgbt_seg_ros.pipeline.cores import is_bound
 
 MODEL = "model.xml"
 
 _HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
+
+
+@functools.cache
+def _core() -> Any:
+    """Return the process's one ``openvino.Core``, which is never given back.
+
+    Its CPU plugin lends the thread that makes the first one a stack for signals (sigaltstack). Whatever thread drops the last
+    one unmaps that stack, and the next SIGINT of the first thread would end the process with a segmentation fault.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def select_openvino_device(device: str) -> str:
@@ -70,7 +83,7 @@ class OpenvinoBackend(SizedBackend):
         super().__init__(network, spec, temperature, report)
         import openvino
 
-        self._core: Any = openvino.Core()
+        self._core = _core()
         self._device = select_openvino_device(device)
         on_gpu = self._device.startswith("GPU")
         if precision == "auto":
@@ -110,8 +123,11 @@ class OpenvinoBackend(SizedBackend):
         if self._precision == "int8":
             # Without its masks: what was calibrated once serves images of every output size.
             height, width = shape.input_size
-            return self._cache / entry_name(self._hash, f"{shape.batch}x{height}x{width}", "int8", self._version)
-        return self._cache / entry_name(self._hash, shape, "fp32", self._version)
+            what: object = f"{shape.batch}x{height}x{width}"
+        else:
+            what = shape
+        stored = "int8" if self._precision == "int8" else "fp32"
+        return self._cache / entry_name(self._hash, what, stored, self._version, f"r{REVISION}")
 
     def model(self, shape: Shape) -> Any:
         """Return the ``openvino.Model`` of a size, converted (and calibrated) if it is not in the cache.

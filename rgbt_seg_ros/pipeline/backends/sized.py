@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -15,7 +16,7 @@ import torch
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import FusionNetwork, ModelSpec
 from rgbt_seg_ros.network.spec import MIN_SIDE
-from rgbt_seg_ros.pipeline.backends.base import BackendError, Inference
+from rgbt_seg_ros.pipeline.backends.base import BackendError, Build, Inference
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 
 Pixels = npt.NDArray[np.uint8]
@@ -64,6 +65,8 @@ class SizedBackend(ABC):
         self._temperature = spec.temperature if temperature is None else temperature
         self._report = report or (lambda _: None)
         self._runners: OrderedDict[Shape, Runner] = OrderedDict()
+        self.building: Build | None = None
+        self.built_at = -math.inf
 
     def _module(
         self, shape: Shape, dtype: torch.dtype, *, rowwise: bool = True, like: ImagesToMasks | None = None
@@ -104,12 +107,17 @@ class SizedBackend(ABC):
         if runner is None:
             if min(shape.input_size) < MIN_SIDE:
                 raise BackendError(f"{self.name}: images of {shape.input_size} are smaller than {MIN_SIDE} pixels")
+            self.building = Build(shape.output_size, time.monotonic())
             try:
                 runner = self._build(shape)
             except UserError:
                 raise
             except Exception as error:  # a compiler, a driver or a missing library; none of them has one base class
                 raise BackendError(f"{self.name} cannot be built for {shape}: {_reason(error)}") from error
+            finally:
+                # In this order: another thread that sees no build must see when it ended.
+                self.built_at = time.monotonic()
+                self.building = None
             self._runners[shape] = runner
             while len(self._runners) > KEPT:
                 self._runners.popitem(last=False)

@@ -12,6 +12,7 @@ from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import read_model
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
+from rgbt_seg_ros.pipeline.alignment.resample import resize_mask
 from rgbt_seg_ros.pipeline.backends import Inference
 from rgbt_seg_ros.pipeline.calibration import write_calibration
 from rgbt_seg_ros.pipeline.masks import UNLABELED
@@ -96,6 +97,31 @@ def test_warm_up_has_the_calibrations_sizes_and_builds_its_tables(spec):
         warmed = segmenter(spec, mode, rig())
         warmed.warm_up()
         assert [*warmed.aligner._tables, *warmed.aligner._warps] == [(60, 80)]
+
+
+def test_the_validity_of_a_fixed_table_is_that_of_every_frame_resampled_and_not_computed_anew(spec):
+    scene = render_rig(rig(), plane_surfaces(5.0))
+    shifted = replace(rig(), h_rgb_thermal=(1.0, 0.0, 33.0, 0.0, 1.0, 7.0, 0.0, 0.0, 1.0))
+    running = segmenter(spec, "homography", shifted)
+    first, second = (running.prepare(scene.rgb, scene.thermal).valid for _ in range(2))
+    table = running.aligner.table((60, 80))
+    assert first is second
+    assert 0 < np.count_nonzero(first) < first.size
+    np.testing.assert_array_equal(first, resize_mask(table.valid, scene.rgb.shape[:2]))
+    for size in ((30, 40), (60, 80), (120, 160)):
+        np.testing.assert_array_equal(table.valid_at(size), resize_mask(table.valid, size))
+
+
+def test_the_validity_of_mode_depth_is_that_of_its_frame(spec):
+    scene = render_rig(rig(), plane_surfaces(5.0))
+    running = segmenter(spec, "depth", rig())
+    without = scene.depth.copy()
+    without[:40] = 0
+    whole, part = (running.prepare(scene.rgb, scene.thermal, depth).valid for depth in (scene.depth, without))
+    assert whole.shape == part.shape == scene.rgb.shape[:2]
+    assert np.count_nonzero(part) < np.count_nonzero(whole)
+    aligned = running.aligner.align(scene.thermal, (60, 80), without)
+    np.testing.assert_array_equal(aligned.valid_at((120, 160)), resize_mask(aligned.valid, (120, 160)))
 
 
 def test_a_new_calibration_counts_from_the_next_pair(spec):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import numpy as np
@@ -106,6 +107,48 @@ def test_an_engine_that_fails_while_running_is_closed_and_replaced_once():
     second.fails = True
     with pytest.raises(BackendError, match="second fails"):
         chain.infer([PAIR], (2, 2))
+
+
+def test_an_engine_says_what_it_is_being_built_for_and_when_that_ended(demo, bare, monkeypatch):
+    from rgbt_seg_ros.pipeline.backends.eager_backend import EagerBackend
+
+    backend, seen = open_backend(demo[1], demo[0], backend="openvino", device="cpu", report=print), []
+    build = EagerBackend._build
+    monkeypatch.setattr(
+        EagerBackend, "_build", lambda self, shape: (seen.append(backend.building), build(self, shape))[1]
+    )
+    assert (backend.building, backend.built_at) == (None, -math.inf)
+    for _ in range(2):
+        backend.infer([PAIR], (64, 128))
+    (at,) = seen
+    assert at.size == (64, 128)
+    assert backend.building is None
+    assert backend.built_at >= at.since
+
+
+def test_an_engine_that_cannot_be_built_is_being_built_no_longer(demo, monkeypatch):
+    from rgbt_seg_ros.pipeline.backends.eager_backend import EagerBackend
+
+    backend = open_backend(demo[1], demo[0], backend="torch", device="cpu")
+    monkeypatch.setattr(EagerBackend, "_build", lambda self, shape: 1 / 0)
+    with pytest.raises(BackendError, match="cannot be built"):
+        backend.infer([PAIR], (64, 128))
+    assert backend.building is None
+    assert backend.built_at > 0
+
+
+def test_opening_another_engine_in_place_of_one_that_fails_counts_as_building():
+    first, seen = Engine("first", fails=True), []
+
+    def opener():
+        seen.append(chain.building)
+        return Engine("second")
+
+    chain = FallbackBackend([lambda: first, opener], print)
+    chain.infer([PAIR], (2, 2))
+    assert seen[0].size == (2, 2)
+    assert chain.building is None
+    assert chain.built_at >= seen[0].since
 
 
 def test_a_library_that_does_not_load_gives_way():

@@ -1,0 +1,42 @@
+"""A pair on its way through an active node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rgbt_seg_ros.pipeline import Segmenter
+from rgbt_seg_ros.pipeline.loaded import Loaded
+from rgbt_seg_ros.pipeline.pairing import Pair
+from rgbt_seg_ros.pipeline.preparation import Prepared
+
+
+@dataclass(frozen=True)
+class Job:
+    """A pair, its depth image if it has one, and the moment (time.perf_counter, s) it was complete."""
+
+    pair: Pair
+    depth: Any
+    completed: float
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A pair that is ready for the network; moments of time.perf_counter, s."""
+
+    job: Job
+    loaded: Loaded
+    segmenter: Segmenter
+    rgb: npt.NDArray[np.uint8]
+    prepared: Prepared
+    start: float
+    converted: float
+    ready: float
+
+    @property
+    def sizes(self) -> tuple[tuple[int, ...], tuple[int, int]]:
+        """Shape of what the network is given, and (H, W) of the masks."""
+        return self.prepared.rgb.shape, self.prepared.image_size

@@ -1,0 +1,92 @@
+"""Sizes of RGB images that were segmented before, kept in a file: what to warm up for before a camera says its size."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.files import replacing
+
+FILE = "image_sizes.json"
+"""Its name beside the engines, in ``backends.cache.cache_folder()``."""
+
+KEPT = 64
+"""Camera pairs in the file; the one whose size changed the longest ago goes first."""
+
+LARGEST = 1 << 15
+"""px; a side above it is no camera's, and nothing is built for it."""
+
+Size = tuple[int, int]
+
+
+class KnownSizes:
+    """(H, W) of the RGB images by camera pair. Nothing about the file ever stops anybody: it only saves a first wait.
+
+    Several nodes may share the file: it is read again before it is written, and what two write at once costs one of them its
+    entry until the size changes next.
+    """
+
+    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
+        """Read the file, if it is there.
+
+        Args:
+            path: The file; its folder need not be there.
+            say: Told in a sentence where the file is broken or cannot be written; of each once.
+        """
+        self._path, self._say = path, say
+        self._told: set[str] = set()
+        self._sizes = self._read()
+
+    def get(self, pair: str) -> Size | None:
+        """Return (H, W) of a pair's images, or None where none is known."""
+        return self._sizes.get(pair)
+
+    def put(self, pair: str, size: Size) -> None:
+        """Keep the (H, W) of a pair's images; writes the file only where it is another than before."""
+        if self._sizes.get(pair) == size or not _is_size(size):
+            return
+        # What others have written meanwhile stays.
+        sizes = self._read()
+        sizes.pop(pair, None)
+        sizes[pair] = size
+        while len(sizes) > KEPT:
+            del sizes[next(iter(sizes))]
+        self._sizes = sizes
+        try:
+            with replacing(self._path) as (part,):
+                part.write_text(json.dumps({"image_sizes": sizes}, indent=1) + "\n", encoding="utf-8")
+        except UserError as error:
+            self._tell(f"the size of the RGB images is not remembered: {error}")
+
+    def _read(self) -> dict[str, Size]:
+        try:
+            content: Any = json.loads(self._path.read_text(encoding="utf-8"))
+            entries = content["image_sizes"].items()
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            why = getattr(error, "strerror", None) or "JSON with image_sizes was expected"
+            self._tell(f"{self._path}: is ignored ({why}); it is written anew when a size is learnt")
+            return {}
+        return {pair: (size[0], size[1]) for pair, size in entries if _is_size(size)}
+
+    def _tell(self, sentence: str) -> None:
+        if sentence not in self._told:
+            self._told.add(sentence)
+            self._say(sentence)
+
+
+def pair_key(node: str, pair: str) -> str:
+    """Return the key of a camera pair: the node's fully qualified name, and the pair's where it has one."""
+    return f"{node} {pair}".rstrip()
+
+
+def _is_size(value: Any) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(type(side) is int and 0 < side <= LARGEST for side in value)
+    )

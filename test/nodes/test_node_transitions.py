@@ -1,0 +1,128 @@
+"""Transitions that go wrong: the node in this process, so that a test can break what it is made of."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+
+import pytest
+from rclpy.parameter import Parameter
+
+from rgbt_seg_ros.nodes import configured, runtime, session
+from rgbt_seg_ros.nodes.lifecycle import SegmentationNode
+
+
+class Broken:
+    def __init__(self, *arguments, **named):
+        raise RuntimeError("CUDA error: no kernel image\nand more")
+
+
+@pytest.fixture
+def node():
+    import rclpy
+
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    overrides = {
+        "autostart": False,
+        "model.input_size": "32x64",
+        "runtime.backend": "torch",
+        "runtime.device": "cpu",
+        "runtime.threads": 1,
+    }
+    made = SegmentationNode(
+        context=context, parameter_overrides=[Parameter(name, value=value) for name, value in overrides.items()]
+    )
+    yield made
+    made.shut_down(10.0)
+    made.destroy_node()
+    context.try_shutdown()
+
+
+def state(node):
+    return node._state_machine.current_state[1]
+
+
+def workers():
+    return {thread.name for thread in threading.enumerate() if thread.name.startswith(("segmentation", "extras"))}
+
+
+def test_whatever_configure_raises_is_said_and_leaves_it_unconfigured(node, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(configured, "SharedModel", Broken)
+        node.trigger_configure()
+        assert state(node) == "unconfigured"
+        assert "RuntimeError: CUDA error: no kernel image" in node._problem
+    node.trigger_configure()
+    assert state(node) == "inactive"
+    assert node._problem == ""
+
+
+def test_whatever_activate_raises_leaves_it_inactive_and_nothing_running(node, monkeypatch):
+    node.trigger_configure()
+    with monkeypatch.context() as broken:
+        broken.setattr(session, "CameraPair", Broken)
+        node.trigger_activate()
+        assert state(node) == "inactive"
+        assert "activate refused: RuntimeError: CUDA error" in node._problem
+        assert not workers()
+    node.trigger_activate()
+    assert state(node) == "active"
+    assert node._problem == ""
+    assert node.count_publishers("segmentation/mask") == 1
+    node.trigger_deactivate()
+    assert not workers()
+    node.trigger_cleanup()
+    assert state(node) == "unconfigured"
+    assert node.count_publishers("segmentation/mask") == 0
+
+
+def test_a_tick_that_raises_does_not_end_the_node(node, monkeypatch):
+    node.trigger_configure()
+    monkeypatch.setattr(node._own, "follow", Broken)
+    node._tick()
+
+
+def test_disabled_stays_disabled_over_deactivate_and_activate(node):
+    from std_srvs.srv import SetBool
+
+    node.trigger_configure()
+    node.trigger_activate()
+    assert node._on_enable(SetBool.Request(data=False), SetBool.Response()).success
+    node.trigger_deactivate()
+    node.trigger_activate()
+    assert not node._session.enabled
+    assert node._on_enable(SetBool.Request(data=True), SetBool.Response()).message == "enabled"
+    assert node._session.enabled
+
+
+def test_a_model_that_was_not_loaded_is_not_what_the_next_configure_takes(node, tmp_path):
+    node.trigger_configure()
+    # Its metadata are read at once; the load fails in its thread.
+    node._configured.model.read = Broken
+    assert node.set_parameters([Parameter("model.file", value="demo")])[0].successful
+    node._configured.loader._thread.join(60)
+    node._own.put_back("model.file", str(tmp_path / "bad.safetensors"))
+    # Before the tick of the next second.
+    node.trigger_cleanup()
+    assert node.get_parameter("model.file").value == "demo"
+    node.trigger_configure()
+    assert state(node) == "inactive"
+
+
+def test_cleanup_gives_the_model_back_though_it_was_out_of_the_collectors_sight(node):
+    node.trigger_configure()
+    runtime.settle_garbage()
+    try:
+        engine = weakref.ref(node._configured.model.loaded.first._backend)
+        node.trigger_activate()
+        node.trigger_deactivate()
+        managed = len(node._managed_entities)
+        node.trigger_cleanup()
+        assert engine() is None
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+    node.trigger_configure()
+    assert len(node._managed_entities) == managed

@@ -1,0 +1,54 @@
+"""What OpenVINO is given: a graph without detours, and 8 bits only where they pay."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from rgbt_seg_ros.network import read_model
+from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
+from rgbt_seg_ros.pipeline.backends.openvino_model import attach_masks, convert, quantise
+
+pytest.importorskip("openvino")
+
+SIZE = (64, 96)
+
+
+@pytest.fixture
+def module():
+    spec, network = read_model("demo")
+    return ImagesToMasks(network, spec, SIZE, SIZE)
+
+
+def quantised_inputs(operation) -> int:
+    """Return how many of an operation's inputs come out of 8 bits, weights included."""
+    found = 0
+    for port in operation.inputs():
+        source = port.get_source_output().get_node()
+        while source.get_type_name() in ("Reshape", "Multiply", "Subtract", "Convert") and source.get_input_size():
+            source = source.input_value(0).get_node()
+        found += source.get_type_name() == "FakeQuantize" or str(source.get_element_type()) == "<Type: 'int8_t'>"
+    return found
+
+
+def test_norms_bring_no_transposition(module):
+    counts = Counter(operation.get_type_name() for operation in convert(module, 1, SIZE).get_ops())
+    # The RGB image into planes; the logits to columns and back to rows (masks.Upsample).
+    assert counts["Transpose"] == 3
+    assert counts["MVN"] == 0
+    assert counts["ReduceL2"] == 24
+
+
+def test_int8_is_for_convolutions_over_all_channels(module):
+    pytest.importorskip("nncf")
+    images = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 4), dtype=np.uint8)
+    network = quantise(module, 1, SIZE, [[np.ascontiguousarray(images[..., :3]), images[..., 3]]])
+    plain = [operation for operation in network.get_ops() if operation.get_type_name() == "Convolution"]
+    depthwise = [operation for operation in network.get_ops() if operation.get_type_name() == "GroupConvolution"]
+    assert len(depthwise) == 32
+    assert sum(map(quantised_inputs, depthwise)) == 0
+    assert all(quantised_inputs(operation) == 2 for operation in plain)
+    whole = attach_masks(network, (48, 80))
+    assert [list(port.shape) for port in whole.outputs] == [[1, 48, 80], [1, 48, 80]]
