@@ -35,11 +35,12 @@ service = LaunchService(noninteractive=True)
 service.include_launch_description(LaunchDescription([included]))
 sys.exit(service.run())
 """
+# Eager torch: an engine that is built first would take longer than the bag.
 PARAMETERS = """
 /**:
   ros__parameters:
     model: {input_size: "32x64"}
-    runtime: {threads: 1, precision: "fp32"}
+    runtime: {threads: 1, backend: torch, precision: "fp32"}
 """
 START = 1_700_000_000_000_000_000
 SPACING = 200_000_000
