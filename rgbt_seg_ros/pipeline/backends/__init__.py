@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rgbt_seg_ros.pipeline.backends.base import BACKENDS, PRECISIONS, Backend, BackendError, Inference
+from rgbt_seg_ros.pipeline.backends.base import BACKENDS, PRECISIONS, Backend, BackendError, EngineRequest, Inference
 from rgbt_seg_ros.pipeline.backends.selection import available, open_backend
 from rgbt_seg_ros.pipeline.backends.torch_backend import TorchBackend
 
@@ -11,6 +11,7 @@ __all__ = [
     "PRECISIONS",
     "Backend",
     "BackendError",
+    "EngineRequest",
     "Inference",
     "TorchBackend",
     "available",

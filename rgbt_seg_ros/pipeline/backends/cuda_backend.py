@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import torch
 
-from rgbt_seg_ros.network import FusionNetwork, ModelSpec
-from rgbt_seg_ros.pipeline.backends.base import BackendError
+from rgbt_seg_ros.pipeline.backends.base import EngineRequest
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
-from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_device, select_precision
+from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_cuda, select_precision
 
 WARM_UP_RUNS = 3
 """Before a graph is captured: cuDNN chooses its algorithms in them, and must not do so while recording."""
@@ -22,26 +18,11 @@ class CudaBackend(SizedBackend):
 
     engine = "cuda"
 
-    def __init__(
-        self,
-        network: FusionNetwork,
-        spec: ModelSpec,
-        device: str = "auto",
-        precision: str = "auto",
-        temperature: float | None = None,
-        cache: Path | None = None,
-        report: Callable[[str], None] | None = None,
-    ) -> None:
-        """Prepare; a graph is captured at the first pair of a size. Arguments as of ``open_backend``.
-
-        Raises:
-            BackendError: There is no CUDA device, or the precision is int8.
-        """
-        super().__init__(network, spec, temperature, report)
-        self._device = select_device("cuda" if device == "auto" else device)
-        if self._device.type != "cuda":
-            raise BackendError(f"runtime.backend: 'cuda' runs on cuda or cuda:N, not on '{device}'")
-        self._precision = select_precision(precision, self._device)
+    def __init__(self, request: EngineRequest) -> None:
+        """Prepare; see ``SizedBackend``. It runs on CUDA, in fp16, bf16 or fp32."""
+        super().__init__(request)
+        self._device = select_cuda(request.device, self.engine)
+        self._precision = select_precision(request.precision, self._device)
         self._first: ImagesToMasks | None = None
 
     @property

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from rgbt_seg_ros.files import replacing
 from rgbt_seg_ros.network import FusionNetwork, ModelSpec
-from rgbt_seg_ros.pipeline.backends.base import BackendError
+from rgbt_seg_ros.pipeline.backends.base import BackendError, Calibration, EngineRequest, Report
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
-from rgbt_seg_ros.pipeline.backends.selection import Calibration, available
+from rgbt_seg_ros.pipeline.backends.selection import available
 from rgbt_seg_ros.pipeline.backends.sized import Shape
 
 TARGETS = ("onnx", "openvino", "tensorrt")
@@ -28,7 +27,7 @@ def export_model(
     input_size: tuple[int, int] | None = None,
     output_size: tuple[int, int] | None = None,
     precision: str = "auto",
-    report: Callable[[str], None] = lambda _: None,
+    report: Report = lambda _: None,
     calibration: Calibration | None = None,
     cache: Path | None = None,
 ) -> str:
@@ -64,46 +63,39 @@ def export_model(
         raise BackendError(f"--to {target}: {reason}")
     size = input_size or spec.input_size
     shape = Shape(1, size, output_size or size)
+    device = "cuda" if target == "tensorrt" else "cpu"
+    request = EngineRequest(network, spec, device, precision, None, cache, report, calibration)
     if target == "onnx":
-        _export_onnx(network, spec, shape, precision, output)
+        _export_onnx(request, shape, output)
     elif target == "openvino":
-        _export_openvino(network, spec, shape, precision, output, report, calibration, cache)
+        _export_openvino(request, shape, output)
     else:
         from rgbt_seg_ros.pipeline.backends.tensorrt_backend import TensorrtBackend
 
-        engine = TensorrtBackend(network, spec, "cuda", precision, None, cache, report).engine_file(shape)
+        engine = TensorrtBackend(request).engine_file(shape)
         with replacing(output, failure=BackendError, parents=False) as (part,):
             shutil.copyfile(engine, part)
     return precision
 
 
-def _export_onnx(network: FusionNetwork, spec: ModelSpec, shape: Shape, precision: str, output: Path) -> None:
+def _export_onnx(request: EngineRequest, shape: Shape, output: Path) -> None:
     from rgbt_seg_ros.pipeline.backends.onnx_model import export_onnx
     from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES
 
-    module = ImagesToMasks(network, spec, shape.input_size, shape.output_size, dtype=DTYPES[precision])
+    dtype = DTYPES[request.precision]
+    module = ImagesToMasks(request.network, request.spec, shape.input_size, shape.output_size, dtype=dtype)
     with replacing(output, failure=BackendError, parents=False) as (part,):
         export_onnx(module, shape.batch, shape.input_size, part)
 
 
-def _export_openvino(
-    network: FusionNetwork,
-    spec: ModelSpec,
-    shape: Shape,
-    precision: str,
-    output: Path,
-    report: Callable[[str], None],
-    calibration: Calibration | None,
-    cache: Path | None,
-) -> None:
+def _export_openvino(request: EngineRequest, shape: Shape, output: Path) -> None:
     import openvino
 
     from rgbt_seg_ros.pipeline.backends.openvino_backend import OpenvinoBackend
 
     if output.suffix != ".xml":
         raise BackendError(f"{output}: OpenVINO's model is an .xml file with a .bin beside it; name the .xml")
-    backend = OpenvinoBackend(network, spec, "cpu", precision, None, cache, report, calibration)
-    model = backend.model(shape)
+    model = OpenvinoBackend(request).model(shape)
     with (
         tempfile.TemporaryDirectory(prefix="rgbt-seg-") as folder,
         replacing(output, output.with_suffix(".bin"), failure=BackendError, parents=False) as parts,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from rgbt_seg_ros.network import FusionNetwork, ModelSpec
-from rgbt_seg_ros.pipeline.backends.base import BackendError
-from rgbt_seg_ros.pipeline.backends.cache import cache_folder, cached, entry_name, model_hash
+from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest
+from rgbt_seg_ros.pipeline.backends.cache import cached, entry_name
 from rgbt_seg_ros.pipeline.backends.onnx_model import export_onnx
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
 from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES
@@ -73,30 +71,15 @@ class OnnxruntimeBackend(SizedBackend):
 
     engine = "onnxruntime"
 
-    def __init__(
-        self,
-        network: FusionNetwork,
-        spec: ModelSpec,
-        device: str = "auto",
-        precision: str = "auto",
-        temperature: float | None = None,
-        cache: Path | None = None,
-        report: Callable[[str], None] | None = None,
-    ) -> None:
-        """Prepare; it is exported or read at the first pair of a size. Arguments as of ``open_backend``.
-
-        Raises:
-            BackendError: ONNX Runtime is not installed, or has no such device or precision.
-        """
-        super().__init__(network, spec, temperature, report)
+    def __init__(self, request: EngineRequest) -> None:
+        """Prepare; see ``SizedBackend``. On CUDA in fp16 or fp32, on the CPU in fp32."""
+        super().__init__(request)
         import onnxruntime
 
-        self._cache = (cache or cache_folder()) / "onnxruntime"
         known = list(onnxruntime.get_available_providers())
         self._device, self._precision, self._providers = select_providers(
-            device, precision, known, self._cache / "tensorrt"
+            request.device, request.precision, known, self._cache / "tensorrt"
         )
-        self._hash = model_hash(network, spec, self._temperature)
         self._provider = self._providers[0][0].removesuffix("ExecutionProvider").lower()
 
     @property

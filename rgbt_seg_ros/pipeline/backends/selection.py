@@ -6,14 +6,20 @@ import importlib
 import importlib.util
 import logging
 import shutil
-from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
-from rgbt_seg_ros.pipeline.backends.base import BACKENDS, PRECISIONS, Backend, BackendError
+from rgbt_seg_ros.pipeline.backends.base import (
+    BACKENDS,
+    PRECISIONS,
+    Backend,
+    BackendError,
+    Calibration,
+    EngineRequest,
+    Report,
+)
 from rgbt_seg_ros.pipeline.backends.fallback import FallbackBackend, Opener
 from rgbt_seg_ros.pipeline.backends.torch_backend import select_device
 
@@ -28,14 +34,6 @@ _ENGINES = {
     "onnxruntime": ("onnxruntime_backend", "OnnxruntimeBackend"),
     "tensorrt": ("tensorrt_backend", "TensorrtBackend"),
 }
-
-Pairs = Iterable[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]
-
-Calibration = Callable[[tuple[int, int]], Pairs]
-"""Gives (h, w, 3) uint8 RGB and (h, w) uint8 thermal images of an input size (h, w), as the network takes them."""
-
-Report = Callable[[str], None]
-"""Takes one sentence for people: what was chosen, what is being built, what failed."""
 
 
 def _lacks(module: str, extra: str) -> str:
@@ -62,9 +60,9 @@ def available() -> dict[str, str]:
     }
 
 
-def _class(name: str) -> Any:
+def _open(name: str, request: EngineRequest) -> Any:
     module, kind = _ENGINES[name]
-    return getattr(importlib.import_module(f"rgbt_seg_ros.pipeline.backends.{module}"), kind)
+    return getattr(importlib.import_module(f"rgbt_seg_ros.pipeline.backends.{module}"), kind)(request)
 
 
 def _automatic(device: str, precision: str) -> tuple[list[str], str]:
@@ -118,29 +116,22 @@ def open_backend(
         raise BackendError(f"runtime.precision: '{precision}' is not one of {', '.join(PRECISIONS)}")
     tell = report or logging.getLogger(__name__).warning
 
-    def opener(name: str, **more: Any) -> Opener:
-        def opened() -> Backend:
-            engine: Backend = _class(name)(network, spec, device, precision, temperature, cache, tell, **more)
-            return engine
-
-        return opened
+    request = EngineRequest(network, spec, device, precision, temperature, cache, tell, calibration)
 
     # What torch can take the place of an Intel GPU, and of int8.
     def eager() -> Backend:
-        place, arithmetic = (
-            ("cpu" if device.startswith("gpu") else device),
-            ("auto" if precision == "int8" else precision),
-        )
-        engine: Backend = _class("torch")(network, spec, place, arithmetic, temperature)
+        place = "cpu" if device.startswith("gpu") else device
+        arithmetic = "auto" if precision == "int8" else precision
+        engine: Backend = _open("torch", replace(request, device=place, precision=arithmetic))
         return engine
 
     complain = warn or tell
     missing = available()
     if backend == "torch":
-        return opener("torch")()
+        torch_engine: Backend = _open("torch", request)
+        return torch_engine
     if backend != "auto":
-        more = {"calibration": calibration} if backend == "openvino" else {}
-        first = _refusal(backend, missing[backend]) if missing[backend] else opener(backend, **more)
+        first = _refusal(backend, missing[backend]) if missing[backend] else partial(_open, backend, request)
         return FallbackBackend([first, eager], complain)
     names, why = _automatic(device, precision)
     chain: list[Opener] = []
@@ -148,11 +139,9 @@ def open_backend(
         if missing[name]:
             continue
         if name in ("compile", "tensorrt"):
-            candidate = _built(opener(name, build=False))
-            if candidate is not None:
-                chain.append(candidate)
+            chain += _built(name, replace(request, build=False))
         else:
-            chain.append(opener(name, **({"calibration": calibration} if name == "openvino" else {})))
+            chain.append(partial(_open, name, request))
     if precision == "int8" and not chain:
         chain.append(_refusal("openvino", missing["openvino"]))
     chosen = FallbackBackend([*chain, eager], complain)
@@ -161,13 +150,13 @@ def open_backend(
     return chosen
 
 
-def _built(opener: Opener) -> Opener | None:
-    """Return what opens an engine if the cache holds one of this model, and None if it does not."""
+def _built(name: str, request: EngineRequest) -> list[Opener]:
+    """Return what opens an engine if the cache holds one of this model, and nothing if it does not."""
     try:
-        engine: Any = opener()
+        engine = _open(name, request)
     except (BackendError, ImportError):
-        return None
-    return (lambda: engine) if engine.built else None
+        return []
+    return [lambda: engine] if engine.built else []
 
 
 def _refusal(name: str, reason: str) -> Opener:

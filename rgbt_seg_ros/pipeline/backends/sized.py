@@ -7,15 +7,17 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from rgbt_seg_ros.errors import UserError
-from rgbt_seg_ros.network import FusionNetwork, ModelSpec
 from rgbt_seg_ros.network.spec import MIN_SIDE
-from rgbt_seg_ros.pipeline.backends.base import BackendError, Inference
+from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest, Inference
+from rgbt_seg_ros.pipeline.backends.cache import cache_folder, model_hash
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 
 Pixels = npt.NDArray[np.uint8]
@@ -51,30 +53,34 @@ class SizedBackend(ABC):
     engine: str
     """Its name in ``BACKENDS``."""
 
-    def __init__(
-        self,
-        network: FusionNetwork,
-        spec: ModelSpec,
-        temperature: float | None,
-        report: Callable[[str], None] | None = None,
-    ) -> None:
-        """Keep what engines are built of; the network stays as it is."""
-        self._model = network
-        self._spec = spec
-        self._temperature = spec.temperature if temperature is None else temperature
-        self._report = report or (lambda _: None)
+    def __init__(self, request: EngineRequest) -> None:
+        """Keep what engines are built of; an engine is built, or read from the cache, at the first pair of a size.
+
+        Raises:
+            BackendError: Its library is not installed, or has not the device or the precision.
+        """
+        self._request = request
+        self._report = request.report
         self._runners: OrderedDict[Shape, Runner] = OrderedDict()
+
+    @property
+    def _cache(self) -> Path:
+        return (self._request.cache or cache_folder()) / self.engine
+
+    @cached_property
+    def _hash(self) -> str:
+        return model_hash(self._request.network, self._request.spec, self._request.softmax_temperature)
 
     def _module(
         self, shape: Shape, dtype: torch.dtype, *, rowwise: bool = True, like: ImagesToMasks | None = None
     ) -> ImagesToMasks:
         """Return the module for a size; see ``ImagesToMasks``."""
         return ImagesToMasks(
-            self._model,
-            self._spec,
+            self._request.network,
+            self._request.spec,
             shape.input_size,
             shape.output_size,
-            temperature=self._temperature,
+            temperature=self._request.softmax_temperature,
             dtype=dtype,
             rowwise=rowwise,
             like=like,

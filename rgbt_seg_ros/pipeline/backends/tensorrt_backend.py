@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from rgbt_seg_ros.network import FusionNetwork, ModelSpec
-from rgbt_seg_ros.pipeline.backends.base import BackendError
-from rgbt_seg_ros.pipeline.backends.cache import cache_folder, cached, entry_name, model_hash
+from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest
+from rgbt_seg_ros.pipeline.backends.cache import cached, entry_name
 from rgbt_seg_ros.pipeline.backends.onnx_model import export_onnx
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
-from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_device, select_precision
+from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_cuda, select_precision
 
 ENGINE = "model.engine"
 
@@ -53,35 +51,14 @@ class TensorrtBackend(SizedBackend):
 
     engine = "tensorrt"
 
-    def __init__(
-        self,
-        network: FusionNetwork,
-        spec: ModelSpec,
-        device: str = "auto",
-        precision: str = "auto",
-        temperature: float | None = None,
-        cache: Path | None = None,
-        report: Callable[[str], None] | None = None,
-        build: bool = True,
-    ) -> None:
-        """Prepare; the engine is built or read at the first pair of a size.
-
-        Arguments as of ``open_backend``; without ``build``, a size that is not in the cache is refused.
-
-        Raises:
-            BackendError: There is no CUDA device, no TensorRT, or the precision is int8.
-        """
-        super().__init__(network, spec, temperature, report)
-        self._device = select_device("cuda" if device == "auto" else device)
-        if self._device.type != "cuda":
-            raise BackendError(f"runtime.backend: 'tensorrt' runs on cuda or cuda:N, not on '{device}'")
-        self._precision = select_precision(precision, self._device)
+    def __init__(self, request: EngineRequest) -> None:
+        """Prepare; see ``SizedBackend``. It runs on CUDA, in fp16, bf16 or fp32."""
+        super().__init__(request)
+        self._device = select_cuda(request.device, self.engine)
+        self._precision = select_precision(request.precision, self._device)
         import tensorrt
 
         self._trt: Any = tensorrt
-        self._cache = (cache or cache_folder()) / "tensorrt"
-        self._may_build = build
-        self._hash = model_hash(network, spec, self._temperature)
 
     @property
     def name(self) -> str:
@@ -104,7 +81,7 @@ class TensorrtBackend(SizedBackend):
             build_engine(self._trt, onnx, folder / ENGINE)
             onnx.unlink()
 
-        if not self._may_build and not self.place(shape).is_dir():
+        if not self._request.build and not self.place(shape).is_dir():
             raise BackendError(f"{self.name} is not built for {shape}; runtime.backend: tensorrt builds it")
         return cached(self.place(shape), build)[0] / ENGINE
 
