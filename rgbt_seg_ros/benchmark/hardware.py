@@ -69,11 +69,12 @@ def load() -> float:
     return os.getloadavg()[0]
 
 
-def describe(load_before: float) -> Hardware:
+def describe(load_before: float, device: str = "auto") -> Hardware:
     """Look at this machine, after a run, when all that took part in it is loaded.
 
     Args:
         load_before: What ``load`` gave before it.
+        device: What the run was on, as torch names it; of several GPUs the figures are of this one.
     """
     try:
         model, instructions = _cpuinfo(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))
@@ -82,7 +83,7 @@ def describe(load_before: float) -> Hardware:
     gpu = ""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
-        gpu = str(torch.cuda.get_device_name())
+        gpu = str(torch.cuda.get_device_name(device if device.startswith("cuda") else None))
     modules = ("numpy", "cv2", "torch", "openvino", "onnxruntime", "tensorrt")
     versions = {"python": platform.python_version(), **{name: _version(name) for name in modules}}
     return Hardware(

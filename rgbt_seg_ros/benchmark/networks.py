@@ -192,7 +192,12 @@ def _measure_size(
             ratio_to_plain_forward=ratio(forward, times[name]),
         )
 
-    return [with_times(row, engine.candidate.name) for row, engine in zip(rows, opened, strict=True)], of_plain
+    measured = []
+    for row, engine in zip(rows, opened, strict=True):
+        # It may have failed in the rounds.
+        gave_way = engine.gave_way()
+        measured.append(replace(row, problem=gave_way) if gave_way else with_times(row, engine.candidate.name))
+    return measured, of_plain
 
 
 def _compare(engine: Opened, pairs: list[Pair], reference: list[Masks], size: tuple[int, int]) -> NetworkRow:
