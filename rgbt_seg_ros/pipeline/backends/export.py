@@ -6,12 +6,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.files import replacing
 from rgbt_seg_ros.network import FusionNetwork, ModelSpec
+from rgbt_seg_ros.network.spec import MAX_SIDE, MIN_SIDE
 from rgbt_seg_ros.pipeline.backends.base import BackendError, Calibration, EngineRequest, Report
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
-from rgbt_seg_ros.pipeline.backends.selection import available
-from rgbt_seg_ros.pipeline.backends.sized import Shape
+from rgbt_seg_ros.pipeline.backends.selection import available, lacks_onnx
+from rgbt_seg_ros.pipeline.backends.sized import Shape, reason
 
 TARGETS = ("onnx", "openvino", "tensorrt")
 
@@ -58,24 +60,33 @@ def export_model(
             f"--precision: '{precision}' is not one of {', '.join(('auto', *allowed))}, as {target} takes"
         )
     precision = allowed[0] if precision == "auto" else precision
-    reason = available()["onnxruntime" if target == "onnx" else target]
-    if reason and not (target == "onnx" and "onnxruntime is not" in reason):
-        raise BackendError(f"--to {target}: {reason}")
+    missing = lacks_onnx() if target == "onnx" else available()[target]
+    if missing:
+        raise BackendError(f"--to {target}: {missing}")
     size = input_size or spec.input_size
+    if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
+        raise BackendError(f"--size: {size[0]}x{size[1]} has a side that is not {MIN_SIDE} to {MAX_SIDE} pixels")
     shape = Shape(1, size, output_size or size)
     device = "cuda" if target == "tensorrt" else "cpu"
-    request = EngineRequest(network, spec, device, precision, None, cache, report, calibration)
-    if target == "onnx":
-        _export_onnx(request, shape, output)
-    elif target == "openvino":
-        _export_openvino(request, shape, output)
-    else:
-        from rgbt_seg_ros.pipeline.backends.tensorrt_backend import TensorrtBackend
-
-        engine = TensorrtBackend(request).engine_file(shape)
-        with replacing(output, failure=BackendError, parents=False) as (part,):
-            shutil.copyfile(engine, part)
+    # What was calibrated before may have been with other images.
+    anew = precision == "int8"
+    request = EngineRequest(network, spec, device, precision, None, cache, report, report, calibration, anew=anew)
+    write = {"onnx": _export_onnx, "openvino": _export_openvino, "tensorrt": _export_tensorrt}[target]
+    try:
+        write(request, shape, output)
+    except UserError:
+        raise
+    except Exception as error:  # as of SizedBackend.prepare
+        raise BackendError(f"--to {target}: the model cannot be made for {shape}: {reason(error)}") from error
     return precision
+
+
+def _export_tensorrt(request: EngineRequest, shape: Shape, output: Path) -> None:
+    from rgbt_seg_ros.pipeline.backends.tensorrt_backend import TensorrtBackend
+
+    data = TensorrtBackend(request).data(shape)
+    with replacing(output, failure=BackendError, parents=False) as (part,):
+        part.write_bytes(data)
 
 
 def _export_onnx(request: EngineRequest, shape: Shape, output: Path) -> None:
