@@ -14,6 +14,7 @@ import torch
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.pipeline.alignment import Aligner
+from rgbt_seg_ros.pipeline.backends.memory import is_out_of_memory
 from rgbt_seg_ros.pipeline.parameters import RuntimeSettings
 from rgbt_seg_ros.pipeline.preparation import Prepared
 from rgbt_seg_ros.pipeline.segmenter import Segmentation, Segmenter, SegmenterSettings, open_engine
@@ -21,13 +22,6 @@ from rgbt_seg_ros.pipeline.segmenter import Segmentation, Segmenter, SegmenterSe
 
 class OutOfMemoryError(UserError):
     """A pair that the GPU had no memory for."""
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an engine's exception says that GPU memory ran out; engines other than torch raise RuntimeError."""
-    return isinstance(error, torch.cuda.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
-    )
 
 
 @dataclass(frozen=True)
@@ -96,7 +90,7 @@ class SharedModel:
 
         try:
             return on(self._engine_settings)
-        except RuntimeError as error:
+        except Exception as error:
             if not is_out_of_memory(error):
                 raise
         # Out here the exception, and the tensors that its traceback holds, are gone.
@@ -151,7 +145,7 @@ class SharedModel:
             with self._lock:
                 segmenters = {name: entry.with_engine(*engine) for name, entry in self.loaded.segmenters.items()}
             return self._ready(file, segmenters)
-        except (RuntimeError, MemoryError) as error:
+        except Exception as error:
             if not (isinstance(error, MemoryError) or is_out_of_memory(error)):
                 raise
             raise OutOfMemoryError(

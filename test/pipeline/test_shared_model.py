@@ -190,3 +190,16 @@ def test_other_exceptions_are_not_taken_for_memory(small):
     assert model.busy_since is None
     assert is_out_of_memory(RuntimeError("CUDA error: out of memory"))
     assert not is_out_of_memory(ValueError("out of memory"))
+
+
+def test_memory_that_runs_out_is_known_in_other_libraries_and_while_a_capture_ends():
+    assert is_out_of_memory(
+        Exception("[ONNXRuntimeError] : 6 : Failed to allocate memory for requested buffer of size 9")
+    )
+    assert not is_out_of_memory(BackendError("the camera says: out of memory"))
+    with pytest.raises(RuntimeError) as caught:  # noqa: PT012, as torch.cuda.graph raises
+        try:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        finally:
+            raise RuntimeError("operation failed due to a previous error during capture")
+    assert is_out_of_memory(caught.value)

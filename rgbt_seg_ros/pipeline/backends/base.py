@@ -46,9 +46,11 @@ class EngineRequest:
         precision: One of ``PRECISIONS``; ``auto`` is fp16 on a GPU, fp32 on the CPU.
         temperature: Overrides the model's own; None keeps it.
         cache: Folder of built engines; None: ``cache.cache_folder()``.
-        report: Told in a sentence of what takes time, and what is wrong with the cache.
+        report: Told in a sentence of what takes time.
+        warn: Told in a sentence of what is wrong and was got around, such as an engine in the cache that cannot be read.
         calibration: For int8: gives pairs like those to come; None: int8 only where it is in the cache.
         build: Whether what takes minutes may be built; false: a size that is not in the cache is refused.
+        anew: Whether to build what is in the cache, too, as for another calibration.
     """
 
     network: FusionNetwork
@@ -58,8 +60,10 @@ class EngineRequest:
     temperature: float | None = None
     cache: Path | None = None
     report: Report = lambda _: None
+    warn: Report = lambda _: None
     calibration: Calibration | None = None
     build: bool = True
+    anew: bool = False
 
     @property
     def softmax_temperature(self) -> float:

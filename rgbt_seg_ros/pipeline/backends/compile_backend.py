@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest
-from rgbt_seg_ros.pipeline.backends.cache import cached, cpu_hash, entry_name
+from rgbt_seg_ros.pipeline.backends.cache import cpu_hash, entry_name
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
 from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_device, select_precision
@@ -93,16 +93,12 @@ class CompileBackend(SizedBackend):
     def _build(self, shape: Shape) -> Runner:
         import torch._inductor
 
-        if not self._request.build and not self.place(shape).is_dir():
-            raise BackendError(f"{self.name} is not built for {shape}; runtime.backend: compile builds it")
-
         def build(folder: Path) -> None:
             self._report(f"{self.name}: compiling for {shape}, once; this takes a minute or two")
             module = self._module(shape, DTYPES[self._precision])
-            compile_package(module, shape, folder / PACKAGE, self._cache / "inductor")
+            compile_package(module, shape, folder / PACKAGE, folder.parent / "inductor")
 
-        folder, _ = cached(self.place(shape), build)
-        run = torch._inductor.aoti_load_package(str(folder / PACKAGE))
+        run = self._kept(shape, build, lambda folder: torch._inductor.aoti_load_package(str(folder / PACKAGE)))
 
         def runner(rgb: Pixels, thermal: Pixels) -> tuple[Pixels, Pixels]:
             with torch.inference_mode():

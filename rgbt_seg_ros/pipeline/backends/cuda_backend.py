@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from rgbt_seg_ros.pipeline.backends.base import EngineRequest
@@ -10,7 +13,18 @@ from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBac
 from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_cuda, select_precision
 
 WARM_UP_RUNS = 3
-"""Before a graph is captured: cuDNN chooses its algorithms in them, and must not do so while recording."""
+"""Before a graph is captured: cuDNN measures its algorithms in the first, and must not do so while recording."""
+
+
+@contextmanager
+def _measured_algorithms() -> Iterator[None]:
+    """Let cuDNN choose by measuring: sizes do not change, and what it chose is kept for the process and this size."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 class CudaBackend(SizedBackend):
@@ -34,17 +48,20 @@ class CudaBackend(SizedBackend):
         device = self._device
         module = self._module(shape, DTYPES[self._precision], rowwise=False, like=self._first).to(device)
         self._first = self._first or module
-        # Pinned memory is what a copy engine reads by itself; from pageable memory the driver copies twice and waits.
-        staged = [_pinned((shape.batch, *shape.input_size, 3)), _pinned((shape.batch, *shape.input_size))]
-        found = [_pinned((shape.batch, *shape.output_size)) for _ in range(2)]
         stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        with torch.cuda.device(device), torch.cuda.stream(stream), torch.inference_mode():
+        # The weights are on their way in the stream of before.
+        stream.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.device(device), torch.cuda.stream(stream), torch.inference_mode(), _measured_algorithms():
+            # Pinned memory is what a copy engine reads by itself; from pageable memory the driver copies twice and waits.
+            staged = [_pinned((shape.batch, *shape.input_size, 3)), _pinned((shape.batch, *shape.input_size))]
+            found = [_pinned((shape.batch, *shape.output_size)) for _ in range(2)]
             inputs = [torch.zeros(buffer.shape, dtype=torch.uint8, device=device) for buffer in staged]
             for _ in range(WARM_UP_RUNS):
                 module(*inputs)
             stream.synchronize()
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, stream=stream):
+            # Another model may run meanwhile, in another thread: what it allocates must fail neither it nor the capture.
+            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                 masks = module(*inputs)
 
         def runner(rgb: Pixels, thermal: Pixels) -> tuple[Pixels, Pixels]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
 
 from rgbt_seg_ros.pipeline.backends.base import Backend, BackendError, Inference
+from rgbt_seg_ros.pipeline.backends.memory import is_out_of_memory
 
 Opener = Callable[[], Backend]
 
@@ -34,8 +36,8 @@ class FallbackBackend:
             opener = self._rest.pop(0)
             try:
                 backend = opener()
-            except (BackendError, ImportError, OSError) as error:  # OSError: a library that a wheel is linked against
-                if not self._rest:
+            except Exception as error:  # libraries that do not fit each other raise anything when they are imported
+                if not self._rest or is_out_of_memory(error):
                     raise
                 reason = str(error).strip().splitlines() or [type(error).__name__]
                 failure = f"{failure}; {reason[0]}" if failure else reason[0]
@@ -63,6 +65,7 @@ class FallbackBackend:
 
         Raises:
             BackendError: The last engine of the chain fails too.
+            RuntimeError: As of ``is_out_of_memory``, from any engine: others would need no less.
         """
         while True:
             try:
@@ -70,8 +73,9 @@ class FallbackBackend:
             except BackendError as error:
                 if not self._rest:
                     raise
-                # What the failed one holds may be what the next one needs.
-                self._backend.close()
+                # What the failed one holds may be what the next one needs. It may be too broken to give it back.
+                with suppress(Exception):
+                    self._backend.close()
                 self._backend = self._open_next(str(error))
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest
-from rgbt_seg_ros.pipeline.backends.cache import cached, entry_name
+from rgbt_seg_ros.pipeline.backends.cache import entry_name
 from rgbt_seg_ros.pipeline.backends.openvino_model import Pairs, attach_masks, convert, quantise
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
 
@@ -89,8 +89,11 @@ class OpenvinoBackend(SizedBackend):
         Raises:
             BackendError: int8 is to be calibrated, and there are no images or no NNCF to do it with.
         """
-        folder, _ = cached(self.place(shape), lambda folder: self._convert(shape, folder))
-        model = self._core.read_model(str(folder / MODEL))
+        model = self._kept(
+            shape,
+            lambda folder: self._convert(shape, folder),
+            lambda folder: self._core.read_model(str(folder / MODEL)),
+        )
         return attach_masks(model, shape.output_size) if self._precision == "int8" else model
 
     def _convert(self, shape: Shape, folder: Path) -> None:

@@ -41,6 +41,11 @@ def _lacks(module: str, extra: str) -> str:
     return "" if found else f"the Python package {module} is not installed; pip install 'rgbt_seg_ros[{extra}]'"
 
 
+def lacks_onnx(extra: str = "onnxruntime") -> str:
+    """Return why no ONNX file can be written here; empty: it can."""
+    return _lacks("onnx", extra) or _lacks("onnxscript", extra)
+
+
 def _no_cuda() -> str:
     import torch
 
@@ -55,8 +60,8 @@ def available() -> dict[str, str]:
         "compile": "" if compiler else "torch.compile needs a C++ compiler, such as g++",
         "cuda": _no_cuda(),
         "openvino": _lacks("openvino", "openvino"),
-        "onnxruntime": _lacks("onnxruntime", "onnxruntime") or _lacks("onnx", "onnxruntime"),
-        "tensorrt": _no_cuda() or _lacks("tensorrt", "tensorrt") or _lacks("onnx", "tensorrt"),
+        "onnxruntime": _lacks("onnxruntime", "onnxruntime") or lacks_onnx(),
+        "tensorrt": _no_cuda() or _lacks("tensorrt", "tensorrt") or lacks_onnx("tensorrt"),
     }
 
 
@@ -115,8 +120,8 @@ def open_backend(
     if precision not in PRECISIONS:
         raise BackendError(f"runtime.precision: '{precision}' is not one of {', '.join(PRECISIONS)}")
     tell = report or logging.getLogger(__name__).warning
-
-    request = EngineRequest(network, spec, device, precision, temperature, cache, tell, calibration)
+    complain = warn or tell
+    request = EngineRequest(network, spec, device, precision, temperature, cache, tell, complain, calibration)
 
     # What torch can take the place of an Intel GPU, and of int8.
     def eager() -> Backend:
@@ -125,7 +130,6 @@ def open_backend(
         engine: Backend = _open("torch", replace(request, device=place, precision=arithmetic))
         return engine
 
-    complain = warn or tell
     missing = available()
     if backend == "torch":
         torch_engine: Backend = _open("torch", request)
@@ -154,9 +158,10 @@ def _built(name: str, request: EngineRequest) -> list[Opener]:
     """Return what opens an engine if the cache holds one of this model, and nothing if it does not."""
     try:
         engine = _open(name, request)
-    except (BackendError, ImportError):
+        built: bool = engine.built
+    except Exception:  # as of FallbackBackend; what cannot be opened was not built here either
         return []
-    return [lambda: engine] if engine.built else []
+    return [lambda: engine] if built else []
 
 
 def _refusal(name: str, reason: str) -> Opener:

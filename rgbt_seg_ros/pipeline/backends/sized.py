@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -9,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +19,13 @@ import torch
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network.spec import MIN_SIDE
 from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest, Inference
-from rgbt_seg_ros.pipeline.backends.cache import cache_folder, model_hash
+from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder, cached, model_hash
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
+from rgbt_seg_ros.pipeline.backends.memory import is_out_of_memory
 
 Pixels = npt.NDArray[np.uint8]
+
+T = TypeVar("T")
 
 Runner = Callable[[Pixels, Pixels], tuple[Pixels, Pixels]]
 """(N, h, w, 3) and (N, h, w) in, (N, H, W) labels and confidences out, which the next run does not write over."""
@@ -42,7 +47,8 @@ class Shape:
         return f"{self.batch}x{h}x{w}-{height}x{width}"
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """Return the first line of what an exception says, or its name."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
@@ -86,6 +92,48 @@ class SizedBackend(ABC):
             like=like,
         )
 
+    def place(self, shape: Shape) -> Path:
+        """Return the folder of the cache where the engine for a size is, built or not."""
+        raise NotImplementedError(f"{self.engine} keeps nothing")
+
+    def _kept(self, shape: Shape, build: Callable[[Path], None], read: Callable[[Path], T]) -> T:
+        """Return what ``read`` makes of the cache's folder for a size.
+
+        A folder that cannot be read is built anew, and without a place for a cache the engine is built for this process alone;
+        there is a warning of either.
+
+        Args:
+            shape: The size.
+            build: Fills an empty folder.
+            read: Takes the folder, whose files may be gone when it has returned.
+
+        Raises:
+            BackendError: It would have to be built, and must not be.
+        """
+        try:
+            place = self.place(shape)
+            there = place.is_dir()
+            if not there and not self._request.build:
+                raise BackendError(f"{self.name} is not built for {shape}; runtime.backend: {self.engine} builds it")
+            folder, built = cached(place, build, anew=self._request.anew)
+        except CacheError as error:
+            self._request.warn(f"{error}; {self.name} is built at every start")
+            with tempfile.TemporaryDirectory(prefix="rgbt-seg-") as parent:
+                folder = Path(parent) / "engine"
+                folder.mkdir()
+                build(folder)
+                return read(folder)
+        try:
+            return read(folder)
+        except Exception as error:  # as in prepare
+            if built or is_out_of_memory(error):
+                raise
+            broken = f"{folder}: the engine in the cache cannot be read ({reason(error)})"
+            if not self._request.build:
+                raise BackendError(f"{broken}; runtime.backend: {self.engine} builds it anew") from error
+            self._request.warn(f"{broken}; it is built anew")
+        return read(cached(place, build, anew=True)[0])
+
     @property
     @abstractmethod
     def name(self) -> str:
@@ -99,7 +147,7 @@ class SizedBackend(ABC):
         """Return what runs a size, built if it was not used lately.
 
         Raises:
-            BackendError: It cannot be built; the sentence says why.
+            BackendError: It cannot be built; the sentence says why. Memory that ran out is raised as it is, see ``infer``.
         """
         runner = self._runners.get(shape)
         if runner is None:
@@ -110,7 +158,8 @@ class SizedBackend(ABC):
             except UserError:
                 raise
             except Exception as error:  # a compiler, a driver or a missing library; none of them has one base class
-                raise BackendError(f"{self.name} cannot be built for {shape}: {_reason(error)}") from error
+                self._pass_on_out_of_memory(error)
+                raise BackendError(f"{self.name} cannot be built for {shape}: {reason(error)}") from error
             self._runners[shape] = runner
             while len(self._runners) > KEPT:
                 self._runners.popitem(last=False)
@@ -122,6 +171,8 @@ class SizedBackend(ABC):
 
         Raises:
             BackendError: The engine cannot be built for this size, or fails.
+            RuntimeError: As of ``is_out_of_memory``; what is built for other sizes is let go of, so that a second try, or a
+                smaller batch, has more room.
         """
         height, width = pairs[0][0].shape[:2]
         runner = self.prepare(Shape(len(pairs), (height, width), output_size))
@@ -131,7 +182,8 @@ class SizedBackend(ABC):
         try:
             label, confidence = runner(rgb, thermal)
         except Exception as error:
-            raise BackendError(f"{self.name} fails: {_reason(error)}") from error
+            self._pass_on_out_of_memory(error)
+            raise BackendError(f"{self.name} fails: {reason(error)}") from error
         computed = time.perf_counter()
         share = {
             "preprocess": (loaded - start) / len(pairs),
@@ -139,6 +191,11 @@ class SizedBackend(ABC):
             "masks": 0.0,  # they are decided within the engine
         }
         return [Inference(label[index], confidence[index], dict(share)) for index in range(len(pairs))]
+
+    def _pass_on_out_of_memory(self, error: Exception) -> None:
+        if is_out_of_memory(error):
+            self._runners.clear()
+            raise error
 
     def close(self) -> None:
         """Let go of what was built."""

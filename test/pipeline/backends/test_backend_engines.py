@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import shutil
 from dataclasses import replace
 
@@ -201,7 +202,14 @@ def test_compile_builds_once_and_loads_then(demo, tmp_path, monkeypatch):
     assert "this takes a minute or two" in said[0]
     assert unbuilt.built
     np.testing.assert_array_equal(unbuilt.infer([(rgb, thermal)], SIZE)[0].label, found.label)
+    kept = found.label.copy()
+    unbuilt.infer([pair(5)], SIZE)
+    np.testing.assert_array_equal(found.label, kept)
     assert not list((tmp_path / "compile").glob(".part-*"))
+    package = unbuilt.place(shape) / "model.pt2"
+    os.truncate(package, package.stat().st_size // 2)
+    with pytest.raises(BackendError, match=r"cannot be read .*; runtime\.backend: compile builds it anew"):
+        CompileBackend(replace(request, build=False)).infer([(rgb, thermal)], SIZE)
 
 
 @pytest.mark.parametrize("rowwise", [False, True])

@@ -9,12 +9,21 @@ import pytest
 
 from rgbt_seg_ros.network import read_model
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
-from rgbt_seg_ros.pipeline.backends import BACKENDS, BackendError, Inference, available, open_backend, selection
+from rgbt_seg_ros.pipeline.backends import (
+    BACKENDS,
+    BackendError,
+    EngineRequest,
+    Inference,
+    available,
+    onnxruntime_backend,
+    open_backend,
+    selection,
+)
 from rgbt_seg_ros.pipeline.backends.cache import cache_folder, cached, entry_name, model_hash
 from rgbt_seg_ros.pipeline.backends.fallback import FallbackBackend
-from rgbt_seg_ros.pipeline.backends.onnxruntime_backend import select_providers
+from rgbt_seg_ros.pipeline.backends.onnxruntime_backend import OnnxruntimeBackend, select_providers
 from rgbt_seg_ros.pipeline.backends.sized import Shape
-from rgbt_seg_ros.pipeline.backends.tensorrt_backend import build_engine, engine_name
+from rgbt_seg_ros.pipeline.backends.tensorrt_backend import engine_name
 
 RGB = np.random.default_rng(0).integers(0, 256, (32, 64, 3), dtype=np.uint8)
 PAIR = (RGB, np.ascontiguousarray(RGB[..., 0]))
@@ -117,6 +126,34 @@ def test_a_library_that_does_not_load_gives_way():
     assert said == ["libfoo.so: cannot open shared object file; second runs instead"]
 
 
+@pytest.mark.parametrize("error", [TypeError("Descriptors cannot be created directly"), RuntimeError("no plugin")])
+def test_libraries_that_do_not_fit_each_other_give_way_by_name_and_by_auto(demo, monkeypatch, tmp_path, error):
+    opened = selection._open
+
+    def open_one(name, request):
+        if name != "torch":
+            raise error
+        return opened(name, request)
+
+    monkeypatch.setattr(selection, "_open", open_one)
+    monkeypatch.setattr(selection, "available", lambda: dict.fromkeys(BACKENDS[1:], ""))
+    for name in ("openvino", "auto"):
+        said: list[str] = []
+        backend = open_backend(
+            demo[1], demo[0], backend=name, device="cpu", cache=tmp_path, report=lambda _: None, warn=said.append
+        )
+        assert backend.name == "torch cpu fp32"
+        assert said == [f"{error}; torch cpu fp32 runs instead"]
+
+
+def test_an_engine_that_is_too_broken_to_close_gives_way_too():
+    first, said = Engine("first", fails=True), []
+    first.close = lambda: 1 / 0
+    chain = FallbackBackend([lambda: first, lambda: Engine("second")], said.append)
+    chain.infer([PAIR], (2, 2))
+    assert chain.name == "second"
+
+
 def test_the_segmenter_opens_the_backend_of_its_settings(bare):
     segmenter = Segmenter.open("demo", SegmenterSettings(backend="torch", device="cpu"))
     assert segmenter.name == "atto on torch cpu fp32"
@@ -174,13 +211,12 @@ def test_engines_are_kept_apart_by_gpu_precision_and_version():
 CPU, CUDA, TRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 
 
-def test_onnxruntime_takes_tensorrt_before_cuda_before_the_cpu(tmp_path):
-    device, precision, providers = select_providers("auto", "auto", [TRT, CUDA, CPU], tmp_path)
+def test_onnxruntime_takes_tensorrt_before_cuda_before_the_cpu():
+    device, precision, providers = select_providers("auto", "auto", [TRT, CUDA, CPU])
     assert (device, precision) == ("cuda:0", "fp16")
     assert [name for name, _ in providers] == [TRT, CUDA, CPU]
-    assert providers[0][1]["trt_engine_cache_path"] == str(tmp_path)
-    assert select_providers("cuda:1", "fp32", [CUDA, CPU], tmp_path)[2][0][1]["device_id"] == 1
-    assert select_providers("auto", "auto", [CPU], tmp_path) == ("cpu", "fp32", [(CPU, {})])
+    assert select_providers("cuda:1", "fp32", [CUDA, CPU])[2][0][1]["device_id"] == 1
+    assert select_providers("auto", "auto", [CPU]) == ("cpu", "fp32", [(CPU, {})])
 
 
 @pytest.mark.parametrize(
@@ -189,63 +225,71 @@ def test_onnxruntime_takes_tensorrt_before_cuda_before_the_cpu(tmp_path):
         ("cuda", "auto", "has no CUDAExecutionProvider"),
         ("cpu", "bf16", "does fp32, not bf16"),
         ("gpu", "auto", "not on 'gpu'"),
+        ("cuda:one", "auto", "not on 'cuda:one'"),
+        ("cpu:1", "auto", "not on 'cpu:1'"),
     ],
 )
-def test_onnxruntime_refuses_what_it_has_not(tmp_path, device, precision, words):
+def test_onnxruntime_refuses_what_it_has_not(device, precision, words):
     with pytest.raises(BackendError, match=words):
-        select_providers(device, precision, [CPU], tmp_path)
+        select_providers(device, precision, [CPU])
 
 
-class FakeTensorrt:
-    """As much of TensorRT's interface as building takes."""
+class Onnxruntime:
+    """As much of ONNX Runtime as the engine takes, on a machine where ``loads`` are the providers that load."""
 
-    class Logger:
-        ERROR = 1
+    def __init__(self, loads):
+        self.loads, self.sessions = loads, []
 
-        def __init__(self, level):
-            pass
+    def get_available_providers(self):
+        return [TRT, CUDA, CPU]
 
-    class NetworkDefinitionCreationFlag:
-        STRONGLY_TYPED = 1
+    class SessionOptions:
+        pass
 
-    def __init__(self, parses=True, builds=True):
-        class Builder:
-            def __init__(self, logger):
-                pass
+    def InferenceSession(self, file, options, providers):
+        self.sessions.append(dict(providers))
+        used = [name for name, _ in providers if name in self.loads]
 
-            def create_network(self, flags):
-                assert flags == 2
-                return "network"
+        class Session:
+            def get_providers(self):
+                return used
 
-            def create_builder_config(self):
-                return "config"
+            def run(self, names, images):
+                return images["thermal"], images["thermal"]
 
-            def build_serialized_network(self, network, config):
-                assert (network, config) == ("network", "config")
-                return b"engine" if builds else None
-
-        class OnnxParser:
-            num_errors = 1
-
-            def __init__(self, network, logger):
-                pass
-
-            def parse(self, data):
-                assert data == b"onnx"
-                return parses
-
-            def get_error(self, index):
-                return type("Error", (), {"desc": lambda self: "no such operator"})()
-
-        self.Builder, self.OnnxParser = Builder, OnnxParser
+        return Session()
 
 
-def test_a_tensorrt_engine_is_built_of_an_onnx_file_and_failures_are_one_sentence(tmp_path):
-    onnx, engine = tmp_path / "model.onnx", tmp_path / "model.engine"
-    onnx.write_bytes(b"onnx")
-    build_engine(FakeTensorrt(), onnx, engine)
-    assert engine.read_bytes() == b"engine"
-    with pytest.raises(BackendError, match="cannot read the network \\(no such operator\\)"):
-        build_engine(FakeTensorrt(parses=False), onnx, engine)
-    with pytest.raises(BackendError, match="cannot build the network"):
-        build_engine(FakeTensorrt(builds=False), onnx, engine)
+@pytest.fixture
+def runtime(monkeypatch):
+    def make(*loads):
+        module = Onnxruntime(loads)
+        monkeypatch.setitem(sys.modules, "onnxruntime", module)
+        monkeypatch.setattr(onnxruntime_backend, "export_onnx", lambda module, batch, size, path: path.touch())
+        return module
+
+    return make
+
+
+def test_tensorrt_engines_of_onnxruntime_are_kept_apart_by_model_and_size(demo, runtime, tmp_path):
+    module = runtime(TRT, CUDA, CPU)
+    said: list[str] = []
+    for temperature, size in ((1.0, (32, 64)), (2.0, (32, 64)), (1.0, (40, 64))):
+        request = EngineRequest(demo[1], demo[0], temperature=temperature, cache=tmp_path, report=said.append)
+        OnnxruntimeBackend(request).infer([PAIR], size)
+    places = [session[TRT]["trt_engine_cache_path"] for session in module.sessions]
+    assert len(set(places)) == 3
+    assert all(place.startswith(str(tmp_path)) for place in places)
+
+
+def test_onnxruntime_says_which_provider_runs_and_gives_way_where_none_of_a_gpu_does(demo, runtime, tmp_path):
+    said: list[str] = []
+    request = EngineRequest(demo[1], demo[0], cache=tmp_path, report=said.append)
+    runtime(CUDA, CPU)
+    backend = OnnxruntimeBackend(request)
+    backend.infer([PAIR], (32, 64))
+    assert backend.name == "onnxruntime cuda:0 fp16 (cuda)"
+    assert said[-1].endswith("its tensorrt provider does not load, so cuda runs it")
+    runtime(CPU)
+    with pytest.raises(BackendError, match="none of its providers for a GPU loads"):
+        OnnxruntimeBackend(request).infer([PAIR], (32, 64))
