@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +29,29 @@ def engine_name(model: str, shape: Shape, gpu: str, precision: str, version: str
     return entry_name(model, shape, gpu, precision, version)
 
 
-def build_engine(trt: Any, onnx: Path, engine: Path, logger: Any, report: Report = lambda _: None) -> None:
+@cache
+def logger_of(trt: Any) -> Any:
+    """Return the logger of the module ``tensorrt``: one a process, since TensorRT goes on using the first it is given."""
+    return trt.Logger(trt.Logger.ERROR)
+
+
+def build_engine(trt: Any, onnx: Path, engine: Path, report: Report = lambda _: None) -> None:
     """Build an engine of an ONNX file whose tensors say the precision themselves.
 
     Args:
         trt: The module ``tensorrt``.
         onnx: The file to read.
         engine: The file to write.
-        logger: A ``tensorrt.Logger``; a process should have one, since TensorRT keeps the first it is given.
         report: Told now and then how far the build is.
 
     Raises:
         BackendError: TensorRT cannot read the file, or build of it; the sentence has its reason.
     """
-    builder = trt.Builder(logger)
+    builder = trt.Builder(logger_of(trt))
     # Strongly typed: fp16 is where the file says so, and the masks are decided in fp32. Version 10 asks for it by a flag.
     flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if flag is None else 1 << int(flag))
-    parser = trt.OnnxParser(network, logger)
+    parser = trt.OnnxParser(network, logger_of(trt))
     if not parser.parse(onnx.read_bytes()):
         reason = parser.get_error(0).desc() if parser.num_errors else "no reason given"
         raise BackendError(f"runtime.backend: tensorrt cannot read the network ({reason})")
@@ -99,7 +105,6 @@ class TensorrtBackend(SizedBackend):
                 f"runtime.backend: 'tensorrt' needs TensorRT {OLDEST} or newer, and this is {tensorrt.__version__}"
             )
         self._trt: Any = tensorrt
-        self._logger = tensorrt.Logger(tensorrt.Logger.ERROR)
 
     @property
     def name(self) -> str:
@@ -118,7 +123,7 @@ class TensorrtBackend(SizedBackend):
         export_onnx(module, shape.batch, shape.input_size, onnx)
         # TensorRT builds for, and times its kernels on, the current device.
         with torch.cuda.device(self._device):
-            build_engine(self._trt, onnx, folder / ENGINE, self._logger, self._report)
+            build_engine(self._trt, onnx, folder / ENGINE, self._report)
         onnx.unlink()
 
     def data(self, shape: Shape) -> bytes:
@@ -131,7 +136,7 @@ class TensorrtBackend(SizedBackend):
         def read(folder: Path) -> tuple[bytes, Any, Any]:
             data = (folder / ENGINE).read_bytes()
             with torch.cuda.device(self._device):
-                runtime = self._trt.Runtime(self._logger)
+                runtime = self._trt.Runtime(logger_of(self._trt))
                 engine = runtime.deserialize_cuda_engine(data)
             if engine is None:
                 raise RuntimeError("TensorRT does not take it; its own lines on stderr say why")
