@@ -43,7 +43,8 @@ class Engine:
     def infer(self, pairs, output_size):
         self.runs.append(len(pairs))
         if self.device != "cpu" and len(pairs) > self.room["pairs"]:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory.\nAnd more")
+            error = torch.cuda.OutOfMemoryError("CUDA out of memory.\nAnd more")
+            raise BackendError("stand-in fails: CUDA out of memory.") from error
         durations = {"preprocess": 0.0, "network": 0.0, "masks": 0.0}
         return [
             Inference(np.zeros(output_size, np.uint8), np.ones(output_size, np.uint8), dict(durations)) for _ in pairs

@@ -64,14 +64,14 @@ class FallbackBackend:
         """Segment pairs of one size; see ``Backend.infer``.
 
         Raises:
-            BackendError: The last engine of the chain fails too.
-            RuntimeError: As of ``is_out_of_memory``, from any engine: others would need no less.
+            BackendError: The last engine of the chain fails too, or one runs out of GPU memory: the next would need no less, and
+                the caller may go on with less at a time.
         """
         while True:
             try:
                 return self._backend.infer(pairs, output_size)
             except BackendError as error:
-                if not self._rest:
+                if not self._rest or is_out_of_memory(error):
                     raise
                 # What the failed one holds may be what the next one needs. It may be too broken to give it back.
                 with suppress(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import re
 import shutil
 from dataclasses import replace
 from functools import partial
@@ -119,6 +120,8 @@ def open_backend(
         raise BackendError(f"runtime.backend: '{backend}' is not one of {', '.join(BACKENDS)}")
     if precision not in PRECISIONS:
         raise BackendError(f"runtime.precision: '{precision}' is not one of {', '.join(PRECISIONS)}")
+    if not re.fullmatch(r"auto|cpu|(cuda|gpu)(:\d+)?", device):
+        raise BackendError(f"runtime.device: '{device}' is not one of auto, cpu, cuda, cuda:N, gpu, gpu:N")
     tell = report or logging.getLogger(__name__).warning
     complain = warn or tell
     request = EngineRequest(network, spec, device, precision, temperature, cache, tell, complain, calibration)

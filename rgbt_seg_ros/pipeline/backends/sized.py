@@ -147,7 +147,7 @@ class SizedBackend(ABC):
         """Return what runs a size, built if it was not used lately.
 
         Raises:
-            BackendError: It cannot be built; the sentence says why. Memory that ran out is raised as it is, see ``infer``.
+            BackendError: It cannot be built; the sentence says why.
         """
         runner = self._runners.get(shape)
         if runner is None:
@@ -158,7 +158,7 @@ class SizedBackend(ABC):
             except UserError:
                 raise
             except Exception as error:  # a compiler, a driver or a missing library; none of them has one base class
-                self._pass_on_out_of_memory(error)
+                self._make_room(error)
                 raise BackendError(f"{self.name} cannot be built for {shape}: {reason(error)}") from error
             self._runners[shape] = runner
             while len(self._runners) > KEPT:
@@ -170,9 +170,7 @@ class SizedBackend(ABC):
         """Segment pairs of one size; see ``Backend.infer``.
 
         Raises:
-            BackendError: The engine cannot be built for this size, or fails.
-            RuntimeError: As of ``is_out_of_memory``; what is built for other sizes is let go of, so that a second try, or a
-                smaller batch, has more room.
+            BackendError: The engine cannot be built for this size, or fails. ``is_out_of_memory`` tells whether that is it.
         """
         height, width = pairs[0][0].shape[:2]
         runner = self.prepare(Shape(len(pairs), (height, width), output_size))
@@ -182,7 +180,7 @@ class SizedBackend(ABC):
         try:
             label, confidence = runner(rgb, thermal)
         except Exception as error:
-            self._pass_on_out_of_memory(error)
+            self._make_room(error)
             raise BackendError(f"{self.name} fails: {reason(error)}") from error
         computed = time.perf_counter()
         share = {
@@ -192,10 +190,10 @@ class SizedBackend(ABC):
         }
         return [Inference(label[index], confidence[index], dict(share)) for index in range(len(pairs))]
 
-    def _pass_on_out_of_memory(self, error: Exception) -> None:
+    def _make_room(self, error: Exception) -> None:
+        """Where memory ran out, let go of other sizes: a second try, or a smaller batch, has more of it then."""
         if is_out_of_memory(error):
             self._runners.clear()
-            raise error
 
     def close(self) -> None:
         """Let go of what was built."""

@@ -14,6 +14,8 @@ import torch
 from rgbt_seg_ros.network import read_model
 from rgbt_seg_ros.pipeline.backends import BackendError, EngineRequest, open_backend
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder, cached
+from rgbt_seg_ros.pipeline.backends.fallback import FallbackBackend
+from rgbt_seg_ros.pipeline.backends.memory import is_out_of_memory
 from rgbt_seg_ros.pipeline.backends.sized import Shape, SizedBackend
 
 SIZE = (32, 64)
@@ -186,14 +188,13 @@ class OutOfMemory(Kept):
 
 @pytest.mark.parametrize("batch", [2, 3])
 def test_memory_that_runs_out_reaches_the_caller_and_frees_other_sizes(request_of, batch):
-    from rgbt_seg_ros.pipeline.backends.fallback import FallbackBackend
-
     request, said = request_of
     engine = OutOfMemory(request)
     chain = FallbackBackend([lambda: engine, lambda: Kept(request)], said.append)
     chain.infer([PAIR], SIZE)
-    with pytest.raises(torch.cuda.OutOfMemoryError):
+    with pytest.raises(BackendError, match="CUDA out of memory") as caught:
         chain.infer([PAIR] * batch, SIZE)
+    assert is_out_of_memory(caught.value)
     assert not engine._runners
     # The caller decides what is done about it: this engine goes on, with less.
     chain.infer([PAIR], SIZE)

@@ -78,6 +78,8 @@ def test_auto_takes_torch_where_nothing_else_is_and_says_why(demo, bare, tmp_pat
         ({"backend": "caffe"}, "runtime.backend: 'caffe' is not one of auto, torch, compile"),
         ({"precision": "int4"}, "runtime.precision: 'int4' is not one of"),
         ({"device": "tpu"}, "runtime.device: 'tpu' is not one of auto, cpu"),
+        ({"device": "gpu0"}, "runtime.device: 'gpu0' is not one of auto, cpu"),
+        ({"device": "cuda:one", "backend": "onnxruntime"}, "runtime.device: 'cuda:one' is not one of auto, cpu"),
         ({"backend": "torch", "device": "cpu", "precision": "int8"}, "'int8' needs the backend openvino"),
         ({"backend": "torch", "device": "cpu", "precision": "fp16"}, "use fp32 or bf16"),
     ],

@@ -1,20 +1,17 @@
-"""The engines of a GPU on a CPU, with stand-ins of torch.cuda and tensorrt that hold them to their rules."""
+"""TensorRT's engine on a CPU, with a stand-in of the library: built once, read then, and what is said of failures."""
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
+import sys
 
 import numpy as np
 import pytest
 import torch
-from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from rgbt_seg_ros.network import read_model
-from rgbt_seg_ros.pipeline.backends import BackendError, EngineRequest, cuda_backend, tensorrt_backend
-from rgbt_seg_ros.pipeline.backends.cuda_backend import CudaBackend
-from rgbt_seg_ros.pipeline.backends.eager_backend import EagerBackend
+from rgbt_seg_ros.pipeline.backends import BackendError, EngineRequest, tensorrt_backend
+from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.tensorrt_backend import TensorrtBackend
 
 SIZE = (64, 96)
@@ -26,119 +23,12 @@ def demo():
 
 
 def pair(seed):
-    coarse = np.random.default_rng(seed).integers(0, 256, (8, 12, 4), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
-    return np.ascontiguousarray(coarse[..., :3]), np.ascontiguousarray(coarse[..., 3])
-
-
-class Recorder(TorchDispatchMode):
-    """Keeps every operation with its tensors, and runs them again into the same tensors: what a CUDA graph does."""
-
-    REFUSED = ("_local_scalar_dense", "nonzero", "is_nonzero", "lift_fresh")
-    """What waits for the GPU, or brings a tensor from Python: a capture fails at it."""
-
-    def __init__(self):
-        super().__init__()
-        self.operations = []
-
-    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        assert not any(word in str(operation) for word in self.REFUSED), f"{operation} cannot be captured"
-        found = operation(*args, **kwargs)
-        self.operations.append((operation, args, kwargs, found))
-        return found
-
-    def replay(self):
-        for operation, args, kwargs, found in self.operations:
-            again = operation(*args, **kwargs)
-            for old, new in zip(pytree.tree_leaves(found), pytree.tree_leaves(again), strict=True):
-                if isinstance(old, torch.Tensor) and old.data_ptr() != new.data_ptr():
-                    old.copy_(new)
-
-
-@pytest.fixture
-def cuda(monkeypatch):
-    """Stand in for torch.cuda; return what was done, in order."""
-    done: list[str] = []
-
-    class Stream:
-        cuda_stream = 7
-
-        def __init__(self, device=None):
-            pass
-
-        def wait_stream(self, other):
-            done.append("wait")
-
-        def synchronize(self):
-            done.append("synchronize")
-
-    class Graph:
-        def replay(self):
-            done.append("replay")
-            self.recorder.replay()
-
-    @contextlib.contextmanager
-    def capture(graph, stream=None, capture_error_mode="global"):
-        done.append(f"capture {capture_error_mode}, measured {torch.backends.cudnn.benchmark}")
-        graph.recorder = Recorder()
-        with graph.recorder:
-            yield
-
-    @contextlib.contextmanager
-    def stream(which):
-        done.append("enter")
-        yield
-
-    for name, value in {
-        "Stream": Stream,
-        "CUDAGraph": Graph,
-        "graph": capture,
-        "stream": stream,
-        "device": lambda device: contextlib.nullcontext(done.append("device")),
-        "current_stream": lambda device=None: Stream(),
-        "get_device_name": lambda device=None: "Stand-in 5000",
-        "empty_cache": lambda: done.append("empty"),
-    }.items():
-        monkeypatch.setattr(torch.cuda, name, value)
-    empty = torch.empty
-    monkeypatch.setattr(torch, "empty", lambda *size, pin_memory=False, **more: empty(*size, **more))
-    for module in (cuda_backend, tensorrt_backend):
-        monkeypatch.setattr(module, "select_cuda", lambda name, backend: torch.device("cpu"))
-    return done
-
-
-def test_a_graph_gives_what_the_network_gives_for_every_new_image(demo, cuda):
-    request = EngineRequest(demo[1], demo[0], precision="fp32")
-    engine, plain = CudaBackend(request), EagerBackend(EngineRequest(demo[1], demo[0], "cpu"))
-    kept = []
-    for seed in range(3):
-        (found,), (expected,) = (backend.infer([pair(seed)], (90, 130)) for backend in (engine, plain))
-        np.testing.assert_array_equal(found.label, expected.label)
-        np.testing.assert_array_equal(found.confidence, expected.confidence)
-        kept.append((found.label, found.label.copy()))
-    assert len({copy.tobytes() for _, copy in kept}) == 3
-    for label, copy in kept:
-        np.testing.assert_array_equal(label, copy)
-
-
-def test_a_graph_is_captured_after_a_warm_up_without_disturbing_other_threads(demo, cuda):
-    assert not torch.backends.cudnn.benchmark
-    engine = CudaBackend(EngineRequest(demo[1], demo[0], precision="fp32"))
-    engine.infer([pair(0)], SIZE)
-    once = ["wait", "device", "enter", "synchronize", "capture thread_local, measured True"]
-    run = ["device", "enter", "replay", "synchronize"]
-    assert cuda == once + run
-    assert not torch.backends.cudnn.benchmark
-    engine.infer([pair(1)], SIZE)
-    assert cuda == once + run + run
-    engine.close()
-    assert cuda[-1] == "empty"
+    image = np.random.default_rng(seed).integers(0, 256, (*SIZE, 4), dtype=np.uint8)
+    return np.ascontiguousarray(image[..., :3]), np.ascontiguousarray(image[..., 3])
 
 
 def test_images_are_cast_before_anything_else_is_done_to_them(demo):
     # TensorRT knows 8-bit inputs only as something to cast.
-    from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
-
     module = ImagesToMasks(demo[1], demo[0], SIZE, SIZE)
     images = torch.zeros((1, *SIZE, 3), dtype=torch.uint8), torch.zeros((1, *SIZE), dtype=torch.uint8)
     program = torch.export.export(module, images)
@@ -241,8 +131,6 @@ class Tensorrt:
 
 @pytest.fixture
 def tensorrt(monkeypatch, cuda):
-    import sys
-
     module = Tensorrt()
     monkeypatch.setitem(sys.modules, "tensorrt", module)
     monkeypatch.setattr(tensorrt_backend, "export_onnx", lambda module, batch, size, path: path.write_bytes(b"onnx"))
