@@ -36,6 +36,9 @@ _ENGINES = {
     "tensorrt": ("tensorrt_backend", "TensorrtBackend"),
 }
 
+_SLOW = ("compile", "tensorrt")
+"""Engines that build for minutes, and can be used where they cannot be built."""
+
 
 def _lacks(module: str, extra: str) -> str:
     found = importlib.util.find_spec(module) is not None
@@ -138,16 +141,17 @@ def open_backend(
         torch_engine: Backend = _open("torch", request)
         return torch_engine
     if backend != "auto":
-        first = _refusal(backend, missing[backend]) if missing[backend] else partial(_open, backend, request)
-        return FallbackBackend([first, eager], complain)
+        first: list[Opener] = [partial(_open, backend, request)]
+        if missing[backend]:
+            # What it lacks may be a compiler, and the engine one that was built elsewhere.
+            first = _built(backend, request) or [_refusal(backend, missing[backend])]
+        return FallbackBackend([*first, eager], complain)
     names, why = _automatic(device, precision)
     chain: list[Opener] = []
     for name in names:
-        if missing[name]:
-            continue
-        if name in ("compile", "tensorrt"):
-            chain += _built(name, replace(request, build=False))
-        else:
+        if name in _SLOW:
+            chain += _built(name, request)
+        elif not missing[name]:
             chain.append(partial(_open, name, request))
     if precision == "int8" and not chain:
         chain.append(_refusal("openvino", missing["openvino"]))
@@ -158,9 +162,11 @@ def open_backend(
 
 
 def _built(name: str, request: EngineRequest) -> list[Opener]:
-    """Return what opens an engine if the cache holds one of this model, and nothing if it does not."""
+    """Return what opens a slow engine if the cache holds one of this model, and nothing if it does not."""
+    if name not in _SLOW:
+        return []
     try:
-        engine = _open(name, request)
+        engine = _open(name, replace(request, build=False))
         built: bool = engine.built
     except Exception:  # as of FallbackBackend; what cannot be opened was not built here either
         return []

@@ -12,16 +12,14 @@ from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
 from rgbt_seg_ros.pipeline.backends import (
     BACKENDS,
     BackendError,
-    EngineRequest,
     Inference,
     available,
-    onnxruntime_backend,
     open_backend,
     selection,
 )
 from rgbt_seg_ros.pipeline.backends.cache import cache_folder, cached, entry_name, model_hash
+from rgbt_seg_ros.pipeline.backends.compile_backend import CompileBackend
 from rgbt_seg_ros.pipeline.backends.fallback import FallbackBackend
-from rgbt_seg_ros.pipeline.backends.onnxruntime_backend import OnnxruntimeBackend, select_providers
 from rgbt_seg_ros.pipeline.backends.sized import Shape
 from rgbt_seg_ros.pipeline.backends.tensorrt_backend import engine_name
 
@@ -63,6 +61,14 @@ def test_what_cannot_be_used_gives_way_to_torch_with_one_warning(demo, bare, tmp
     backend.infer([PAIR], (32, 64))
     assert backend.name == "torch cpu fp32"
     assert said == [f"runtime.backend: '{name}' cannot be used here: not here; torch cpu fp32 runs instead"]
+
+
+@pytest.mark.parametrize("name", ["auto", "compile"])
+def test_an_engine_that_was_built_elsewhere_needs_no_compiler(demo, bare, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(CompileBackend, "built", True)
+    said: list[str] = []
+    backend = open_backend(demo[1], demo[0], backend=name, device="cpu", cache=tmp_path, warn=said.append)
+    assert (backend.name, said) == ("compile cpu fp32", [])
 
 
 def test_auto_takes_torch_where_nothing_else_is_and_says_why(demo, bare, tmp_path):
@@ -208,90 +214,3 @@ def test_engines_are_kept_apart_by_gpu_precision_and_version():
     others = [("abd", *base[1:]), (*base[:2], "Orin", *base[3:]), (*base[:3], "fp32", base[4]), (*base[:4], "10.10.0")]
     assert len({engine_name(*base), *(engine_name(*other) for other in others)}) == 5
     assert entry_name("a/b c", 1) == "a-b-c_1"
-
-
-CPU, CUDA, TRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
-
-
-def test_onnxruntime_takes_tensorrt_before_cuda_before_the_cpu():
-    device, precision, providers = select_providers("auto", "auto", [TRT, CUDA, CPU])
-    assert (device, precision) == ("cuda:0", "fp16")
-    assert [name for name, _ in providers] == [TRT, CUDA, CPU]
-    assert select_providers("cuda:1", "fp32", [CUDA, CPU])[2][0][1]["device_id"] == 1
-    assert select_providers("auto", "auto", [CPU]) == ("cpu", "fp32", [(CPU, {})])
-
-
-@pytest.mark.parametrize(
-    ("device", "precision", "words"),
-    [
-        ("cuda", "auto", "has no CUDAExecutionProvider"),
-        ("cpu", "bf16", "does fp32, not bf16"),
-        ("gpu", "auto", "not on 'gpu'"),
-        ("cuda:one", "auto", "not on 'cuda:one'"),
-        ("cpu:1", "auto", "not on 'cpu:1'"),
-    ],
-)
-def test_onnxruntime_refuses_what_it_has_not(device, precision, words):
-    with pytest.raises(BackendError, match=words):
-        select_providers(device, precision, [CPU])
-
-
-class Onnxruntime:
-    """As much of ONNX Runtime as the engine takes, on a machine where ``loads`` are the providers that load."""
-
-    def __init__(self, loads):
-        self.loads, self.sessions = loads, []
-
-    def get_available_providers(self):
-        return [TRT, CUDA, CPU]
-
-    class SessionOptions:
-        pass
-
-    def InferenceSession(self, file, options, providers):
-        self.sessions.append(dict(providers))
-        used = [name for name, _ in providers if name in self.loads]
-
-        class Session:
-            def get_providers(self):
-                return used
-
-            def run(self, names, images):
-                return images["thermal"], images["thermal"]
-
-        return Session()
-
-
-@pytest.fixture
-def runtime(monkeypatch):
-    def make(*loads):
-        module = Onnxruntime(loads)
-        monkeypatch.setitem(sys.modules, "onnxruntime", module)
-        monkeypatch.setattr(onnxruntime_backend, "export_onnx", lambda module, batch, size, path: path.touch())
-        return module
-
-    return make
-
-
-def test_tensorrt_engines_of_onnxruntime_are_kept_apart_by_model_and_size(demo, runtime, tmp_path):
-    module = runtime(TRT, CUDA, CPU)
-    said: list[str] = []
-    for temperature, size in ((1.0, (32, 64)), (2.0, (32, 64)), (1.0, (40, 64))):
-        request = EngineRequest(demo[1], demo[0], temperature=temperature, cache=tmp_path, report=said.append)
-        OnnxruntimeBackend(request).infer([PAIR], size)
-    places = [session[TRT]["trt_engine_cache_path"] for session in module.sessions]
-    assert len(set(places)) == 3
-    assert all(place.startswith(str(tmp_path)) for place in places)
-
-
-def test_onnxruntime_says_which_provider_runs_and_gives_way_where_none_of_a_gpu_does(demo, runtime, tmp_path):
-    said: list[str] = []
-    request = EngineRequest(demo[1], demo[0], cache=tmp_path, report=said.append)
-    runtime(CUDA, CPU)
-    backend = OnnxruntimeBackend(request)
-    backend.infer([PAIR], (32, 64))
-    assert backend.name == "onnxruntime cuda:0 fp16 (cuda)"
-    assert said[-1].endswith("its tensorrt provider does not load, so cuda runs it")
-    runtime(CPU)
-    with pytest.raises(BackendError, match="none of its providers for a GPU loads"):
-        OnnxruntimeBackend(request).infer([PAIR], (32, 64))
