@@ -64,7 +64,8 @@ class CudaBackend(SizedBackend):
             with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                 masks = module(*inputs)
 
-        def runner(rgb: Pixels, thermal: Pixels) -> tuple[Pixels, Pixels]:
+        # The graph reads the module's tensors where they lie, and does not keep them there.
+        def runner(rgb: Pixels, thermal: Pixels, _held: ImagesToMasks = module) -> tuple[Pixels, Pixels]:
             with torch.cuda.device(device), torch.cuda.stream(stream), torch.inference_mode():
                 # The small image is on its way while the processor still stages the large one.
                 for index, image in ((1, thermal), (0, rgb)):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -36,6 +39,23 @@ def test_a_graph_gives_what_the_network_gives_for_every_new_image(demo, cuda):
     assert len({copy.tobytes() for _, copy in kept}) == 3
     for label, copy in kept:
         np.testing.assert_array_equal(label, copy)
+
+
+def test_what_a_graph_reads_stays_in_its_place_for_every_size(demo, cuda, monkeypatch):
+    made = []
+    make = CudaBackend._module
+
+    def module_of(self, shape, dtype, **more):
+        module = make(self, shape, dtype, **more)
+        made.append(weakref.ref(module))
+        return module
+
+    monkeypatch.setattr(CudaBackend, "_module", module_of)
+    engine = CudaBackend(EngineRequest(demo[1], demo[0], precision="fp32"))
+    for output_size in (SIZE, (90, 130)):
+        engine.infer([pair(0)], output_size)
+    gc.collect()
+    assert [module() is not None for module in made] == [True, True]
 
 
 def test_a_graph_is_captured_after_a_warm_up_without_disturbing_other_threads(demo, cuda):
