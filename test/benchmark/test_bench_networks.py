@@ -108,6 +108,14 @@ def test_an_engine_that_gives_way_in_the_rounds_has_no_figures(engines, monkeypa
     assert row.problem == "out of breath; torch cpu fp32 runs instead"
 
 
+def test_an_engine_that_fails_in_the_rounds_leaves_the_others_their_figures(engines, monkeypatch):
+    runs = iter(range(9))
+    monkeypatch.setattr(Failing, "infer", lambda *a: Other.infer(*a) if next(runs) < 4 else 1 / 0)
+    broken, works = measure(settings(("compile", "openvino"))).rows
+    assert (broken.problem, broken.latency) == ("ZeroDivisionError: division by zero", None)
+    assert works.latency is not None
+
+
 def test_a_fresh_process_in_which_torch_runs_instead_is_no_start_of_the_engine():
     with pytest.raises(BenchError, match=r"a fresh process ended with 1: .*; torch cpu fp32 runs instead"):
         networks.probe("demo", Candidate("tensorrt", "fp32"), "cpu", (64, 64))
