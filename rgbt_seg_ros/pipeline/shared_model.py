@@ -116,8 +116,7 @@ class SharedModel:
     @property
     def largest_batch(self) -> int:
         """How many pairs may share a run."""
-        pairs = len(self.loaded.segmenters)
-        return 1 if self.one_at_a_time else self._full(pairs)
+        return 1 if self.one_at_a_time else self._full(self.loaded)
 
     @property
     def building(self) -> Build | None:
@@ -161,11 +160,13 @@ class SharedModel:
     def _ready(self, file: str, segmenters: dict[str, Segmenter]) -> Loaded:
         """Warm up: once for each size, and once more for as many pairs as share it."""
         loaded = Loaded(file, MappingProxyType(segmenters))
-        loaded.warm_up(self._warm_up, self._full(len(segmenters)), dict(self._image_sizes))
+        loaded.warm_up(self._warm_up, self._full(loaded), dict(self._image_sizes))
         return loaded
 
-    def _full(self, pairs: int) -> int:
-        return min(self._runtime.max_batch or pairs, pairs)
+    def _full(self, loaded: Loaded) -> int:
+        # A CPU takes nearly as long for a shared run as for its parts, and every pair would wait for all of it.
+        pairs = len(loaded.segmenters)
+        return min(self._runtime.max_batch or (pairs if loaded.first.on_gpu else 1), pairs)
 
     def read(self, file: str) -> Loaded:
         """Read another model, load it beside the one that runs and warm it up; nothing changes for that one.
