@@ -26,7 +26,7 @@ class Hardware:
         machine_cores: That there are.
         gpu: Its name; empty: none that torch finds, or torch was not needed.
         system: Of the machine, such as ``Linux x86_64``.
-        versions: Of Python and of what did the work, by name.
+        versions: Of Python and of what did the work, by name; on a GPU of CUDA and cuDNN, too.
         threads: Variables of the environment that tell thread pools what to do, by name.
         date: ISO, local.
         load: Processes that wanted a core, on average over the last minute, before the measurement began.
@@ -69,11 +69,12 @@ def load() -> float:
     return os.getloadavg()[0]
 
 
-def describe(load_before: float) -> Hardware:
+def describe(load_before: float, device: str = "auto") -> Hardware:
     """Look at this machine, after a run, when all that took part in it is loaded.
 
     Args:
         load_before: What ``load`` gave before it.
+        device: What the run was on, as torch names it; of several GPUs the figures are of this one.
     """
     try:
         model, instructions = _cpuinfo(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))
@@ -82,9 +83,12 @@ def describe(load_before: float) -> Hardware:
     gpu = ""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
-        gpu = str(torch.cuda.get_device_name())
+        gpu = str(torch.cuda.get_device_name(device if device.startswith("cuda") else None))
+    gpu_versions = (
+        {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())} if torch and gpu else {}
+    )
     modules = ("numpy", "cv2", "torch", "openvino", "onnxruntime", "tensorrt")
-    versions = {"python": platform.python_version(), **{name: _version(name) for name in modules}}
+    versions = {"python": platform.python_version(), **{name: _version(name) for name in modules}, **gpu_versions}
     return Hardware(
         cpu=model or platform.processor() or platform.machine(),
         instructions=instructions,

@@ -149,6 +149,21 @@ def _count_cpu(run: Callable[[], object], spent: list[float]) -> None:
     spent.append(time.process_time() - start)
 
 
+def _guarded(name: str, run: Callable[[], object], broken: dict[str, str]) -> Callable[[], object]:
+    """Return what runs until it fails, and notes why then: what the others took is not lost by it."""
+
+    def guarded() -> None:
+        if name not in broken:
+            try:
+                run()
+            except Exception as error:  # as in _open
+                if name == _PLAIN:
+                    raise
+                broken[name] = _words(error)
+
+    return guarded
+
+
 def _segment(backend: Backend, pair: Pair, size: tuple[int, int]) -> Masks:
     found = backend.infer([pair], size)[0]
     return found.label, found.confidence
@@ -176,7 +191,8 @@ def _measure_size(
     say(f"{size[0]}x{size[1]}: timing {', '.join(runs)}")
     before = len(plain.forward_seconds)
     spent: dict[str, list[float]] = {name: [] for name in runs}
-    counted_runs = {name: partial(_count_cpu, run, spent[name]) for name, run in runs.items()}
+    broken: dict[str, str] = {}
+    counted_runs = {name: partial(_count_cpu, _guarded(name, run, broken), spent[name]) for name, run in runs.items()}
     times = interleave(counted_runs, settings.rounds, progress=_telling(settings.rounds, say))
     forward = plain.forward_seconds[before:]
     of_plain = PlainRow(size, device, summarise(times[_PLAIN]), summarise(forward), summarise(spent[_PLAIN]).median_ms)
@@ -192,7 +208,12 @@ def _measure_size(
             ratio_to_plain_forward=ratio(forward, times[name]),
         )
 
-    return [with_times(row, engine.candidate.name) for row, engine in zip(rows, opened, strict=True)], of_plain
+    measured = []
+    for row, engine in zip(rows, opened, strict=True):
+        # It may have failed in the rounds.
+        problem = broken.get(engine.candidate.name) or engine.gave_way()
+        measured.append(replace(row, problem=problem) if problem else with_times(row, engine.candidate.name))
+    return measured, of_plain
 
 
 def _compare(engine: Opened, pairs: list[Pair], reference: list[Masks], size: tuple[int, int]) -> NetworkRow:

@@ -126,8 +126,9 @@ def _run_networks(args: argparse.Namespace) -> int:
     if warning:
         _say(warning)
     report = measure(settings, _say)
-    hardware = describe(before)
-    name, device = Path(args.model).stem, report.plain[0].device.partition(":")[0]
+    ran_on = report.plain[0].device
+    hardware = describe(before, ran_on)
+    name, device = Path(args.model).stem, ran_on.partition(":")[0]
     heading = (f"network {name} {device}", f"Network {name} on {device}: {report.title}")
     document = networks_document(report, _command(), hardware)
     table = networks_table(report) + (f"\n\n{warning}" if warning else "")

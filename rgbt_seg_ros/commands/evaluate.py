@@ -32,7 +32,12 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument("--limit", type=positive, metavar="N", help="at most N frames, evenly spread over the data")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16")
+    parser.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16; int8 with --backend openvino")
+    parser.add_argument(
+        "--backend",
+        default="",
+        help="an engine as in the node, such as openvino; by default the network as it was trained",
+    )
     parser.set_defaults(run=run)
 
 
@@ -40,9 +45,9 @@ def canonical_command(args: argparse.Namespace) -> str:
     """Return the command that gives these figures, less where it writes them."""
     words = ["rgbt-seg", "evaluate", "--model", args.model, "--data", args.data]
     words += ["--ablation"] if args.ablation else ["--modality", args.modality]
-    for option in ("limit", "device", "precision"):
+    for option in ("limit", "device", "precision", "backend"):
         value = getattr(args, option)
-        if value not in (None, "auto"):
+        if value not in (None, "", "auto"):
             words += [f"--{option}", str(value)]
     return shlex.join(words)
 
@@ -89,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         check_place(place, ReportError)
     dataset = open_dataset(args.data)
     spec, segmenters = open_segmenters(
-        args.model, MODALITIES if args.ablation else (args.modality,), args.device, args.precision
+        args.model, MODALITIES if args.ablation else (args.modality,), args.device, args.precision, args.backend
     )
     start = time.perf_counter()
     evaluations = evaluate(segmenters, dataset, args.limit, lambda indices: tqdm(indices, unit="frame", disable=None))

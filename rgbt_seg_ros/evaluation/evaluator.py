@@ -9,9 +9,10 @@ from pathlib import Path
 from rgbt_seg_ros.data.samples import DataError, Dataset, Sample, box_classes
 from rgbt_seg_ros.evaluation.classes import ClassMap
 from rgbt_seg_ros.evaluation.counts import Counts, frame_counts
+from rgbt_seg_ros.evaluation.int8 import calibration_pairs
 from rgbt_seg_ros.network import ModelSpec, read_model
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
-from rgbt_seg_ros.pipeline.backends import TorchBackend
+from rgbt_seg_ros.pipeline.backends import Backend, TorchBackend, open_backend
 
 Progress = Callable[[Sequence[int]], Iterable[int]]
 """What shows how far it is: given the indices to come, it yields them."""
@@ -50,17 +51,30 @@ class _Tally:
 
 
 def open_segmenters(
-    model: str | Path, modalities: Sequence[str], device: str = "auto", precision: str = "auto"
+    model: str | Path, modalities: Sequence[str], device: str = "auto", precision: str = "auto", backend: str = ""
 ) -> tuple[ModelSpec, dict[str, Segmenter]]:
     """Read a model file (or ``demo``) once and return a segmenter a modality, all around the same network.
+
+    Args:
+        model: The file.
+        modalities: Of ``preparation.MODALITIES``.
+        device: As of ``open_backend``.
+        precision: As of ``open_backend``; int8 that is not in the cache is calibrated on ``int8.DEFAULT``.
+        backend: One of ``backends.BACKENDS``; empty: the network in torch as it was trained, which engines are compared with.
 
     Raises:
         UserError: The file is no model of ours, or the device or precision is not to be had.
     """
     spec, network = read_model(model)
     settings = {name: SegmenterSettings(device=device, precision=precision, modality=name) for name in modalities}
-    backend = TorchBackend(network, spec, device, precision)
-    return spec, {name: Segmenter(spec, backend, entry) for name, entry in settings.items()}
+    engine: Backend = (
+        open_backend(
+            network, spec, backend=backend, device=device, precision=precision, calibration=calibration_pairs(spec)
+        )
+        if backend
+        else TorchBackend(network, spec, device, precision)
+    )
+    return spec, {name: Segmenter(spec, engine, entry) for name, entry in settings.items()}
 
 
 def spread(length: int, limit: int | None) -> list[int]:

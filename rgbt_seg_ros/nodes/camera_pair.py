@@ -18,13 +18,13 @@ from rgbt_seg_ros.nodes.image_stream import ImageStream
 from rgbt_seg_ros.nodes.outputs import FrameFacts
 from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.alignment import AlignmentError
+from rgbt_seg_ros.pipeline.backends.memory import OutOfMemoryError
 from rgbt_seg_ros.pipeline.calibration import CalibrationError
 from rgbt_seg_ros.pipeline.depth_pairing import DepthPairer
 from rgbt_seg_ros.pipeline.images import check_depth, check_thermal, stamp_ns, to_depth, to_thermal
 from rgbt_seg_ros.pipeline.loaded import Loaded
 from rgbt_seg_ros.pipeline.pairing import Pair
 from rgbt_seg_ros.pipeline.rate_limit import RateLimit
-from rgbt_seg_ros.pipeline.shared_model import OutOfMemoryError
 
 
 class CameraPair:

@@ -126,7 +126,8 @@ class Configured:
             return ""
         if self.model.building is not None:
             return "the engine is still being built: activate when that is done"
-        return "the engine does not answer: cleanup and configure give the node a new one"
+        what = "the engine does not answer" if self.model.busy_since is not None else "the last pair has not ended"
+        return f"{what}: cleanup and configure give the node a new one"
 
     @property
     def title(self) -> str:

@@ -24,6 +24,7 @@ class EngineState:
         problem: Why nothing can be segmented until somebody does something; empty: nothing is known against it.
         stalled: Seconds since which the engine has not answered; 0 while it does.
         building: What it is being built for, in words; empty: nothing.
+        stuck: What has not ended though the engine has, in words; empty: nothing.
         busy: Whether it is at work on a pair.
         warning: What is worth knowing while everything else is well.
         facts: Values of the status: model, engine.
@@ -32,12 +33,15 @@ class EngineState:
     problem: str
     stalled: float
     building: str
+    stuck: str
     busy: bool
     warning: str
     facts: dict[str, str]
 
 
-def engine_state(configured: Configured | None, watchdog: Watchdog, problem: str, now: float) -> EngineState:
+def engine_state(
+    configured: Configured | None, watchdog: Watchdog, problem: str, now: float, turn_since: float | None = None
+) -> EngineState:
     """Return the state of the engine.
 
     Args:
@@ -45,9 +49,10 @@ def engine_state(configured: Configured | None, watchdog: Watchdog, problem: str
         watchdog: The node's.
         problem: Why the last configure was refused; empty if it was not.
         now: time.monotonic, s.
+        turn_since: When the worker began with the pairs it is at; None: it waits.
     """
     if configured is None:
-        return EngineState(problem, 0.0, "", False, "", {})
+        return EngineState(problem, 0.0, "", "", False, "", {})
     model, loader = configured.model, configured.loader
     stalled = watchdog.check(model.busy_since, now)
     build, building = model.building, ""
@@ -55,6 +60,15 @@ def engine_state(configured: Configured | None, watchdog: Watchdog, problem: str
         building = f"building engine for {build.size[0]}x{build.size[1]}, {max(0.0, now - build.since):.0f} s so far"
     else:
         problem = configured.wedged_because or problem
+    stuck = ""
+    if (
+        model.busy_since is None
+        and not building
+        and watchdog.limit
+        and turn_since
+        and now - turn_since > watchdog.limit
+    ):
+        stuck = f"preparing or publishing a pair has not ended for {now - turn_since:.0f} s"
     warning = loader.problem
     if model.on_cpu_for_memory:
         warning = "GPU memory ran out: the model runs on the CPU"
@@ -62,7 +76,7 @@ def engine_state(configured: Configured | None, watchdog: Watchdog, problem: str
     facts["engine stalls"] = str(watchdog.stalls)
     if loader.state:
         facts["last load"] = loader.state
-    return EngineState(problem, stalled, building, model.busy_since is not None, warning, facts)
+    return EngineState(problem, stalled, building, stuck, model.busy_since is not None, warning, facts)
 
 
 class Diagnostics:
@@ -92,6 +106,8 @@ class Diagnostics:
             return DiagnosticStatus.ERROR, f"engine does not answer since {engine.stalled:.0f} s"
         if engine.building:
             return DiagnosticStatus.WARN, engine.building
+        if engine.stuck:
+            return DiagnosticStatus.ERROR, engine.stuck
         for stream in pair.streams:
             if not new[stream.topic]:
                 why = "no publisher" if not stream.publishers else f"{stream.publishers} publisher(s), nothing arrives"

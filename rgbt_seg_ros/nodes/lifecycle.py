@@ -130,8 +130,10 @@ class SegmentationNode(LifecycleNode):
             configured.abandoned = session.worker
             if configured.model.building is not None:
                 self.get_logger().warning(configured.wedged_because)
-            else:
+            elif configured.model.busy_since is not None:
                 self.get_logger().error("the engine has not returned from its last run, and is given up")
+            else:
+                self.get_logger().error("preparing or publishing the last pair has not ended, and is given up")
         return ended
 
     def _release(self) -> None:
@@ -211,7 +213,8 @@ class SegmentationNode(LifecycleNode):
                     entry.alignment.try_again()
         for stream in (stream for pair in pairs for stream in pair.streams):
             stream.follow_publisher()
-        engine = engine_state(configured, self._watchdog, self._problem, time.monotonic())
+        turn_since = self._session.worker.busy_since if self._session is not None else None
+        engine = engine_state(configured, self._watchdog, self._problem, time.monotonic(), turn_since)
         names = list(configured.pairs) if configured is not None else self._own.pairs
         self._diagnostics.publish(names, pairs, engine)
 

@@ -49,6 +49,8 @@ class FairWorker(Generic[Item]):
         self._turn = 0
         self._served = [0] * slots
         self._running = True
+        self.busy_since: float | None = None
+        """When (time.monotonic, s) the turn began that has not ended; None between turns."""
         self._thread = threading.Thread(target=self._loop, name="segmentation", daemon=True)
         self._thread.start()
 
@@ -113,6 +115,7 @@ class FairWorker(Generic[Item]):
                     return
                 call = self._calls.pop(0) if self._calls else None
                 items = [] if call is not None else self._take()
+            self.busy_since = time.monotonic()
             try:
                 if call is not None:
                     call()
@@ -120,6 +123,7 @@ class FairWorker(Generic[Item]):
                     self._work(items)
             except Exception as error:
                 self._failed(items, error)
+            self.busy_since = None
             # The names would hold the images until the next pair comes.
             del items
 

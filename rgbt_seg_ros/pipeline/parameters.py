@@ -118,7 +118,14 @@ PARAMETERS = (
     Parameter(
         "runtime.overlap", "auto", "prepare a pair while the network runs; auto: where it runs on a GPU", OVERLAP
     ),
-    Parameter("runtime.max_batch", 0, "camera pairs in one run of the network; 0 = all that are ready", (), 0, 64),
+    Parameter(
+        "runtime.max_batch",
+        0,
+        "camera pairs in one run of the network; 0 = all that are ready, on a CPU one",
+        (),
+        0,
+        64,
+    ),
     Parameter(
         "runtime.batch_wait", 0.0, "s, a pair waits for those of other camera pairs, to share a run", (), 0.0, 1.0
     ),
@@ -144,7 +151,7 @@ class RuntimeSettings:
     Attributes:
         max_rate: Hz, pairs of one camera pair that are segmented; 0: no limit.
         overlap: One of ``OVERLAP``: whether a pair is prepared while the network runs on another.
-        max_batch: Camera pairs that share a run of the network; 0: as many as are ready.
+        max_batch: Camera pairs that share a run of the network; 0: as many as are ready, on a CPU one.
         batch_wait: Seconds a pair waits for those of other camera pairs.
         watchdog: Seconds the engine may take for a run; 0: any time.
         on_out_of_memory: One of ``ON_OUT_OF_MEMORY``.

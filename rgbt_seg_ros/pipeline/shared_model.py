@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
-
-import torch
 
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.pipeline.alignment import Aligner
 from rgbt_seg_ros.pipeline.backends import Build
+from rgbt_seg_ros.pipeline.backends.memory import OutOfMemoryError, forget_workspace, is_out_of_memory
 from rgbt_seg_ros.pipeline.engine_watch import EngineWatch
 from rgbt_seg_ros.pipeline.loaded import ImageSizes, Loaded
 from rgbt_seg_ros.pipeline.parameters import RuntimeSettings
 from rgbt_seg_ros.pipeline.preparation import Prepared
 from rgbt_seg_ros.pipeline.segmenter import Segmentation, Segmenter, SegmenterSettings, open_engine
-
-
-class OutOfMemoryError(UserError):
-    """A pair that the GPU had no memory for."""
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an engine's exception says that GPU memory ran out; engines other than torch raise RuntimeError."""
-    return isinstance(error, torch.cuda.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
-    )
 
 
 class SharedModel:
@@ -72,9 +60,10 @@ class SharedModel:
         self._told: set[str] = set()
         self._engine_settings = next(iter(settings.values()))
         self.one_at_a_time = False
-        self.on_cpu_for_memory = False
+        self.on_cpu_for_memory = self._refused_by_cpu = False
         self._image_sizes = dict(image_sizes or {})
         self._watch = EngineWatch()
+        self._retired: list[Loaded] = []
         try:
             self.loaded = self._open(file, settings, aligners)
             return
@@ -92,11 +81,11 @@ class SharedModel:
 
         try:
             return on(self._engine_settings)
-        except RuntimeError as error:
+        except Exception as error:
             if not is_out_of_memory(error):
                 raise
         # Out here the exception, and the tensors that its traceback holds, are gone.
-        self._forget_workspace()
+        forget_workspace()
         if self._runtime.on_out_of_memory != "cpu":
             raise OutOfMemoryError(
                 f"runtime.device: the GPU has no memory for '{file}'; expected less on it, or runtime.on_out_of_memory: cpu"
@@ -127,8 +116,7 @@ class SharedModel:
     @property
     def largest_batch(self) -> int:
         """How many pairs may share a run."""
-        pairs = len(self.loaded.segmenters)
-        return 1 if self.one_at_a_time else self._full(pairs)
+        return 1 if self.one_at_a_time else self._full(self.loaded)
 
     @property
     def building(self) -> Build | None:
@@ -164,7 +152,7 @@ class SharedModel:
         except Exception as error:
             problem = str(error).strip().partition("\n")[0] or type(error).__name__
         if problem:
-            self._forget_workspace()
+            forget_workspace()
             report(f"engine: not ready for {what}: {problem}")
             return
         report(f"engine: ready for {what} after {time.monotonic() - start:.1f} s")
@@ -172,11 +160,13 @@ class SharedModel:
     def _ready(self, file: str, segmenters: dict[str, Segmenter]) -> Loaded:
         """Warm up: once for each size, and once more for as many pairs as share it."""
         loaded = Loaded(file, MappingProxyType(segmenters))
-        loaded.warm_up(self._warm_up, self._full(len(segmenters)), dict(self._image_sizes))
+        loaded.warm_up(self._warm_up, self._full(loaded), dict(self._image_sizes))
         return loaded
 
-    def _full(self, pairs: int) -> int:
-        return min(self._runtime.max_batch or pairs, pairs)
+    def _full(self, loaded: Loaded) -> int:
+        # A CPU takes nearly as long for a shared run as for its parts, and every pair would wait for all of it.
+        pairs = len(loaded.segmenters)
+        return min(self._runtime.max_batch or (pairs if loaded.first.on_gpu else 1), pairs)
 
     def read(self, file: str) -> Loaded:
         """Read another model, load it beside the one that runs and warm it up; nothing changes for that one.
@@ -189,7 +179,7 @@ class SharedModel:
             with self._lock:
                 segmenters = {name: entry.with_engine(*engine) for name, entry in self.loaded.segmenters.items()}
             return self._ready(file, segmenters)
-        except (RuntimeError, MemoryError) as error:
+        except Exception as error:
             if not (isinstance(error, MemoryError) or is_out_of_memory(error)):
                 raise
             raise OutOfMemoryError(
@@ -203,12 +193,24 @@ class SharedModel:
                 aligner = self.loaded.segmenters[name].aligner
                 if segmenter.aligner is not aligner:
                     segmenter.realign(aligner)
+            self._retired.append(self.loaded)
             self.loaded = other
             self.one_at_a_time = self.on_cpu_for_memory = False
 
     def close(self) -> None:
         """Give back what the engine holds; nothing is segmented after."""
-        self.loaded.first.close()
+        self._retired.append(self.loaded)
+        self._give_back(None)
+
+    def _give_back(self, running: Loaded | None) -> None:
+        """Close the engines that were replaced, but for the one of a frame in hand."""
+        with self._lock:
+            gone = [entry for entry in self._retired if entry is not running]
+            self._retired = [entry for entry in self._retired if entry is running]
+        for entry in gone:
+            # It may be too broken for that, which is no fault of the one that runs.
+            with suppress(Exception):
+                entry.first.close()
 
     def realign(self, pair: str, aligner: Aligner) -> None:
         """Take another calibration for a camera pair from its next frame on."""
@@ -231,10 +233,11 @@ class SharedModel:
             For each pair its masks, or why there was no memory for it. With ``on_out_of_memory: cpu`` the model is on the CPU
             after such a pair.
         """
+        self._give_back(loaded)
         first = self._run(loaded, pairs)
         if isinstance(first, list):
             return [*first]
-        self._forget_workspace()
+        forget_workspace()
         if len(pairs) > 1:
             self.one_at_a_time = True
             self._tell("out of GPU memory with several camera pairs in one run: one at a time from now on")
@@ -244,7 +247,7 @@ class SharedModel:
             if isinstance(again, list):
                 results += again
             else:
-                self._forget_workspace()
+                forget_workspace()
                 results.append(again)
         if any(isinstance(result, OutOfMemoryError) for result in results):
             self._after_failure(loaded)
@@ -263,19 +266,13 @@ class SharedModel:
             # Without the exception: its traceback holds the tensors that there was no room for.
             return OutOfMemoryError(f"out of GPU memory ({str(error).splitlines()[0]})")
 
-    @staticmethod
-    def _forget_workspace() -> None:
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-
     def _tell(self, sentence: str) -> None:
         if sentence not in self._told:
             self._told.add(sentence)
             self._say(sentence)
 
     def _after_failure(self, loaded: Loaded) -> None:
-        if self._runtime.on_out_of_memory != "cpu" or self.on_cpu_for_memory:
+        if self._runtime.on_out_of_memory != "cpu" or self.on_cpu_for_memory or self._refused_by_cpu:
             self._tell(
                 "out of GPU memory for a single pair: pairs are dropped (runtime.on_out_of_memory: cpu goes on there)"
             )
@@ -283,13 +280,16 @@ class SharedModel:
         self._tell("out of GPU memory for a single pair: the model is loaded on the CPU")
         try:
             engine = open_engine(loaded.file, self._for_cpu(), self._report, self._say)
-        except UserError as error:
-            self._tell(f"the model cannot be loaded on the CPU: {error}")
+        except Exception as error:
+            # Once is enough: it would be tried again with every pair.
+            self._refused_by_cpu = True
+            self._tell(f"the model cannot be loaded on the CPU: {str(error) or type(error).__name__}")
             return
         with self._lock:
             # A model that was swapped in meanwhile gets its own chance on the GPU.
             if self.loaded is loaded:
                 segmenters = {name: entry.with_engine(*engine) for name, entry in loaded.segmenters.items()}
+                self._retired.append(loaded)
                 self.loaded = Loaded(loaded.file, MappingProxyType(segmenters))
                 self.on_cpu_for_memory = True
-        self._forget_workspace()
+        forget_workspace()

@@ -6,7 +6,7 @@ import pytest
 
 from rgbt_seg_ros.benchmark.agreement import Agreement
 from rgbt_seg_ros.benchmark.documents import networks_document, stages_document
-from rgbt_seg_ros.benchmark.hardware import Hardware, _cpuinfo, busy
+from rgbt_seg_ros.benchmark.hardware import Hardware, _cpuinfo, busy, describe
 from rgbt_seg_ros.benchmark.markdown import hardware_line, networks_table, placed, section, stages_table
 from rgbt_seg_ros.benchmark.probe import Fresh
 from rgbt_seg_ros.benchmark.rows import NetworkReport, NetworkRow, PlainRow
@@ -129,3 +129,15 @@ def test_a_busy_machine_is_told_where_threads_spin(monkeypatch):
     monkeypatch.delenv("OMP_WAIT_POLICY")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert busy(5.0) == ""
+
+
+def test_of_several_gpus_the_one_that_was_measured_is_named_with_its_libraries(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: f"GPU of {device}")
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    assert describe(0.0).gpu == "GPU of None"
+    found = describe(0.0, "cuda:1")
+    assert found.gpu == "GPU of cuda:1"
+    assert found.versions["cuda"] == "13.0"

@@ -82,6 +82,45 @@ def test_an_engine_that_does_not_is_a_row_beside_others_and_an_error_alone(engin
         measure(settings((name,), (precision,)))
 
 
+def test_an_engine_that_gives_way_in_the_rounds_has_no_figures(engines, monkeypatch):
+    said = []
+
+    class GivesWay(Other):
+        runs = 0
+
+        @property
+        def name(self):
+            return "torch cpu fp32" if self.runs > 3 else "other cpu fp32"
+
+        def infer(self, pairs, output_size):
+            self.runs += 1
+            if self.runs == 4:
+                said[0]("out of breath; torch cpu fp32 runs instead")
+            return super().infer(pairs, output_size)
+
+    def open_backend(network, spec, *, report, **_):
+        said.append(report)
+        return GivesWay(network, spec, "cpu", "fp32")
+
+    monkeypatch.setattr(backends, "open_backend", open_backend)
+    (row,) = measure(settings(("openvino",))).rows
+    assert row.latency is None
+    assert row.problem == "out of breath; torch cpu fp32 runs instead"
+
+
+def test_an_engine_that_fails_in_the_rounds_leaves_the_others_their_figures(engines, monkeypatch):
+    runs = iter(range(9))
+    monkeypatch.setattr(Failing, "infer", lambda *a: Other.infer(*a) if next(runs) < 4 else 1 / 0)
+    broken, works = measure(settings(("compile", "openvino"))).rows
+    assert (broken.problem, broken.latency) == ("ZeroDivisionError: division by zero", None)
+    assert works.latency is not None
+
+
+def test_a_fresh_process_in_which_torch_runs_instead_is_no_start_of_the_engine():
+    with pytest.raises(BenchError, match=r"a fresh process ended with 1: .*; torch cpu fp32 runs instead"):
+        networks.probe("demo", Candidate("tensorrt", "fp32"), "cpu", (64, 64))
+
+
 def test_a_fresh_process_that_fails_leaves_the_other_figures(engines, monkeypatch):
     def probe(model, candidate, device, size):
         if candidate.backend == "torch":

@@ -117,6 +117,19 @@ def test_the_figures_are_those_of_the_masks_the_node_makes(tmp_path, model, labe
     assert data["miou"] == scores(matrix).miou
 
 
+def test_an_engine_is_scored_by_name_and_told_in_the_command(tmp_path, model, labelled):
+    plain = results(tmp_path, "--model", model, "--data", f"folder:{labelled}")
+    folded = results(tmp_path, "--model", model, "--data", f"folder:{labelled}", "--backend", "torch")
+    assert plain["miou"] == pytest.approx(folded["miou"], abs=0.005)
+    assert "--backend torch" in folded["command"]
+    assert "--backend" not in plain["command"]
+
+
+def test_an_engine_that_does_not_exist_is_refused(capsys, model, labelled):
+    line = failure(capsys, "--model", model, "--data", f"folder:{labelled}", "--backend", "fast")
+    assert "runtime.backend: 'fast' is not one of" in line
+
+
 def test_boxes_give_hit_rate_and_stray_by_class_and_group(tmp_path, model, boxed):
     data = results(tmp_path, "--model", model, "--data", f"boxes:{boxed}")
     assert data["boxes"] == {"car": 2, "person": 2, "bike": 0}

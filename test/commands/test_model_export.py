@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import types
+from importlib.machinery import ModuleSpec
+
 import numpy as np
 import pytest
 
@@ -63,6 +67,7 @@ def test_an_openvino_model_gives_the_masks(tmp_path):
         (("--to", "onnx", "--precision", "int8"), "--precision: 'int8' is not one of auto, fp32, fp16, as onnx takes"),
         (("--to", "openvino", "--precision", "bf16"), "is not one of auto, fp32, int8, as openvino takes"),
         (("--to", "tensorrt"), "--to tensorrt: "),
+        (("--to", "onnx", "--size", "16x64"), "--size: 16x64 has a side that is not 32 to"),
     ],
 )
 def test_what_cannot_be_made_is_refused_in_one_sentence(tmp_path, capsys, arguments, words):
@@ -75,6 +80,43 @@ def test_what_cannot_be_made_is_refused_in_one_sentence(tmp_path, capsys, argume
     assert words in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_int8_is_calibrated_with_the_images_that_are_named_and_not_with_earlier_ones(tmp_path, monkeypatch):
+    pytest.importorskip("openvino")
+    from rgbt_seg_ros.pipeline.backends import openvino_backend
+
+    calibrated = []
+
+    def quantise(module, batch, size, batches):
+        calibrated.append(len(list(batches)))
+        return openvino_backend.convert(module, batch, size)
+
+    monkeypatch.setattr(openvino_backend, "quantise", quantise)
+    monkeypatch.setattr(openvino_backend, "attach_masks", lambda model, size: model)
+    nncf = types.ModuleType("nncf")
+    nncf.__spec__ = ModuleSpec("nncf", None)
+    monkeypatch.setitem(sys.modules, "nncf", nncf)
+    for scenes in (2, 3):
+        to = ("--to", "openvino", "--precision", "int8", "--size", "64x96", "--calibrate", f"synthetic:{scenes}@100")
+        assert export(*to, "--force", "-o", tmp_path / "demo.xml") == 0
+    assert calibrated == [2, 3]
+
+
+def test_what_a_runtime_fails_at_is_one_sentence(tmp_path, capsys, monkeypatch):
+    from rgbt_seg_ros.pipeline.backends import export as exporting
+    from rgbt_seg_ros.pipeline.backends import onnx_model
+
+    def fails(*_):
+        raise RuntimeError("no such operator\nand a page more")
+
+    monkeypatch.setattr(onnx_model, "export_onnx", fails)
+    monkeypatch.setattr(exporting, "lacks_onnx", lambda: "")
+    assert export("--to", "onnx", "-o", tmp_path / "out.onnx") == 2
+    assert capsys.readouterr().err.endswith(": no such operator\n")
+    monkeypatch.setattr(exporting, "lacks_onnx", lambda: "the Python package onnxscript is not installed")
+    assert export("--to", "onnx", "-o", tmp_path / "out.onnx") == 2
+    assert "--to onnx: the Python package onnxscript is not installed" in capsys.readouterr().err
 
 
 def test_an_openvino_file_is_an_xml(tmp_path, capsys):

@@ -37,6 +37,9 @@ class StandIn:
         self.building, self.built_at, self.built = None, -math.inf, set()
         append("opened", self.device)
 
+    def close(self):
+        append("closed", self.device)
+
     def infer(self, pairs, output_size):
         start = time.perf_counter()
         out = FOLDER / "oom"

@@ -6,10 +6,14 @@ import gc
 import threading
 import weakref
 
+import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.parameter import Parameter
 
 from rgbt_seg_ros.nodes import configured, runtime, session
+from rgbt_seg_ros.nodes.conversions import image_message
+from rgbt_seg_ros.nodes.diagnostics import engine_state
 from rgbt_seg_ros.nodes.lifecycle import SegmentationNode
 
 
@@ -126,3 +130,39 @@ def test_cleanup_gives_the_model_back_though_it_was_out_of_the_collectors_sight(
         gc.unfreeze()
     node.trigger_configure()
     assert len(node._managed_entities) == managed
+
+
+def test_a_publication_that_hangs_is_told_from_an_engine_that_does(node):
+    from builtin_interfaces.msg import Time
+    from std_msgs.msg import Header
+
+    node.trigger_configure()
+    node._watchdog.limit = 0.2
+    node.trigger_activate()
+    pair, hold, begun = node._session.pairs[0], threading.Event(), threading.Event()
+
+    def hang(*arguments):
+        begun.set()
+        hold.wait(30)
+        raise RuntimeError("it was held")
+
+    pair.publish = hang
+    try:
+        header = Header(stamp=Time(sec=100))
+        pair._on_rgb(image_message(header, np.zeros((48, 64, 3), np.uint8)))
+        pair._on_thermal(image_message(header, np.zeros((48, 64), np.uint8)))
+        assert begun.wait(30)
+        since = node._session.worker.busy_since
+
+        def judged(seconds):
+            engine = engine_state(
+                node._configured, node._watchdog, "", since + seconds, node._session.worker.busy_since
+            )
+            return node._diagnostics.judge(pair, engine)
+
+        assert judged(3.0) == (DiagnosticStatus.ERROR, "preparing or publishing a pair has not ended for 3 s")
+        assert "has not ended for" not in judged(0.1)[1]
+        node.trigger_deactivate()
+        assert node._configured.wedged_because.startswith("the last pair has not ended")
+    finally:
+        hold.set()

@@ -42,15 +42,20 @@ class Engine:
 
     def __init__(self, device, room):
         self.device, self.room, self.runs, self.sizes = device, room, [], []
-        self.building, self.built_at, self.during = None, -math.inf, None
+        self.building, self.built_at, self.during, self.closed = None, -math.inf, None, False
+
+    def close(self):
+        self.closed = True
 
     def infer(self, pairs, output_size):
+        assert not self.closed
         self.runs.append(len(pairs))
         self.sizes.append((pairs[0][0].shape[:2], output_size, len(pairs)))
         if self.during is not None:
             self.during()
         if self.device != "cpu" and len(pairs) > self.room["pairs"]:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory.\nAnd more")
+            error = torch.cuda.OutOfMemoryError("CUDA out of memory.\nAnd more")
+            raise BackendError("stand-in fails: CUDA out of memory.") from error
         durations = {"preprocess": 0.0, "network": 0.0, "masks": 0.0}
         return [
             Inference(np.zeros(output_size, np.uint8), np.ones(output_size, np.uint8), dict(durations)) for _ in pairs
@@ -67,7 +72,7 @@ def small(monkeypatch):
     room, opened, said = {"pairs": 9}, [], []
 
     def open_engine(file, settings, *_):
-        if file == "none":
+        if file == "none" or settings.device in room.get("refused", ()):
             raise BackendError("no such device")
         opened.append(settings.device)
         return read_spec("demo"), Engine(settings.device, room)
@@ -150,6 +155,33 @@ def test_the_cpu_takes_over_where_the_setting_says_so_and_a_new_model_tries_the_
     assert opened == ["cuda", "cpu", "cuda"]
     assert (model.on_cpu_for_memory, model.largest_batch) == (False, 2)
     assert len(said) == 2
+
+
+def test_a_cpu_that_cannot_take_over_is_asked_once(small):
+    make, room, opened, said = small
+    model = make(on_out_of_memory="cpu")
+    room.update(pairs=0, refused=("cpu",))
+    for _ in range(3):
+        assert all(isinstance(result, OutOfMemoryError) for result in model.segment(*prepared(model)))
+    assert opened == ["cuda"]
+    assert not model.on_cpu_for_memory
+    assert sum("cannot be loaded on the CPU" in sentence for sentence in said) == 1
+
+
+def test_an_engine_that_was_replaced_is_closed_when_no_frame_runs_on_it_any_more(small):
+    make, *_ = small
+    model = make()
+    (old, pairs), engine = prepared(model), model.loaded.first._backend
+    model.swap(model.read("other"))
+    # A frame that began before the swap.
+    model.segment(old, pairs[:1])
+    assert not engine.closed
+    loaded, pairs = prepared(model)
+    model.segment(loaded, pairs[:1])
+    assert engine.closed
+    assert not model.loaded.first._backend.closed
+    model.close()
+    assert loaded.first._backend.closed
 
 
 def test_a_model_that_the_gpu_has_no_memory_for_is_refused_or_opened_on_the_cpu(small):
@@ -328,3 +360,16 @@ def test_building_is_told_from_running_and_a_run_counts_from_the_end_of_its_buil
     (build, stalled), (again, since) = seen
     assert (build.size, stalled, again.size) == (VGA, None, VGA)
     assert since == engine.built_at
+
+
+def test_memory_that_runs_out_is_known_in_other_libraries_and_while_a_capture_ends():
+    assert is_out_of_memory(
+        Exception("[ONNXRuntimeError] : 6 : Failed to allocate memory for requested buffer of size 9")
+    )
+    assert not is_out_of_memory(BackendError("the camera says: out of memory"))
+    with pytest.raises(RuntimeError) as caught:  # noqa: PT012, as torch.cuda.graph raises
+        try:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        finally:
+            raise RuntimeError("operation failed due to a previous error during capture")
+    assert is_out_of_memory(caught.value)

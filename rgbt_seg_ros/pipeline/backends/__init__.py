@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from rgbt_seg_ros.pipeline.backends.base import BACKENDS, PRECISIONS, Backend, BackendError, Build, Inference
+from rgbt_seg_ros.pipeline.backends.base import (
+    BACKENDS,
+    PRECISIONS,
+    Backend,
+    BackendError,
+    Build,
+    EngineRequest,
+    Inference,
+)
 from rgbt_seg_ros.pipeline.backends.selection import available, open_backend
 from rgbt_seg_ros.pipeline.backends.torch_backend import TorchBackend
 
@@ -12,6 +20,7 @@ __all__ = [
     "Backend",
     "BackendError",
     "Build",
+    "EngineRequest",
     "Inference",
     "TorchBackend",
     "available",

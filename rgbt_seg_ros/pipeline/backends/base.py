@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from rgbt_seg_ros.errors import UserError
 
+if TYPE_CHECKING:
+    from rgbt_seg_ros.network import FusionNetwork, ModelSpec
+
 BACKENDS = ("auto", "torch", "compile", "cuda", "openvino", "onnxruntime", "tensorrt")
 """Names of engines; ``auto`` is the fastest that works on the device."""
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
 """Arithmetic of the network; no engine does all of them. ``auto`` is fp16 on a GPU and fp32 on a CPU."""
+
+
+Pairs = Iterable[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]
+
+Calibration = Callable[[tuple[int, int]], Pairs]
+"""Gives (h, w, 3) uint8 RGB and (h, w) uint8 thermal images of an input size (h, w), as the network takes them."""
+
+Report = Callable[[str], None]
+"""Takes one sentence for people: what was chosen, what is being built, what failed."""
 
 
 class BackendError(UserError):
@@ -33,6 +46,42 @@ class Build:
 
     size: tuple[int, int]
     since: float
+
+
+@dataclass(frozen=True)
+class EngineRequest:
+    """What every engine is made of; each takes what it needs.
+
+    Attributes:
+        network: In eval mode, float32, on the CPU; left as it is, and kept for sizes to come.
+        spec: Normalisations and temperature of the model.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; for openvino also ``gpu`` or ``gpu:N``, Intel's.
+        precision: One of ``PRECISIONS``; ``auto`` is fp16 on a GPU, fp32 on the CPU.
+        temperature: Overrides the model's own; None keeps it.
+        cache: Folder of built engines; None: ``cache.cache_folder()``.
+        report: Told in a sentence of what takes time.
+        warn: Told in a sentence of what is wrong and was got around, such as an engine in the cache that cannot be read.
+        calibration: For int8: gives pairs like those to come; None: int8 only where it is in the cache.
+        build: Whether what takes minutes may be built; false: a size that is not in the cache is refused.
+        anew: Whether to build what is in the cache, too, as for another calibration.
+    """
+
+    network: FusionNetwork
+    spec: ModelSpec
+    device: str = "auto"
+    precision: str = "auto"
+    temperature: float | None = None
+    cache: Path | None = None
+    report: Report = lambda _: None
+    warn: Report = lambda _: None
+    calibration: Calibration | None = None
+    build: bool = True
+    anew: bool = False
+
+    @property
+    def softmax_temperature(self) -> float:
+        """Return what the logits are divided by."""
+        return self.spec.temperature if self.temperature is None else self.temperature
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -21,12 +22,23 @@ FORMAT = 1
 """Counts changes to what engines are built of (folding, masks): a new number builds them anew."""
 
 
+class CacheError(BackendError):
+    """There is no place where engines could be kept."""
+
+
 def cache_folder() -> Path:
-    """Return ``$RGBT_SEG_CACHE``, else ``rgbt_seg_ros`` in ``$XDG_CACHE_HOME`` or ``~/.cache``; it need not be there."""
+    """Return ``$RGBT_SEG_CACHE``, else ``rgbt_seg_ros`` in ``$XDG_CACHE_HOME`` or ``~/.cache``; it need not be there.
+
+    Raises:
+        CacheError: None of them is set, and the user has no home.
+    """
     named = os.environ.get("RGBT_SEG_CACHE")
     if named:
         return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rgbt_seg_ros"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rgbt_seg_ros"
+    except RuntimeError as error:
+        raise CacheError("this user has no home for a cache of engines; expected HOME or RGBT_SEG_CACHE") from error
 
 
 def model_hash(network: FusionNetwork, spec: ModelSpec, temperature: float) -> str:
@@ -55,29 +67,35 @@ def entry_name(*parts: object) -> str:
     return re.sub(r"[^\w.+-]+", "-", "_".join(map(str, parts)))
 
 
-def cached(folder: Path, build: Callable[[Path], None]) -> tuple[Path, bool]:
+def cached(folder: Path, build: Callable[[Path], None], anew: bool = False) -> tuple[Path, bool]:
     """Return a folder of the cache, built if it is not there.
 
     Args:
-        folder: Where it belongs. Whatever stops the build leaves nothing there; of two that build at once, one is kept.
+        folder: Where it belongs. Whatever stops the build leaves there what was; of two that build at once, one is kept.
         build: Fills an empty folder.
+        anew: Build it in any case, and put it in the place of what is there.
 
     Returns:
         The folder, and whether it had to be built.
 
     Raises:
-        BackendError: The place cannot be written.
+        CacheError: The place cannot be written.
     """
-    if folder.is_dir():
+    if folder.is_dir() and not anew:
         return folder, False
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
     except OSError as error:
-        raise BackendError(f"{folder.parent}: the cache of engines cannot be written ({error.strerror})") from error
+        raise CacheError(f"{folder.parent}: the cache of engines cannot be written ({error.strerror})") from error
+    old = part.with_name(f"{part.name}-old")
     try:
         build(part)
+        _flush(part)
         part.chmod(0o755)
+        if anew:
+            with suppress(FileNotFoundError):
+                os.replace(folder, old)
         try:
             os.replace(part, folder)
         except OSError:
@@ -85,4 +103,13 @@ def cached(folder: Path, build: Callable[[Path], None]) -> tuple[Path, bool]:
                 raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
     return folder, True
+
+
+def _flush(folder: Path) -> None:
+    """Write files to the disk, else a power cut soon after the rename can leave empty ones under the final name."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from rgbt_seg_ros.network import FusionNetwork, ModelSpec
-from rgbt_seg_ros.pipeline.backends.base import BackendError
-from rgbt_seg_ros.pipeline.backends.cache import cache_folder, cached, cpu_hash, entry_name, model_hash
+from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest
+from rgbt_seg_ros.pipeline.backends.cache import cpu_hash, entry_name
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
 from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_device, select_precision
@@ -58,43 +57,18 @@ class CompileBackend(SizedBackend):
 
     engine = "compile"
 
-    def __init__(
-        self,
-        network: FusionNetwork,
-        spec: ModelSpec,
-        device: str = "auto",
-        precision: str = "auto",
-        temperature: float | None = None,
-        cache: Path | None = None,
-        report: Callable[[str], None] | None = None,
-        build: bool = True,
-    ) -> None:
-        """Prepare; it is built or loaded at the first pair of a size.
-
-        Args:
-            network: In eval mode, on the CPU.
-            spec: Normalisations and temperature.
-            device: ``auto`` or ``cpu``.
-            precision: ``auto`` (fp32), ``fp32`` or ``bf16``.
-            temperature: Overrides the model's own; None keeps it.
-            cache: Folder of built engines; None: ``cache_folder()``.
-            report: Told in a sentence that a build begins, since it takes a minute.
-            build: Whether to compile for a size that is not in the cache; false: refuse it.
-
-        Raises:
-            BackendError: The device or precision is not to be had, or torch is older than 2.6.
-        """
-        super().__init__(network, spec, temperature, report)
-        if device not in ("auto", "cpu"):
-            raise BackendError(f"runtime.backend: 'compile' runs on the CPU, not on '{device}'; use cuda or tensorrt")
-        self._precision = select_precision(precision, select_device("cpu"))
+    def __init__(self, request: EngineRequest) -> None:
+        """Prepare; see ``SizedBackend``. It runs on the CPU, in fp32 or bf16, and needs torch 2.6 or newer."""
+        super().__init__(request)
+        if request.device not in ("auto", "cpu"):
+            raise BackendError(
+                f"runtime.backend: 'compile' runs on the CPU, not on '{request.device}'; use cuda or tensorrt"
+            )
+        self._precision = select_precision(request.precision, select_device("cpu"))
         import torch._inductor
 
         if not hasattr(torch._inductor, "aoti_compile_and_package"):
             raise BackendError(f"runtime.backend: 'compile' needs torch 2.6 or newer, and this is {torch.__version__}")
-        self._cache = (cache or cache_folder()) / "compile"
-        self._may_build = build
-        self._hash = model_hash(network, spec, self._temperature)
 
     @property
     def device(self) -> str:
@@ -124,16 +98,12 @@ class CompileBackend(SizedBackend):
     def _build(self, shape: Shape) -> Runner:
         import torch._inductor
 
-        if not self._may_build and not self.place(shape).is_dir():
-            raise BackendError(f"{self.name} is not built for {shape}; runtime.backend: compile builds it")
-
         def build(folder: Path) -> None:
             self._report(f"{self.name}: compiling for {shape}, once; this takes a minute or two")
             module = self._module(shape, DTYPES[self._precision])
-            compile_package(module, shape, folder / PACKAGE, self._cache / "inductor")
+            compile_package(module, shape, folder / PACKAGE, folder.parent / "inductor")
 
-        folder, _ = cached(self.place(shape), build)
-        run = torch._inductor.aoti_load_package(str(folder / PACKAGE))
+        run = self._kept(shape, build, lambda folder: torch._inductor.aoti_load_package(str(folder / PACKAGE)))
 
         def runner(rgb: Pixels, thermal: Pixels) -> tuple[Pixels, Pixels]:
             with torch.inference_mode():

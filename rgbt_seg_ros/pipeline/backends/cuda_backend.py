@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
-from rgbt_seg_ros.network import FusionNetwork, ModelSpec
-from rgbt_seg_ros.pipeline.backends.base import BackendError
+from rgbt_seg_ros.pipeline.backends.base import EngineRequest
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
-from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_device, select_precision
+from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_cuda, select_precision
 
 WARM_UP_RUNS = 3
-"""Before a graph is captured: cuDNN chooses its algorithms in them, and must not do so while recording."""
+"""Before a graph is captured: cuDNN measures its algorithms in the first, and must not do so while recording."""
+
+
+@contextmanager
+def _measured_algorithms() -> Iterator[None]:
+    """Let cuDNN choose by measuring: sizes do not change, and what it chose is kept for the process and this size."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 class CudaBackend(SizedBackend):
@@ -22,26 +32,11 @@ class CudaBackend(SizedBackend):
 
     engine = "cuda"
 
-    def __init__(
-        self,
-        network: FusionNetwork,
-        spec: ModelSpec,
-        device: str = "auto",
-        precision: str = "auto",
-        temperature: float | None = None,
-        cache: Path | None = None,
-        report: Callable[[str], None] | None = None,
-    ) -> None:
-        """Prepare; a graph is captured at the first pair of a size. Arguments as of ``open_backend``.
-
-        Raises:
-            BackendError: There is no CUDA device, or the precision is int8.
-        """
-        super().__init__(network, spec, temperature, report)
-        self._device = select_device("cuda" if device == "auto" else device)
-        if self._device.type != "cuda":
-            raise BackendError(f"runtime.backend: 'cuda' runs on cuda or cuda:N, not on '{device}'")
-        self._precision = select_precision(precision, self._device)
+    def __init__(self, request: EngineRequest) -> None:
+        """Prepare; see ``SizedBackend``. It runs on CUDA, in fp16, bf16 or fp32."""
+        super().__init__(request)
+        self._device = select_cuda(request.device, self.engine)
+        self._precision = select_precision(request.precision, self._device)
         self._first: ImagesToMasks | None = None
 
     @property
@@ -58,20 +53,24 @@ class CudaBackend(SizedBackend):
         device = self._device
         module = self._module(shape, DTYPES[self._precision], rowwise=False, like=self._first).to(device)
         self._first = self._first or module
-        # Pinned memory is what a copy engine reads by itself; from pageable memory the driver copies twice and waits.
-        staged = [_pinned((shape.batch, *shape.input_size, 3)), _pinned((shape.batch, *shape.input_size))]
-        found = [_pinned((shape.batch, *shape.output_size)) for _ in range(2)]
         stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        with torch.cuda.device(device), torch.cuda.stream(stream), torch.inference_mode():
+        # The weights are on their way in the stream of before.
+        stream.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.device(device), torch.cuda.stream(stream), torch.inference_mode(), _measured_algorithms():
+            # Pinned memory is what a copy engine reads by itself; from pageable memory the driver copies twice and waits.
+            staged = [_pinned((shape.batch, *shape.input_size, 3)), _pinned((shape.batch, *shape.input_size))]
+            found = [_pinned((shape.batch, *shape.output_size)) for _ in range(2)]
             inputs = [torch.zeros(buffer.shape, dtype=torch.uint8, device=device) for buffer in staged]
             for _ in range(WARM_UP_RUNS):
                 module(*inputs)
             stream.synchronize()
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, stream=stream):
+            # Another model may run meanwhile, in another thread: what it allocates must fail neither it nor the capture.
+            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                 masks = module(*inputs)
 
-        def runner(rgb: Pixels, thermal: Pixels) -> tuple[Pixels, Pixels]:
+        # The graph reads the module's tensors where they lie, and does not keep them there.
+        def runner(rgb: Pixels, thermal: Pixels, _held: ImagesToMasks = module) -> tuple[Pixels, Pixels]:
             with torch.cuda.device(device), torch.cuda.stream(stream), torch.inference_mode():
                 # The small image is on its way while the processor still stages the large one.
                 for index, image in ((1, thermal), (0, rgb)):

@@ -63,10 +63,10 @@ class ImagesToMasks(nn.Module):
 
     def logits(self, rgb: torch.Tensor, thermal: torch.Tensor) -> torch.Tensor:
         """Return (N, K, ⌊h/4⌋, ⌊w/4⌋) float32 logits divided by the temperature; arguments as of ``forward``."""
-        # An (N, h, w, 3) image is a channels-last tensor already: permuting is a view. The differences are whole numbers up to
-        # 255, which every 16-bit float holds.
-        color = (rgb.permute(0, 3, 1, 2).to(torch.float32) - self.rgb_offset).to(self.dtype)
-        heat = (thermal.unsqueeze(1).to(torch.float32) - self.thermal_offset).to(self.dtype)
+        # An (N, h, w, 3) image is a channels-last tensor already: permuting is a view. TensorRT does nothing to 8-bit inputs
+        # but cast them, so that comes first. The differences are whole numbers up to 255, which every 16-bit float holds.
+        color = (rgb.to(torch.float32).permute(0, 3, 1, 2) - self.rgb_offset).to(self.dtype)
+        heat = (thermal.to(torch.float32).unsqueeze(1) - self.thermal_offset).to(self.dtype)
         found: torch.Tensor = self.network(color, heat)
         return found.to(torch.float32)
 

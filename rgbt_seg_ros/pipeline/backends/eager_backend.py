@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import torch
 
-from rgbt_seg_ros.network import FusionNetwork, ModelSpec
+from rgbt_seg_ros.pipeline.backends.base import EngineRequest
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
 from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_device, select_precision
@@ -18,24 +15,11 @@ class EagerBackend(SizedBackend):
 
     engine = "torch"
 
-    def __init__(
-        self,
-        network: FusionNetwork,
-        spec: ModelSpec,
-        device: str = "auto",
-        precision: str = "auto",
-        temperature: float | None = None,
-        cache: Path | None = None,
-        report: Callable[[str], None] | None = None,
-    ) -> None:
-        """Fold the network and move it to its device. Arguments as of ``open_backend``; nothing is cached.
-
-        Raises:
-            BackendError: The device or the precision is not to be had.
-        """
-        super().__init__(network, spec, temperature, report)
-        self._device = select_device(device)
-        self._precision = select_precision(precision, self._device)
+    def __init__(self, request: EngineRequest) -> None:
+        """Prepare; see ``SizedBackend``. Nothing is cached."""
+        super().__init__(request)
+        self._device = select_device(request.device)
+        self._precision = select_precision(request.precision, self._device)
         self._first: ImagesToMasks | None = None
 
     @property

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
+from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.files import replacing
 from rgbt_seg_ros.network import FusionNetwork, ModelSpec
-from rgbt_seg_ros.pipeline.backends.base import BackendError
+from rgbt_seg_ros.network.spec import MAX_SIDE, MIN_SIDE
+from rgbt_seg_ros.pipeline.backends.base import BackendError, Calibration, EngineRequest, Report
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
-from rgbt_seg_ros.pipeline.backends.selection import Calibration, available
-from rgbt_seg_ros.pipeline.backends.sized import Shape
+from rgbt_seg_ros.pipeline.backends.selection import available, lacks_onnx
+from rgbt_seg_ros.pipeline.backends.sized import Shape, reason
 
 TARGETS = ("onnx", "openvino", "tensorrt")
 
@@ -28,7 +29,7 @@ def export_model(
     input_size: tuple[int, int] | None = None,
     output_size: tuple[int, int] | None = None,
     precision: str = "auto",
-    report: Callable[[str], None] = lambda _: None,
+    report: Report = lambda _: None,
     calibration: Calibration | None = None,
     cache: Path | None = None,
 ) -> str:
@@ -59,51 +60,53 @@ def export_model(
             f"--precision: '{precision}' is not one of {', '.join(('auto', *allowed))}, as {target} takes"
         )
     precision = allowed[0] if precision == "auto" else precision
-    reason = available()["onnxruntime" if target == "onnx" else target]
-    if reason and not (target == "onnx" and "onnxruntime is not" in reason):
-        raise BackendError(f"--to {target}: {reason}")
+    missing = lacks_onnx() if target == "onnx" else available()[target]
+    if missing:
+        raise BackendError(f"--to {target}: {missing}")
     size = input_size or spec.input_size
+    if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
+        raise BackendError(f"--size: {size[0]}x{size[1]} has a side that is not {MIN_SIDE} to {MAX_SIDE} pixels")
     shape = Shape(1, size, output_size or size)
-    if target == "onnx":
-        _export_onnx(network, spec, shape, precision, output)
-    elif target == "openvino":
-        _export_openvino(network, spec, shape, precision, output, report, calibration, cache)
-    else:
-        from rgbt_seg_ros.pipeline.backends.tensorrt_backend import TensorrtBackend
-
-        engine = TensorrtBackend(network, spec, "cuda", precision, None, cache, report).engine_file(shape)
-        with replacing(output, failure=BackendError, parents=False) as (part,):
-            shutil.copyfile(engine, part)
+    device = "cuda" if target == "tensorrt" else "cpu"
+    # What was calibrated before may have been with other images.
+    anew = precision == "int8"
+    request = EngineRequest(network, spec, device, precision, None, cache, report, report, calibration, anew=anew)
+    write = {"onnx": _export_onnx, "openvino": _export_openvino, "tensorrt": _export_tensorrt}[target]
+    try:
+        write(request, shape, output)
+    except UserError:
+        raise
+    except Exception as error:  # as of SizedBackend.prepare
+        raise BackendError(f"--to {target}: the model cannot be made for {shape}: {reason(error)}") from error
     return precision
 
 
-def _export_onnx(network: FusionNetwork, spec: ModelSpec, shape: Shape, precision: str, output: Path) -> None:
+def _export_tensorrt(request: EngineRequest, shape: Shape, output: Path) -> None:
+    from rgbt_seg_ros.pipeline.backends.tensorrt_backend import TensorrtBackend
+
+    data = TensorrtBackend(request).data(shape)
+    with replacing(output, failure=BackendError, parents=False) as (part,):
+        part.write_bytes(data)
+
+
+def _export_onnx(request: EngineRequest, shape: Shape, output: Path) -> None:
     from rgbt_seg_ros.pipeline.backends.onnx_model import export_onnx
     from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES
 
-    module = ImagesToMasks(network, spec, shape.input_size, shape.output_size, dtype=DTYPES[precision])
+    dtype = DTYPES[request.precision]
+    module = ImagesToMasks(request.network, request.spec, shape.input_size, shape.output_size, dtype=dtype)
     with replacing(output, failure=BackendError, parents=False) as (part,):
         export_onnx(module, shape.batch, shape.input_size, part)
 
 
-def _export_openvino(
-    network: FusionNetwork,
-    spec: ModelSpec,
-    shape: Shape,
-    precision: str,
-    output: Path,
-    report: Callable[[str], None],
-    calibration: Calibration | None,
-    cache: Path | None,
-) -> None:
+def _export_openvino(request: EngineRequest, shape: Shape, output: Path) -> None:
     import openvino
 
     from rgbt_seg_ros.pipeline.backends.openvino_backend import OpenvinoBackend
 
     if output.suffix != ".xml":
         raise BackendError(f"{output}: OpenVINO's model is an .xml file with a .bin beside it; name the .xml")
-    backend = OpenvinoBackend(network, spec, "cpu", precision, None, cache, report, calibration)
-    model = backend.model(shape)
+    model = OpenvinoBackend(request).model(shape)
     with (
         tempfile.TemporaryDirectory(prefix="rgbt-seg-") as folder,
         replacing(output, output.with_suffix(".bin"), failure=BackendError, parents=False) as parts,

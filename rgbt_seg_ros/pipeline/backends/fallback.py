@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
 
 from rgbt_seg_ros.pipeline.backends.base import Backend, BackendError, Build, Inference
+from rgbt_seg_ros.pipeline.backends.memory import is_out_of_memory
 
 Opener = Callable[[], Backend]
 
@@ -38,8 +40,8 @@ class FallbackBackend:
             opener = self._rest.pop(0)
             try:
                 backend = opener()
-            except (BackendError, ImportError, OSError) as error:  # OSError: a library that a wheel is linked against
-                if not self._rest:
+            except Exception as error:  # libraries that do not fit each other raise anything when they are imported
+                if not self._rest or is_out_of_memory(error):
                     raise
                 reason = str(error).strip().splitlines() or [type(error).__name__]
                 failure = f"{failure}; {reason[0]}" if failure else reason[0]
@@ -81,18 +83,20 @@ class FallbackBackend:
         """Segment pairs of one size; see ``Backend.infer``.
 
         Raises:
-            BackendError: The last engine of the chain fails too.
+            BackendError: The last engine of the chain fails too, or one runs out of GPU memory: the next would need no less, and
+                the caller may go on with less at a time.
         """
         while True:
             try:
                 return self._backend.infer(pairs, output_size)
             except BackendError as error:
-                if not self._rest:
+                if not self._rest or is_out_of_memory(error):
                     raise
                 self._opening = Build(output_size, time.monotonic())
                 try:
-                    # What the failed one holds may be what the next one needs.
-                    self._backend.close()
+                    # What the failed one holds may be what the next one needs. It may be too broken to give it back.
+                    with suppress(Exception):
+                        self._backend.close()
                     self._backend = self._open_next(str(error))
                 finally:
                     self._opened_at = time.monotonic()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from rgbt_seg_ros.network import FusionNetwork, ModelSpec
-from rgbt_seg_ros.pipeline.backends.base import BackendError
-from rgbt_seg_ros.pipeline.backends.cache import cache_folder, cached, entry_name, model_hash
+from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest
+from rgbt_seg_ros.pipeline.backends.cache import entry_name
 from rgbt_seg_ros.pipeline.backends.onnx_model import export_onnx
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
 from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES
@@ -21,7 +19,7 @@ _CUDA, _TENSORRT, _CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "
 
 
 def select_providers(
-    device: str, precision: str, known: list[str], engines: Path
+    device: str, precision: str, known: list[str]
 ) -> tuple[str, str, list[tuple[str, dict[str, Any]]]]:
     """Choose where ONNX Runtime runs.
 
@@ -29,7 +27,6 @@ def select_providers(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32`` or ``fp16``.
         known: Names of the providers that are installed.
-        engines: Folder of TensorRT's engines.
 
     Returns:
         Device, precision and ONNX Runtime's providers with their options, the preferred first.
@@ -38,7 +35,7 @@ def select_providers(
         BackendError: The device or precision is not to be had.
     """
     kind, _, index = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda"):
+    if kind not in ("auto", "cpu", "cuda") or (index and (kind != "cuda" or not index.isdigit())):
         raise BackendError(f"runtime.device: backend onnxruntime runs on cpu or cuda, not on '{device}'")
     on_gpu = kind == "cuda" or (kind == "auto" and _CUDA in known)
     if kind == "cuda" and _CUDA not in known:
@@ -62,7 +59,6 @@ def select_providers(
                 "device_id": number,
                 "trt_fp16_enable": precision == "fp16",
                 "trt_engine_cache_enable": True,
-                "trt_engine_cache_path": str(engines),
             }
             providers.insert(0, (_TENSORRT, options))
     return (f"cuda:{int(index or 0)}" if on_gpu else "cpu"), precision, providers
@@ -73,30 +69,13 @@ class OnnxruntimeBackend(SizedBackend):
 
     engine = "onnxruntime"
 
-    def __init__(
-        self,
-        network: FusionNetwork,
-        spec: ModelSpec,
-        device: str = "auto",
-        precision: str = "auto",
-        temperature: float | None = None,
-        cache: Path | None = None,
-        report: Callable[[str], None] | None = None,
-    ) -> None:
-        """Prepare; it is exported or read at the first pair of a size. Arguments as of ``open_backend``.
-
-        Raises:
-            BackendError: ONNX Runtime is not installed, or has no such device or precision.
-        """
-        super().__init__(network, spec, temperature, report)
+    def __init__(self, request: EngineRequest) -> None:
+        """Prepare; see ``SizedBackend``. On CUDA in fp16 or fp32, on the CPU in fp32."""
+        super().__init__(request)
         import onnxruntime
 
-        self._cache = (cache or cache_folder()) / "onnxruntime"
         known = list(onnxruntime.get_available_providers())
-        self._device, self._precision, self._providers = select_providers(
-            device, precision, known, self._cache / "tensorrt"
-        )
-        self._hash = model_hash(network, spec, self._temperature)
+        self._device, self._precision, self._providers = select_providers(request.device, request.precision, known)
         self._provider = self._providers[0][0].removesuffix("ExecutionProvider").lower()
 
     @property
@@ -122,13 +101,20 @@ class OnnxruntimeBackend(SizedBackend):
             module = self._module(shape, DTYPES[self._precision])
             export_onnx(module, shape.batch, shape.input_size, folder / MODEL)
 
-        folder, _ = cached(self.place(shape), build)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(str(folder / MODEL), options, providers=self._providers)
+        def read(folder: Path) -> Any:
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = torch.get_num_threads()
+            options.log_severity_level = 3
+            # ONNX Runtime names TensorRT's engines after the graph, whatever its weights and sizes are: a folder for each model.
+            where = {"trt_engine_cache_path": str(folder / "tensorrt")}
+            providers = [(name, {**more, **where} if name == _TENSORRT else more) for name, more in self._providers]
+            return onnxruntime.InferenceSession(str(folder / MODEL), options, providers=providers)
+
+        session = self._kept(shape, build, read)
         # ONNX Runtime falls back to its next provider with a line on stderr, where nobody sees it.
         used = session.get_providers()[0].removesuffix("ExecutionProvider").lower()
+        if used == "cpu" and self._device != "cpu":
+            raise BackendError(f"{self.name}: none of its providers for a GPU loads")
         if used != self._provider:
             self._report(f"{self.name}: its {self._provider} provider does not load, so {used} runs it")
             self._provider = used

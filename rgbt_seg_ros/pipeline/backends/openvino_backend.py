@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from rgbt_seg_ros.network import FusionNetwork, ModelSpec
-from rgbt_seg_ros.pipeline.backends.base import BackendError
-from rgbt_seg_ros.pipeline.backends.cache import cache_folder, cached, entry_name, model_hash
+from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest
+from rgbt_seg_ros.pipeline.backends.cache import entry_name
 from rgbt_seg_ros.pipeline.backends.openvino_model import REVISION, Pairs, attach_masks, convert, quantise
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
 from rgbt_seg_ros.pipeline.cores import is_bound
@@ -54,37 +53,16 @@ class OpenvinoBackend(SizedBackend):
 
     engine = "openvino"
 
-    def __init__(
-        self,
-        network: FusionNetwork,
-        spec: ModelSpec,
-        device: str = "auto",
-        precision: str = "auto",
-        temperature: float | None = None,
-        cache: Path | None = None,
-        report: Callable[[str], None] | None = None,
-        calibration: Callable[[tuple[int, int]], Pairs] | None = None,
-    ) -> None:
-        """Prepare; it is converted or read at the first pair of a size.
+    def __init__(self, request: EngineRequest) -> None:
+        """Prepare; see ``SizedBackend``. fp32; on the CPU bf16, on a GPU fp16, on both int8.
 
-        Args:
-            network: In eval mode, on the CPU.
-            spec: Normalisations and temperature.
-            device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
-            precision: ``auto`` (fp32, on a GPU fp16), ``fp32``, ``fp16`` (GPU), ``bf16`` or ``int8``.
-            temperature: Overrides the model's own; None keeps it.
-            cache: Folder of built engines; None: ``cache_folder()``.
-            report: Told in a sentence that a conversion or a calibration begins.
-            calibration: For int8: gives pairs of an input size (h, w) like those to come; None: int8 only from the cache.
-
-        Raises:
-            BackendError: OpenVINO is not installed, or has no such device or precision.
+        ``device`` is ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
         """
-        super().__init__(network, spec, temperature, report)
+        super().__init__(request)
         import openvino
 
         self._core = _core()
-        self._device = select_openvino_device(device)
+        self._device, precision = select_openvino_device(request.device), request.precision
         on_gpu = self._device.startswith("GPU")
         if precision == "auto":
             precision = "fp16" if on_gpu else "fp32"
@@ -103,10 +81,8 @@ class OpenvinoBackend(SizedBackend):
         capabilities = self._core.get_property(self._device, "OPTIMIZATION_CAPABILITIES") if precision == "int8" else ()
         rest = "f16" if on_gpu else "bf16" if "BF16" in capabilities else "f32"
         self._hint = _HINTS.get(precision, rest)
-        self._calibration = calibration
+        self._calibration = request.calibration
         self._version = openvino.__version__
-        self._cache = (cache or cache_folder()) / "openvino"
-        self._hash = model_hash(network, spec, self._temperature)
 
     @property
     def device(self) -> str:
@@ -135,8 +111,11 @@ class OpenvinoBackend(SizedBackend):
         Raises:
             BackendError: int8 is to be calibrated, and there are no images or no NNCF to do it with.
         """
-        folder, _ = cached(self.place(shape), lambda folder: self._convert(shape, folder))
-        model = self._core.read_model(str(folder / MODEL))
+        model = self._kept(
+            shape,
+            lambda folder: self._convert(shape, folder),
+            lambda folder: self._core.read_model(str(folder / MODEL)),
+        )
         return attach_masks(model, shape.output_size) if self._precision == "int8" else model
 
     def _convert(self, shape: Shape, folder: Path) -> None:

@@ -5,15 +5,22 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import re
 import shutil
-from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
-from rgbt_seg_ros.pipeline.backends.base import BACKENDS, PRECISIONS, Backend, BackendError
+from rgbt_seg_ros.pipeline.backends.base import (
+    BACKENDS,
+    PRECISIONS,
+    Backend,
+    BackendError,
+    Calibration,
+    EngineRequest,
+    Report,
+)
 from rgbt_seg_ros.pipeline.backends.fallback import FallbackBackend, Opener
 from rgbt_seg_ros.pipeline.backends.torch_backend import select_device
 
@@ -29,18 +36,18 @@ _ENGINES = {
     "tensorrt": ("tensorrt_backend", "TensorrtBackend"),
 }
 
-Pairs = Iterable[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]
-
-Calibration = Callable[[tuple[int, int]], Pairs]
-"""Gives (h, w, 3) uint8 RGB and (h, w) uint8 thermal images of an input size (h, w), as the network takes them."""
-
-Report = Callable[[str], None]
-"""Takes one sentence for people: what was chosen, what is being built, what failed."""
+_SLOW = ("compile", "tensorrt")
+"""Engines that build for minutes, and can be used where they cannot be built."""
 
 
 def _lacks(module: str, extra: str) -> str:
     found = importlib.util.find_spec(module) is not None
     return "" if found else f"the Python package {module} is not installed; pip install 'rgbt_seg_ros[{extra}]'"
+
+
+def lacks_onnx(extra: str = "onnxruntime") -> str:
+    """Return why no ONNX file can be written here; empty: it can."""
+    return _lacks("onnx", extra) or _lacks("onnxscript", extra)
 
 
 def _no_cuda() -> str:
@@ -57,14 +64,14 @@ def available() -> dict[str, str]:
         "compile": "" if compiler else "torch.compile needs a C++ compiler, such as g++",
         "cuda": _no_cuda(),
         "openvino": _lacks("openvino", "openvino"),
-        "onnxruntime": _lacks("onnxruntime", "onnxruntime") or _lacks("onnx", "onnxruntime"),
-        "tensorrt": _no_cuda() or _lacks("tensorrt", "tensorrt") or _lacks("onnx", "tensorrt"),
+        "onnxruntime": _lacks("onnxruntime", "onnxruntime") or lacks_onnx(),
+        "tensorrt": _no_cuda() or _lacks("tensorrt", "tensorrt") or lacks_onnx("tensorrt"),
     }
 
 
-def _class(name: str) -> Any:
+def _open(name: str, request: EngineRequest) -> Any:
     module, kind = _ENGINES[name]
-    return getattr(importlib.import_module(f"rgbt_seg_ros.pipeline.backends.{module}"), kind)
+    return getattr(importlib.import_module(f"rgbt_seg_ros.pipeline.backends.{module}"), kind)(request)
 
 
 def _automatic(device: str, precision: str) -> tuple[list[str], str]:
@@ -116,43 +123,36 @@ def open_backend(
         raise BackendError(f"runtime.backend: '{backend}' is not one of {', '.join(BACKENDS)}")
     if precision not in PRECISIONS:
         raise BackendError(f"runtime.precision: '{precision}' is not one of {', '.join(PRECISIONS)}")
+    if not re.fullmatch(r"auto|cpu|(cuda|gpu)(:\d+)?", device):
+        raise BackendError(f"runtime.device: '{device}' is not one of auto, cpu, cuda, cuda:N, gpu, gpu:N")
     tell = report or logging.getLogger(__name__).warning
-
-    def opener(name: str, **more: Any) -> Opener:
-        def opened() -> Backend:
-            engine: Backend = _class(name)(network, spec, device, precision, temperature, cache, tell, **more)
-            return engine
-
-        return opened
+    complain = warn or tell
+    request = EngineRequest(network, spec, device, precision, temperature, cache, tell, complain, calibration)
 
     # What torch can take the place of an Intel GPU, and of int8.
     def eager() -> Backend:
-        place, arithmetic = (
-            ("cpu" if device.startswith("gpu") else device),
-            ("auto" if precision == "int8" else precision),
-        )
-        engine: Backend = _class("torch")(network, spec, place, arithmetic, temperature)
+        place = "cpu" if device.startswith("gpu") else device
+        arithmetic = "auto" if precision == "int8" else precision
+        engine: Backend = _open("torch", replace(request, device=place, precision=arithmetic))
         return engine
 
-    complain = warn or tell
     missing = available()
     if backend == "torch":
-        return opener("torch")()
+        torch_engine: Backend = _open("torch", request)
+        return torch_engine
     if backend != "auto":
-        more = {"calibration": calibration} if backend == "openvino" else {}
-        first = _refusal(backend, missing[backend]) if missing[backend] else opener(backend, **more)
-        return FallbackBackend([first, eager], complain)
+        first: list[Opener] = [partial(_open, backend, request)]
+        if missing[backend]:
+            # What it lacks may be a compiler, and the engine one that was built elsewhere.
+            first = _built(backend, request) or [_refusal(backend, missing[backend])]
+        return FallbackBackend([*first, eager], complain)
     names, why = _automatic(device, precision)
     chain: list[Opener] = []
     for name in names:
-        if missing[name]:
-            continue
-        if name in ("compile", "tensorrt"):
-            candidate = _built(opener(name, build=False))
-            if candidate is not None:
-                chain.append(candidate)
-        else:
-            chain.append(opener(name, **({"calibration": calibration} if name == "openvino" else {})))
+        if name in _SLOW:
+            chain += _built(name, request)
+        elif not missing[name]:
+            chain.append(partial(_open, name, request))
     if precision == "int8" and not chain:
         chain.append(_refusal("openvino", missing["openvino"]))
     chosen = FallbackBackend([*chain, eager], complain)
@@ -161,13 +161,16 @@ def open_backend(
     return chosen
 
 
-def _built(opener: Opener) -> Opener | None:
-    """Return what opens an engine if the cache holds one of this model, and None if it does not."""
+def _built(name: str, request: EngineRequest) -> list[Opener]:
+    """Return what opens a slow engine if the cache holds one of this model, and nothing if it does not."""
+    if name not in _SLOW:
+        return []
     try:
-        engine: Any = opener()
-    except (BackendError, ImportError):
-        return None
-    return (lambda: engine) if engine.built else None
+        engine = _open(name, replace(request, build=False))
+        built: bool = engine.built
+    except Exception:  # as of FallbackBackend; what cannot be opened was not built here either
+        return []
+    return [lambda: engine] if built else []
 
 
 def _refusal(name: str, reason: str) -> Opener:

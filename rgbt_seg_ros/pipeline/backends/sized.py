@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import math
+import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from rgbt_seg_ros.errors import UserError
-from rgbt_seg_ros.network import FusionNetwork, ModelSpec
 from rgbt_seg_ros.network.spec import MIN_SIDE
-from rgbt_seg_ros.pipeline.backends.base import BackendError, Build, Inference
+from rgbt_seg_ros.pipeline.backends.base import BackendError, Build, EngineRequest, Inference
+from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder, cached, model_hash
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
+from rgbt_seg_ros.pipeline.backends.memory import is_out_of_memory
 
 Pixels = npt.NDArray[np.uint8]
+
+T = TypeVar("T")
 
 Runner = Callable[[Pixels, Pixels], tuple[Pixels, Pixels]]
 """(N, h, w, 3) and (N, h, w) in, (N, H, W) labels and confidences out, which the next run does not write over."""
@@ -41,7 +48,8 @@ class Shape:
         return f"{self.batch}x{h}x{w}-{height}x{width}"
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """Return the first line of what an exception says, or its name."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
@@ -52,36 +60,82 @@ class SizedBackend(ABC):
     engine: str
     """Its name in ``BACKENDS``."""
 
-    def __init__(
-        self,
-        network: FusionNetwork,
-        spec: ModelSpec,
-        temperature: float | None,
-        report: Callable[[str], None] | None = None,
-    ) -> None:
-        """Keep what engines are built of; the network stays as it is."""
-        self._model = network
-        self._spec = spec
-        self._temperature = spec.temperature if temperature is None else temperature
-        self._report = report or (lambda _: None)
+    def __init__(self, request: EngineRequest) -> None:
+        """Keep what engines are built of; an engine is built, or read from the cache, at the first pair of a size.
+
+        Raises:
+            BackendError: Its library is not installed, or has not the device or the precision.
+        """
+        self._request = request
+        self._report = request.report
         self._runners: OrderedDict[Shape, Runner] = OrderedDict()
         self.building: Build | None = None
         self.built_at = -math.inf
+
+    @property
+    def _cache(self) -> Path:
+        return (self._request.cache or cache_folder()) / self.engine
+
+    @cached_property
+    def _hash(self) -> str:
+        return model_hash(self._request.network, self._request.spec, self._request.softmax_temperature)
 
     def _module(
         self, shape: Shape, dtype: torch.dtype, *, rowwise: bool = True, like: ImagesToMasks | None = None
     ) -> ImagesToMasks:
         """Return the module for a size; see ``ImagesToMasks``."""
         return ImagesToMasks(
-            self._model,
-            self._spec,
+            self._request.network,
+            self._request.spec,
             shape.input_size,
             shape.output_size,
-            temperature=self._temperature,
+            temperature=self._request.softmax_temperature,
             dtype=dtype,
             rowwise=rowwise,
             like=like,
         )
+
+    def place(self, shape: Shape) -> Path:
+        """Return the folder of the cache where the engine for a size is, built or not."""
+        raise NotImplementedError(f"{self.engine} keeps nothing")
+
+    def _kept(self, shape: Shape, build: Callable[[Path], None], read: Callable[[Path], T]) -> T:
+        """Return what ``read`` makes of the cache's folder for a size.
+
+        A folder that cannot be read is built anew, and without a place for a cache the engine is built for this process alone;
+        there is a warning of either.
+
+        Args:
+            shape: The size.
+            build: Fills an empty folder.
+            read: Takes the folder, whose files may be gone when it has returned.
+
+        Raises:
+            BackendError: It would have to be built, and must not be.
+        """
+        try:
+            place = self.place(shape)
+            there = place.is_dir()
+            if not there and not self._request.build:
+                raise BackendError(f"{self.name} is not built for {shape}; runtime.backend: {self.engine} builds it")
+            folder, built = cached(place, build, anew=self._request.anew)
+        except CacheError as error:
+            self._request.warn(f"{error}; {self.name} is built at every start")
+            with tempfile.TemporaryDirectory(prefix="rgbt-seg-") as parent:
+                folder = Path(parent) / "engine"
+                folder.mkdir()
+                build(folder)
+                return read(folder)
+        try:
+            return read(folder)
+        except Exception as error:  # as in prepare
+            if built or is_out_of_memory(error):
+                raise
+            broken = f"{folder}: the engine in the cache cannot be read ({reason(error)})"
+            if not self._request.build:
+                raise BackendError(f"{broken}; runtime.backend: {self.engine} builds it anew") from error
+            self._request.warn(f"{broken}; it is built anew")
+        return read(cached(place, build, anew=True)[0])
 
     @property
     @abstractmethod
@@ -113,7 +167,8 @@ class SizedBackend(ABC):
             except UserError:
                 raise
             except Exception as error:  # a compiler, a driver or a missing library; none of them has one base class
-                raise BackendError(f"{self.name} cannot be built for {shape}: {_reason(error)}") from error
+                self._make_room(error)
+                raise BackendError(f"{self.name} cannot be built for {shape}: {reason(error)}") from error
             finally:
                 # In this order: another thread that sees no build must see when it ended.
                 self.built_at = time.monotonic()
@@ -128,7 +183,7 @@ class SizedBackend(ABC):
         """Segment pairs of one size; see ``Backend.infer``.
 
         Raises:
-            BackendError: The engine cannot be built for this size, or fails.
+            BackendError: The engine cannot be built for this size, or fails. ``is_out_of_memory`` tells whether that is it.
         """
         height, width = pairs[0][0].shape[:2]
         runner = self.prepare(Shape(len(pairs), (height, width), output_size))
@@ -138,7 +193,8 @@ class SizedBackend(ABC):
         try:
             label, confidence = runner(rgb, thermal)
         except Exception as error:
-            raise BackendError(f"{self.name} fails: {_reason(error)}") from error
+            self._make_room(error)
+            raise BackendError(f"{self.name} fails: {reason(error)}") from error
         computed = time.perf_counter()
         share = {
             "preprocess": (loaded - start) / len(pairs),
@@ -146,6 +202,11 @@ class SizedBackend(ABC):
             "masks": 0.0,  # they are decided within the engine
         }
         return [Inference(label[index], confidence[index], dict(share)) for index in range(len(pairs))]
+
+    def _make_room(self, error: Exception) -> None:
+        """Where memory ran out, let go of other sizes: a second try, or a smaller batch, has more of it then."""
+        if is_out_of_memory(error):
+            self._runners.clear()
 
     def close(self) -> None:
         """Let go of what was built."""

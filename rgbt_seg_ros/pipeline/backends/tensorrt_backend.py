@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from rgbt_seg_ros.network import FusionNetwork, ModelSpec
-from rgbt_seg_ros.pipeline.backends.base import BackendError
-from rgbt_seg_ros.pipeline.backends.cache import cache_folder, cached, entry_name, model_hash
+from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest, Report
+from rgbt_seg_ros.pipeline.backends.cache import entry_name
 from rgbt_seg_ros.pipeline.backends.onnx_model import export_onnx
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
-from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_device, select_precision
+from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_cuda, select_precision
 
 ENGINE = "model.engine"
+
+TELL_EVERY = 15.0
+"""s between words of a build that is under way."""
+
+OLDEST = 10
+"""Major version of TensorRT whose networks can be strongly typed."""
 
 
 def engine_name(model: str, shape: Shape, gpu: str, precision: str, version: str) -> str:
@@ -23,29 +29,63 @@ def engine_name(model: str, shape: Shape, gpu: str, precision: str, version: str
     return entry_name(model, shape, gpu, precision, version)
 
 
-def build_engine(trt: Any, onnx: Path, engine: Path) -> None:
+@cache
+def logger_of(trt: Any) -> Any:
+    """Return the logger of the module ``tensorrt``: one a process, since TensorRT goes on using the first it is given."""
+    return trt.Logger(trt.Logger.ERROR)
+
+
+def build_engine(trt: Any, onnx: Path, engine: Path, report: Report = lambda _: None) -> None:
     """Build an engine of an ONNX file whose tensors say the precision themselves.
 
     Args:
         trt: The module ``tensorrt``.
         onnx: The file to read.
         engine: The file to write.
+        report: Told now and then how far the build is.
 
     Raises:
         BackendError: TensorRT cannot read the file, or build of it; the sentence has its reason.
     """
-    builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
+    builder = trt.Builder(logger_of(trt))
     # Strongly typed: fp16 is where the file says so, and the masks are decided in fp32. Version 10 asks for it by a flag.
     flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if flag is None else 1 << int(flag))
-    parser = trt.OnnxParser(network, trt.Logger(trt.Logger.ERROR))
+    parser = trt.OnnxParser(network, logger_of(trt))
     if not parser.parse(onnx.read_bytes()):
         reason = parser.get_error(0).desc() if parser.num_errors else "no reason given"
         raise BackendError(f"runtime.backend: tensorrt cannot read the network ({reason})")
-    built = builder.build_serialized_network(network, builder.create_builder_config())
+    config = builder.create_builder_config()
+    progress = _progress(trt, report)
+    config.progress_monitor = progress
+    built = builder.build_serialized_network(network, config)
     if built is None:
         raise BackendError("runtime.backend: tensorrt cannot build the network; its own lines on stderr say why")
     engine.write_bytes(bytes(built))
+
+
+def _progress(trt: Any, report: Report) -> Any:
+    """Return what TensorRT tells of its steps, and what passes on the share that is done, no more often than every 15 s."""
+
+    class Progress(trt.IProgressMonitor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self._steps: dict[str, int] = {}
+            self._told = time.monotonic()
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            self._steps[phase_name] = num_steps
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            if time.monotonic() - self._told >= TELL_EVERY:
+                self._told = time.monotonic()
+                report(f"tensorrt: {phase_name}, {step + 1} of {self._steps.get(phase_name, 0)} steps")
+            return True
+
+        def phase_finish(self, phase_name: str) -> None:
+            self._steps.pop(phase_name, None)
+
+    return Progress()
 
 
 class TensorrtBackend(SizedBackend):
@@ -53,35 +93,18 @@ class TensorrtBackend(SizedBackend):
 
     engine = "tensorrt"
 
-    def __init__(
-        self,
-        network: FusionNetwork,
-        spec: ModelSpec,
-        device: str = "auto",
-        precision: str = "auto",
-        temperature: float | None = None,
-        cache: Path | None = None,
-        report: Callable[[str], None] | None = None,
-        build: bool = True,
-    ) -> None:
-        """Prepare; the engine is built or read at the first pair of a size.
-
-        Arguments as of ``open_backend``; without ``build``, a size that is not in the cache is refused.
-
-        Raises:
-            BackendError: There is no CUDA device, no TensorRT, or the precision is int8.
-        """
-        super().__init__(network, spec, temperature, report)
-        self._device = select_device("cuda" if device == "auto" else device)
-        if self._device.type != "cuda":
-            raise BackendError(f"runtime.backend: 'tensorrt' runs on cuda or cuda:N, not on '{device}'")
-        self._precision = select_precision(precision, self._device)
+    def __init__(self, request: EngineRequest) -> None:
+        """Prepare; see ``SizedBackend``. It runs on CUDA, in fp16, bf16 or fp32."""
+        super().__init__(request)
+        self._device = select_cuda(request.device, self.engine)
+        self._precision = select_precision(request.precision, self._device)
         import tensorrt
 
+        if int(tensorrt.__version__.partition(".")[0]) < OLDEST:
+            raise BackendError(
+                f"runtime.backend: 'tensorrt' needs TensorRT {OLDEST} or newer, and this is {tensorrt.__version__}"
+            )
         self._trt: Any = tensorrt
-        self._cache = (cache or cache_folder()) / "tensorrt"
-        self._may_build = build
-        self._hash = model_hash(network, spec, self._temperature)
 
     @property
     def device(self) -> str:
@@ -98,20 +121,33 @@ class TensorrtBackend(SizedBackend):
         gpu = torch.cuda.get_device_name(self._device)
         return self._cache / engine_name(self._hash, shape, gpu, self._precision, self._trt.__version__)
 
-    def engine_file(self, shape: Shape) -> Path:
-        """Return the engine's file for a size, built if it is not in the cache."""
+    def _build_file(self, shape: Shape, folder: Path) -> None:
+        self._report(f"{self.name}: building for {shape}, once; this takes minutes")
+        module = self._module(shape, DTYPES[self._precision])
+        onnx = folder / "model.onnx"
+        export_onnx(module, shape.batch, shape.input_size, onnx)
+        # TensorRT builds for, and times its kernels on, the current device.
+        with torch.cuda.device(self._device):
+            build_engine(self._trt, onnx, folder / ENGINE, self._report)
+        onnx.unlink()
 
-        def build(folder: Path) -> None:
-            self._report(f"{self.name}: building for {shape}, once; this takes minutes")
-            module = self._module(shape, DTYPES[self._precision])
-            onnx = folder / "model.onnx"
-            export_onnx(module, shape.batch, shape.input_size, onnx)
-            build_engine(self._trt, onnx, folder / ENGINE)
-            onnx.unlink()
+    def data(self, shape: Shape) -> bytes:
+        """Return the serialised engine for a size, built if it is not in the cache, or cannot be used."""
+        return self._open(shape)[0]
 
-        if not self._may_build and not self.place(shape).is_dir():
-            raise BackendError(f"{self.name} is not built for {shape}; runtime.backend: tensorrt builds it")
-        return cached(self.place(shape), build)[0] / ENGINE
+    def _open(self, shape: Shape) -> tuple[bytes, Any, Any]:
+        """Return the serialised engine, the runtime that read it, and the engine."""
+
+        def read(folder: Path) -> tuple[bytes, Any, Any]:
+            data = (folder / ENGINE).read_bytes()
+            with torch.cuda.device(self._device):
+                runtime = self._trt.Runtime(logger_of(self._trt))
+                engine = runtime.deserialize_cuda_engine(data)
+            if engine is None:
+                raise RuntimeError("TensorRT does not take it; its own lines on stderr say why")
+            return data, runtime, engine
+
+        return self._kept(shape, lambda folder: self._build_file(shape, folder), read)
 
     @property
     def built(self) -> bool:
@@ -121,25 +157,25 @@ class TensorrtBackend(SizedBackend):
         return any(self._cache.glob(f"{before}*{after}"))
 
     def _build(self, shape: Shape) -> Runner:
-        device, trt = self._device, self._trt
-        data = self.engine_file(shape).read_bytes()
-        with torch.cuda.device(device):
-            runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
-            engine = runtime.deserialize_cuda_engine(data)
-            if engine is None:
-                raise BackendError(f"{self.name}: the engine in the cache cannot be read; remove {self.place(shape)}")
+        device = self._device
+        _, runtime, engine = self._open(shape)
+        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        sizes = {
+            "rgb": (shape.batch, *shape.input_size, 3),
+            "thermal": (shape.batch, *shape.input_size),
+            "label": (shape.batch, *shape.output_size),
+            "confidence": (shape.batch, *shape.output_size),
+        }
+        # Allocated and filled in the stream that uses them.
+        with torch.cuda.device(device), torch.cuda.stream(stream):
             context = engine.create_execution_context()
-            stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-            sizes = {
-                "rgb": (shape.batch, *shape.input_size, 3),
-                "thermal": (shape.batch, *shape.input_size),
-                "label": (shape.batch, *shape.output_size),
-                "confidence": (shape.batch, *shape.output_size),
-            }
+            if context is None:
+                raise RuntimeError("TensorRT makes no context; it says so where it runs out of memory")
             there = {name: torch.zeros(size, dtype=torch.uint8, device=device) for name, size in sizes.items()}
             here = {name: torch.empty(size, dtype=torch.uint8, pin_memory=True) for name, size in sizes.items()}
             for name, buffer in there.items():
-                context.set_tensor_address(name, buffer.data_ptr())
+                if not context.set_tensor_address(name, buffer.data_ptr()):
+                    raise RuntimeError(f"the engine has no '{name}'")
 
         # The context holds neither its engine nor the runtime: they must live as long as the runner does.
         def runner(rgb: Pixels, thermal: Pixels, _held: tuple[Any, ...] = (runtime, engine)) -> tuple[Pixels, Pixels]:

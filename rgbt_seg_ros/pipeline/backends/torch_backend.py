@@ -38,6 +38,18 @@ def select_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def select_cuda(name: str, backend: str) -> torch.device:
+    """Turn ``auto``, ``cuda`` or ``cuda:N`` into a CUDA device, for a backend that runs nowhere else.
+
+    Raises:
+        BackendError: There is none, or another is named.
+    """
+    device = select_device("cuda" if name == "auto" else name)
+    if device.type != "cuda":
+        raise BackendError(f"runtime.backend: '{backend}' runs on cuda or cuda:N, not on '{name}'")
+    return device
+
+
 def select_precision(name: str, device: torch.device) -> str:
     """Turn ``auto`` into fp16 on CUDA and fp32 on the CPU, and refuse what the device cannot do.
 

@@ -6,6 +6,7 @@ import copy
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 
 from rgbt_seg_ros.network import read_model
-from rgbt_seg_ros.pipeline.backends import BackendError, TorchBackend, open_backend
+from rgbt_seg_ros.pipeline.backends import BackendError, EngineRequest, TorchBackend, open_backend
 from rgbt_seg_ros.pipeline.backends.compile_backend import CompileBackend
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.eager_backend import EagerBackend
@@ -166,7 +167,7 @@ def test_int8_is_calibrated_once_and_serves_every_output_size(demo, cache):
 
 def test_an_engine_keeps_the_last_few_sizes(demo):
     spec, network = demo
-    backend = EagerBackend(network, spec, "cpu")
+    backend = EagerBackend(EngineRequest(network, spec, "cpu"))
     shapes = [Shape(1, (32, 32), (32 + step, 32)) for step in range(KEPT + 2)]
     runners = [backend.prepare(shape) for shape in shapes]
     assert backend.prepare(shapes[-1]) is runners[-1]
@@ -174,7 +175,7 @@ def test_an_engine_keeps_the_last_few_sizes(demo):
 
 
 def test_sizes_share_their_weights(demo):
-    backend = EagerBackend(demo[1], demo[0], "cpu")
+    backend = EagerBackend(EngineRequest(demo[1], demo[0], "cpu"))
     for side in (32, 64):
         backend.prepare(Shape(1, (side, side), (side, side)))
     assert backend._first is not None
@@ -187,7 +188,7 @@ def test_sizes_share_their_weights(demo):
 
 def test_an_image_of_which_nothing_is_left_at_stride_32_is_refused(demo):
     with pytest.raises(BackendError, match="smaller than 32"):
-        EagerBackend(demo[1], demo[0], "cpu").infer([pair(0, (16, 64))], (16, 64))
+        EagerBackend(EngineRequest(demo[1], demo[0], "cpu")).infer([pair(0, (16, 64))], (16, 64))
 
 
 class Tiny(nn.Module):
@@ -211,12 +212,13 @@ def test_compile_builds_once_and_loads_then(demo, tmp_path, monkeypatch):
     tiny = Tiny(shape).eval()
     monkeypatch.setattr(CompileBackend, "_module", lambda self, shape, dtype: tiny)
     said: list[str] = []
-    unbuilt = CompileBackend(network, spec, cache=tmp_path, build=False)
+    request = EngineRequest(network, spec, cache=tmp_path, report=said.append)
+    unbuilt = CompileBackend(replace(request, build=False))
     assert not unbuilt.built
     with pytest.raises(BackendError, match=r"is not built for 1x64x96-64x96; runtime\.backend: compile"):
         unbuilt.infer([pair(0)], SIZE)
     rgb, thermal = pair(0)
-    (found,) = CompileBackend(network, spec, cache=tmp_path, report=said.append).infer([(rgb, thermal)], SIZE)
+    (found,) = CompileBackend(request).infer([(rgb, thermal)], SIZE)
     with torch.inference_mode():
         label, confidence = tiny(torch.from_numpy(rgb)[None], torch.from_numpy(thermal)[None])
     assert (found.label == label[0].numpy()).mean() >= 0.999
@@ -225,7 +227,14 @@ def test_compile_builds_once_and_loads_then(demo, tmp_path, monkeypatch):
     assert "this takes a minute or two" in said[0]
     assert unbuilt.built
     np.testing.assert_array_equal(unbuilt.infer([(rgb, thermal)], SIZE)[0].label, found.label)
+    kept = found.label.copy()
+    unbuilt.infer([pair(5)], SIZE)
+    np.testing.assert_array_equal(found.label, kept)
     assert not list((tmp_path / "compile").glob(".part-*"))
+    package = unbuilt.place(shape) / "model.pt2"
+    os.truncate(package, package.stat().st_size // 2)
+    with pytest.raises(BackendError, match=r"cannot be read .*; runtime\.backend: compile builds it anew"):
+        CompileBackend(replace(request, build=False)).infer([(rgb, thermal)], SIZE)
 
 
 @pytest.mark.parametrize("rowwise", [False, True])

@@ -10,12 +10,19 @@ import pytest
 
 from rgbt_seg_ros.network import read_model
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
-from rgbt_seg_ros.pipeline.backends import BACKENDS, BackendError, Inference, available, open_backend, selection
+from rgbt_seg_ros.pipeline.backends import (
+    BACKENDS,
+    BackendError,
+    Inference,
+    available,
+    open_backend,
+    selection,
+)
 from rgbt_seg_ros.pipeline.backends.cache import cache_folder, cached, entry_name, model_hash
+from rgbt_seg_ros.pipeline.backends.compile_backend import CompileBackend
 from rgbt_seg_ros.pipeline.backends.fallback import FallbackBackend
-from rgbt_seg_ros.pipeline.backends.onnxruntime_backend import select_providers
 from rgbt_seg_ros.pipeline.backends.sized import Shape
-from rgbt_seg_ros.pipeline.backends.tensorrt_backend import build_engine, engine_name
+from rgbt_seg_ros.pipeline.backends.tensorrt_backend import engine_name
 
 RGB = np.random.default_rng(0).integers(0, 256, (32, 64, 3), dtype=np.uint8)
 PAIR = (RGB, np.ascontiguousarray(RGB[..., 0]))
@@ -57,6 +64,14 @@ def test_what_cannot_be_used_gives_way_to_torch_with_one_warning(demo, bare, tmp
     assert said == [f"runtime.backend: '{name}' cannot be used here: not here; torch cpu fp32 runs instead"]
 
 
+@pytest.mark.parametrize("name", ["auto", "compile"])
+def test_an_engine_that_was_built_elsewhere_needs_no_compiler(demo, bare, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(CompileBackend, "built", True)
+    said: list[str] = []
+    backend = open_backend(demo[1], demo[0], backend=name, device="cpu", cache=tmp_path, warn=said.append)
+    assert (backend.name, said) == ("compile cpu fp32", [])
+
+
 def test_auto_takes_torch_where_nothing_else_is_and_says_why(demo, bare, tmp_path):
     said: list[str] = []
     assert open_backend(demo[1], demo[0], device="cpu", cache=tmp_path, report=said.append).name == "torch cpu fp32"
@@ -70,6 +85,8 @@ def test_auto_takes_torch_where_nothing_else_is_and_says_why(demo, bare, tmp_pat
         ({"backend": "caffe"}, "runtime.backend: 'caffe' is not one of auto, torch, compile"),
         ({"precision": "int4"}, "runtime.precision: 'int4' is not one of"),
         ({"device": "tpu"}, "runtime.device: 'tpu' is not one of auto, cpu"),
+        ({"device": "gpu0"}, "runtime.device: 'gpu0' is not one of auto, cpu"),
+        ({"device": "cuda:one", "backend": "onnxruntime"}, "runtime.device: 'cuda:one' is not one of auto, cpu"),
         ({"backend": "torch", "device": "cpu", "precision": "int8"}, "'int8' needs the backend openvino"),
         ({"backend": "torch", "device": "cpu", "precision": "fp16"}, "use fp32 or bf16"),
     ],
@@ -160,6 +177,34 @@ def test_a_library_that_does_not_load_gives_way():
     assert said == ["libfoo.so: cannot open shared object file; second runs instead"]
 
 
+@pytest.mark.parametrize("error", [TypeError("Descriptors cannot be created directly"), RuntimeError("no plugin")])
+def test_libraries_that_do_not_fit_each_other_give_way_by_name_and_by_auto(demo, monkeypatch, tmp_path, error):
+    opened = selection._open
+
+    def open_one(name, request):
+        if name != "torch":
+            raise error
+        return opened(name, request)
+
+    monkeypatch.setattr(selection, "_open", open_one)
+    monkeypatch.setattr(selection, "available", lambda: dict.fromkeys(BACKENDS[1:], ""))
+    for name in ("openvino", "auto"):
+        said: list[str] = []
+        backend = open_backend(
+            demo[1], demo[0], backend=name, device="cpu", cache=tmp_path, report=lambda _: None, warn=said.append
+        )
+        assert backend.name == "torch cpu fp32"
+        assert said == [f"{error}; torch cpu fp32 runs instead"]
+
+
+def test_an_engine_that_is_too_broken_to_close_gives_way_too():
+    first, said = Engine("first", fails=True), []
+    first.close = lambda: 1 / 0
+    chain = FallbackBackend([lambda: first, lambda: Engine("second")], said.append)
+    chain.infer([PAIR], (2, 2))
+    assert chain.name == "second"
+
+
 def test_the_segmenter_opens_the_backend_of_its_settings(bare):
     segmenter = Segmenter.open("demo", SegmenterSettings(backend="torch", device="cpu"))
     assert segmenter.name == "atto on torch cpu fp32"
@@ -212,83 +257,3 @@ def test_engines_are_kept_apart_by_gpu_precision_and_version():
     others = [("abd", *base[1:]), (*base[:2], "Orin", *base[3:]), (*base[:3], "fp32", base[4]), (*base[:4], "10.10.0")]
     assert len({engine_name(*base), *(engine_name(*other) for other in others)}) == 5
     assert entry_name("a/b c", 1) == "a-b-c_1"
-
-
-CPU, CUDA, TRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
-
-
-def test_onnxruntime_takes_tensorrt_before_cuda_before_the_cpu(tmp_path):
-    device, precision, providers = select_providers("auto", "auto", [TRT, CUDA, CPU], tmp_path)
-    assert (device, precision) == ("cuda:0", "fp16")
-    assert [name for name, _ in providers] == [TRT, CUDA, CPU]
-    assert providers[0][1]["trt_engine_cache_path"] == str(tmp_path)
-    assert select_providers("cuda:1", "fp32", [CUDA, CPU], tmp_path)[2][0][1]["device_id"] == 1
-    assert select_providers("auto", "auto", [CPU], tmp_path) == ("cpu", "fp32", [(CPU, {})])
-
-
-@pytest.mark.parametrize(
-    ("device", "precision", "words"),
-    [
-        ("cuda", "auto", "has no CUDAExecutionProvider"),
-        ("cpu", "bf16", "does fp32, not bf16"),
-        ("gpu", "auto", "not on 'gpu'"),
-    ],
-)
-def test_onnxruntime_refuses_what_it_has_not(tmp_path, device, precision, words):
-    with pytest.raises(BackendError, match=words):
-        select_providers(device, precision, [CPU], tmp_path)
-
-
-class FakeTensorrt:
-    """As much of TensorRT's interface as building takes."""
-
-    class Logger:
-        ERROR = 1
-
-        def __init__(self, level):
-            pass
-
-    class NetworkDefinitionCreationFlag:
-        STRONGLY_TYPED = 1
-
-    def __init__(self, parses=True, builds=True):
-        class Builder:
-            def __init__(self, logger):
-                pass
-
-            def create_network(self, flags):
-                assert flags == 2
-                return "network"
-
-            def create_builder_config(self):
-                return "config"
-
-            def build_serialized_network(self, network, config):
-                assert (network, config) == ("network", "config")
-                return b"engine" if builds else None
-
-        class OnnxParser:
-            num_errors = 1
-
-            def __init__(self, network, logger):
-                pass
-
-            def parse(self, data):
-                assert data == b"onnx"
-                return parses
-
-            def get_error(self, index):
-                return type("Error", (), {"desc": lambda self: "no such operator"})()
-
-        self.Builder, self.OnnxParser = Builder, OnnxParser
-
-
-def test_a_tensorrt_engine_is_built_of_an_onnx_file_and_failures_are_one_sentence(tmp_path):
-    onnx, engine = tmp_path / "model.onnx", tmp_path / "model.engine"
-    onnx.write_bytes(b"onnx")
-    build_engine(FakeTensorrt(), onnx, engine)
-    assert engine.read_bytes() == b"engine"
-    with pytest.raises(BackendError, match="cannot read the network \\(no such operator\\)"):
-        build_engine(FakeTensorrt(parses=False), onnx, engine)
-    with pytest.raises(BackendError, match="cannot build the network"):
-        build_engine(FakeTensorrt(builds=False), onnx, engine)

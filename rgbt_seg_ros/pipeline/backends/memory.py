@@ -1,0 +1,39 @@
+"""GPU memory that runs out: how it is told from other failures; what to do about it is not the engine's business."""
+
+from __future__ import annotations
+
+import gc
+
+import torch
+
+from rgbt_seg_ros.errors import UserError
+
+
+class OutOfMemoryError(UserError):
+    """A model or a pair that the GPU had no memory for."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an exception, or what it came of, says that GPU memory ran out.
+
+    torch has a class for it, other libraries raise RuntimeError, and ONNX Runtime exceptions of its own. A CUDA graph whose
+    capture runs out of memory raises another error while it ends, in whose context the first one is.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        text = str(found).lower()
+        if isinstance(found, torch.cuda.OutOfMemoryError):
+            return True
+        if isinstance(found, RuntimeError) and "out of memory" in text:
+            return True
+        if "onnxruntimeerror" in text and ("out of memory" in text or "failed to allocate memory" in text):
+            return True
+        found = found.__cause__ or found.__context__
+    return False
+
+
+def forget_workspace() -> None:
+    """Give back what torch keeps of a GPU's memory for later, and what is garbage of a run that failed."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,202 @@
+"""The cache of engines when things go wrong: files that cannot be read, places that cannot be written, two at once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rgbt_seg_ros.network import read_model
+from rgbt_seg_ros.pipeline.backends import BackendError, EngineRequest, open_backend
+from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder, cached
+from rgbt_seg_ros.pipeline.backends.fallback import FallbackBackend
+from rgbt_seg_ros.pipeline.backends.memory import is_out_of_memory
+from rgbt_seg_ros.pipeline.backends.sized import Shape, SizedBackend
+
+SIZE = (32, 64)
+RGB = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+PAIR = (RGB, np.ascontiguousarray(RGB[..., 0]))
+NEEDS = {"openvino": ("openvino",), "onnxruntime": ("onnxruntime", "onnx", "onnxscript")}
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return read_model("demo")
+
+
+class Kept(SizedBackend):
+    """Keeps a word, and gives masks where it can be read."""
+
+    engine = "compile"
+    name = "kept"
+
+    def place(self, shape):
+        return self._cache / str(shape)
+
+    def _build(self, shape):
+        def read(folder):
+            word = (folder / "word").read_text()
+            if word != "whole":
+                raise RuntimeError(f"'{word}' is no engine\nand more")
+            return word
+
+        self._kept(shape, lambda folder: (folder / "word").write_text("whole"), read)
+        return lambda rgb, thermal: (thermal, thermal)
+
+
+@pytest.fixture
+def request_of(demo, tmp_path):
+    said: list[str] = []
+    return EngineRequest(demo[1], demo[0], cache=tmp_path, warn=said.append), said
+
+
+def test_an_engine_that_cannot_be_read_is_built_anew_with_one_warning(request_of, tmp_path):
+    request, said = request_of
+    place = Kept(request).place(Shape(1, SIZE, SIZE))
+    place.mkdir(parents=True)
+    (place / "word").write_text("wh")
+    Kept(request).infer([PAIR], SIZE)
+    assert said == [f"{place}: the engine in the cache cannot be read ('wh' is no engine); it is built anew"]
+    Kept(request).infer([PAIR], SIZE)
+    assert len(said) == 1
+    assert [entry.name for entry in place.parent.iterdir()] == [place.name]
+
+
+def test_what_must_not_be_built_is_not_built_anew_either(request_of):
+    request, said = request_of
+    unbuilt = replace(request, build=False)
+    with pytest.raises(BackendError, match=r"kept is not built for 1x32x64-32x64; runtime\.backend: compile builds it"):
+        Kept(unbuilt).infer([PAIR], SIZE)
+    place = Kept(request).place(Shape(1, SIZE, SIZE))
+    place.mkdir(parents=True)
+    with pytest.raises(BackendError, match=r"cannot be read.*runtime\.backend: compile builds it anew"):
+        Kept(unbuilt).infer([PAIR], SIZE)
+    assert said == []
+
+
+def test_without_a_place_for_a_cache_an_engine_is_built_for_the_process(request_of, tmp_path, monkeypatch):
+    request, said = request_of
+    (tmp_path / "file").write_text("")
+    Kept(replace(request, cache=tmp_path / "file")).infer([PAIR], SIZE)
+    assert len(said) == 1
+    assert "the cache of engines cannot be written (Not a directory); kept is built at every start" in said[0]
+    for name in ("RGBT_SEG_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(
+        Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("Could not determine home directory."))
+    )
+    with pytest.raises(CacheError, match="expected HOME or RGBT_SEG_CACHE"):
+        cache_folder()
+    Kept(replace(request, cache=None)).infer([PAIR], SIZE)
+    assert said[1].endswith("expected HOME or RGBT_SEG_CACHE; kept is built at every start")
+
+
+@pytest.mark.parametrize("name", list(NEEDS))
+def test_a_truncated_file_of_a_real_engine_is_built_anew(demo, tmp_path, name):
+    for module in NEEDS[name]:
+        pytest.importorskip(module)
+    said: list[str] = []
+
+    def engine(cache=tmp_path):
+        return open_backend(
+            demo[1], demo[0], backend=name, device="cpu", cache=cache, report=lambda _: None, warn=said.append
+        )
+
+    (first,) = engine().infer([PAIR], SIZE)
+    for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
+        os.truncate(path, path.stat().st_size // 2)
+    again = engine()
+    (second,) = again.infer([PAIR], SIZE)
+    assert again.name == f"{name} cpu fp32"
+    assert len(said) == 1
+    assert "cannot be read" in said[0]
+    np.testing.assert_array_equal(first.label, second.label)
+    if name == "onnxruntime":
+        return  # whose export takes seconds
+    # And it runs, more than once, from files that are gone.
+    (tmp_path / "file").write_text("")
+    without = engine(tmp_path / "file")
+    for _ in range(2):
+        np.testing.assert_array_equal(without.infer([PAIR], SIZE)[0].label, first.label)
+    assert without.name == f"{name} cpu fp32"
+    assert len(said) == 2
+
+
+def test_of_two_that_build_at_once_one_is_kept_whole(tmp_path):
+    place, both = tmp_path / "engine", threading.Barrier(2)
+
+    def build(folder):
+        both.wait(10)
+        (folder / "word").write_text(str(folder))
+
+    threads = [threading.Thread(target=cached, args=(place, build)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len((place / "word").read_text()) > 0
+    assert [entry.name for entry in tmp_path.iterdir()] == ["engine"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_building_anew_replaces_the_old_one_when_it_is_whole_and_not_before(tmp_path, fails):
+    place = tmp_path / "engine"
+    cached(place, lambda folder: (folder / "word").write_text("old"))
+
+    def build(folder):
+        (folder / "word").write_text("new")
+        if fails:
+            raise RuntimeError("no memory")
+
+    if fails:
+        with pytest.raises(RuntimeError):
+            cached(place, build, anew=True)
+    else:
+        assert cached(place, build, anew=True) == (place, True)
+    assert (place / "word").read_text() == ("old" if fails else "new")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["engine"]
+
+
+def test_what_was_written_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    done: list[str] = []
+    fsync, rename = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (done.append("flush"), fsync(file)))
+    monkeypatch.setattr(os, "replace", lambda source, target: (done.append("rename"), rename(source, target)))
+    cached(tmp_path / "engine", lambda folder: (folder / "word").write_text("x"))
+    assert done == ["flush", "rename"]
+
+
+class OutOfMemory(Kept):
+    """Runs out of memory while it is built, or while it runs."""
+
+    def _build(self, shape):
+        if shape.batch == 3:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        if shape.batch == 1:
+            return lambda rgb, thermal: (thermal, thermal)
+
+        def run(rgb, thermal):
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+        return run
+
+
+@pytest.mark.parametrize("batch", [2, 3])
+def test_memory_that_runs_out_reaches_the_caller_and_frees_other_sizes(request_of, batch):
+    request, said = request_of
+    engine = OutOfMemory(request)
+    chain = FallbackBackend([lambda: engine, lambda: Kept(request)], said.append)
+    chain.infer([PAIR], SIZE)
+    with pytest.raises(BackendError, match="CUDA out of memory") as caught:
+        chain.infer([PAIR] * batch, SIZE)
+    assert is_out_of_memory(caught.value)
+    assert not engine._runners
+    # The caller decides what is done about it: this engine goes on, with less.
+    chain.infer([PAIR], SIZE)
+    assert chain.running is engine
+    assert said == []
