@@ -114,7 +114,7 @@ PARAMETERS = (
         "runtime.max_rate", 0.0, "Hz, pairs of one camera pair that are segmented; 0 = no limit", (), 0.0, 1000.0
     ),
     Parameter("runtime.callback_cores", "", "cores of the thread that takes messages, such as 0 or 1-3,5; empty: any"),
-    Parameter("runtime.worker_cores", "", "cores of the thread that segments; empty: any"),
+    Parameter("runtime.worker_cores", "", "cores of the thread that segments and of its engine; empty: any"),
     Parameter(
         "runtime.overlap", "auto", "prepare a pair while the network runs; auto: where it runs on a GPU", OVERLAP
     ),

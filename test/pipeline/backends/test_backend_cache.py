@@ -34,6 +34,7 @@ class Kept(SizedBackend):
 
     engine = "compile"
     name = "kept"
+    device = "cpu"
 
     def place(self, shape):
         return self._cache / str(shape)
