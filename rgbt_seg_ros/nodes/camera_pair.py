@@ -57,6 +57,8 @@ class CameraPair:
         settings = configured.settings
         self._limit = RateLimit(settings.runtime.max_rate)
         self._lock = threading.Lock()
+        self._preparing = threading.Lock()
+        self._newest = float("-inf")
         self._dropped: Counter[str] = Counter()
         self._palette_warned = False
         self.name = configured.name
@@ -188,17 +190,25 @@ class CameraPair:
         """Say that a frame's extras could not be published; its masks were, so that it counts as processed."""
         self._log.error(f"extras not published: {type(error).__name__}: {error}", throttle_duration_sec=5.0)
 
-    def prepare(self, job: Job, loaded: Loaded) -> Frame:
-        """Do what comes before the network, for this model.
+    def prepare(self, job: Job, loaded: Loaded) -> Frame | None:
+        """Do what comes before the network, for this model; None where a newer pair was prepared before.
+
+        One thread at a time, in the order of the pairs: what is smoothed over time goes with it.
 
         Raises:
             UserError: The images cannot be converted, or are of other cameras or sizes than the calibration.
         """
+        with self._preparing:
+            if job.completed < self._newest:
+                return None
+            self._newest = job.completed
+            return self._prepare(job, loaded)
+
+    def _prepare(self, job: Job, loaded: Loaded) -> Frame:
         pair = job.pair
         frames = (pair.rgb.header.frame_id, pair.thermal.header.frame_id)
         start = time.perf_counter()
         rgb = to_rgb(pair.rgb, self.rgb.topic)
-        self._note_size((rgb.shape[0], rgb.shape[1]))
         thermal = to_thermal(pair.thermal, self.thermal.topic, self._warn_of_palette)
         depth = None if self.depth is None else _depth_of(job, self.depth.topic)
         converted = time.perf_counter()

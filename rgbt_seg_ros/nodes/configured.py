@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -15,7 +15,6 @@ from rgbt_seg_ros.nodes.alignment_source import AlignmentSource
 from rgbt_seg_ros.nodes.message_filters_pairing import create_pairer
 from rgbt_seg_ros.nodes.model_loader import ModelLoader
 from rgbt_seg_ros.nodes.outputs import Outputs
-from rgbt_seg_ros.nodes.worker import FairWorker
 from rgbt_seg_ros.pipeline.alignment import Aligner
 from rgbt_seg_ros.pipeline.backends.cache import cache_folder
 from rgbt_seg_ros.pipeline.cores import bound_to
@@ -30,6 +29,15 @@ _TORCH_THREADS = torch.get_num_threads()
 
 _QUIET = 5.0
 """s in which a camera pair says no more than once that camera_info has changed its calibration."""
+
+
+class Abandoned(Protocol):
+    """What has been told to end, and may not have."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+        ...
 
 
 @dataclass
@@ -101,8 +109,8 @@ class Configured:
             )
         self.loader = ModelLoader(self.model, self._log, self._swap, first.runtime.worker_cores)
         self.active = False
-        self.abandoned: FairWorker[Any] | None = None
-        """The worker of a session that ended while the engine had not returned."""
+        self.abandoned: Abandoned | None = None
+        """A session that ended while a pair was still in its hands."""
         self.pairs = {
             name: ConfiguredPair(
                 name,

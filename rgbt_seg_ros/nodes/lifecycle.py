@@ -127,7 +127,7 @@ class SegmentationNode(LifecycleNode):
         ended = session.close(min(timeout, max(limit, _LEAST_STOP_TIMEOUT)))
         if not ended:
             self._watchdog.check(configured.model.busy_since, time.monotonic())
-            configured.abandoned = session.worker
+            configured.abandoned = session
             if configured.model.building is not None:
                 self.get_logger().warning(configured.wedged_because)
             elif configured.model.busy_since is not None:
@@ -213,7 +213,7 @@ class SegmentationNode(LifecycleNode):
                     entry.alignment.try_again()
         for stream in (stream for pair in pairs for stream in pair.streams):
             stream.follow_publisher()
-        turn_since = self._session.worker.busy_since if self._session is not None else None
+        turn_since = self._session.busy_since if self._session is not None else None
         engine = engine_state(configured, self._watchdog, self._problem, time.monotonic(), turn_since)
         names = list(configured.pairs) if configured is not None else self._own.pairs
         self._diagnostics.publish(names, pairs, engine)

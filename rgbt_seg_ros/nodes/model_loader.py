@@ -65,6 +65,7 @@ class ModelLoader:
             bind_thread(self._cores)
             loaded = self._model.read(file)
             if self._closed:
+                loaded.first.close()
                 return
             self._swap(loaded)
         except Exception as error:

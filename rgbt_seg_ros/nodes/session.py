@@ -39,9 +39,8 @@ class Session:
             wait=configured.runtime.batch_wait,
             begin=partial(bind_thread, configured.runtime.worker_cores),
         )
-        self._preparer: FairWorker[Job] | None = None
-        if self._model.prepares_ahead:
-            self._preparer = FairWorker(len(configured.pairs), self._prepare_ahead, self._failed)
+        # It waits unless the model prepares ahead, which another model, or memory that runs out, may change.
+        self._preparer: FairWorker[Job] = FairWorker(len(configured.pairs), self._prepare_ahead, self._failed)
         # After the worker has begun: a thread has the cores of the one that starts it.
         self._cores = bind_thread(configured.runtime.callback_cores)
         try:
@@ -58,8 +57,11 @@ class Session:
         return lambda: self._model.loaded.segmenters[pair].aligner.waiting_for
 
     def _putter(self, slot: int) -> Callable[[Job], str]:
-        worker = self.worker if self._preparer is None else self._preparer
-        return lambda job: self._reason if worker.put(job, slot) else ""
+        def put(job: Job) -> str:
+            worker = self._preparer if self._model.prepares_ahead else self.worker
+            return self._reason if worker.put(job, slot) else ""
+
+        return put
 
     @property
     def _reason(self) -> str:
@@ -70,9 +72,13 @@ class Session:
         def see(image_size: tuple[int, int]) -> None:
             if self._model.see(pair, image_size):
                 # In the worker, so that no pair is begun meanwhile, and the newest comes next.
-                self.worker.call(self._model.warm_up)
+                self.worker.call(self._warm_up)
 
         return see
+
+    def _warm_up(self) -> None:
+        with self._model.in_hand():
+            self._model.warm_up()
 
     @property
     def enabled(self) -> bool:
@@ -96,10 +102,13 @@ class Session:
             item = item.job
         pair = self.pairs[slot]
         try:
-            return pair.prepare(item, loaded)
+            frame = pair.prepare(item, loaded)
         except Exception as error:
             pair.failed(error)
             return None
+        if frame is None:
+            pair.superseded(self._reason)
+        return frame
 
     def _prepare_ahead(self, jobs: list[tuple[int, Job]]) -> None:
         """Make the newest pair ready while the network runs on another; one that is ready and waits gives way to it."""
@@ -109,14 +118,14 @@ class Session:
                 self.pairs[slot].superseded(self._reason)
 
     def _work(self, items: list[tuple[int, Job | Frame]]) -> None:
-        # One look: a model that is swapped in meanwhile is for the frames to come.
-        loaded = self._model.loaded
-        made = [(slot, self._ready(slot, item, loaded)) for slot, item in items]
-        frames = [(slot, frame) for slot, frame in made if frame is not None]
-        # The worker puts together what had one size last time; a camera may have changed its own since.
-        frames.sort(key=lambda entry: entry[1].sizes)
-        for _, group in groupby(frames, key=lambda entry: entry[1].sizes):
-            self._run(loaded, list(group))
+        # A model that is swapped in meanwhile is for the frames to come.
+        with self._model.in_hand() as loaded:
+            made = [(slot, self._ready(slot, item, loaded)) for slot, item in items]
+            frames = [(slot, frame) for slot, frame in made if frame is not None]
+            # The worker puts together what had one size last time; a camera may have changed its own since.
+            frames.sort(key=lambda entry: entry[1].sizes)
+            for _, group in groupby(frames, key=lambda entry: entry[1].sizes):
+                self._run(loaded, list(group))
 
     def _run(self, loaded: Loaded, frames: list[tuple[int, Frame]]) -> None:
         taken = time.perf_counter()
@@ -144,13 +153,24 @@ class Session:
         wait([self._extras])
         self._extras = self._beside.submit(_publish_rest, published)
 
+    @property
+    def busy_since(self) -> float | None:
+        """When (time.monotonic, s) the oldest turn of a worker began that has not ended; None: both wait."""
+        turns = [since for since in (self.worker.busy_since, self._preparer.busy_since) if since is not None]
+        return min(turns, default=None)
+
+    @property
+    def alive(self) -> bool:
+        """Whether a worker runs, or has not ended after ``close``."""
+        return self.worker.alive or self._preparer.alive
+
     def close(self, timeout: float) -> bool:
-        """Unsubscribe and stop the worker; return whether it ended within ``timeout`` seconds."""
+        """Unsubscribe and stop both workers; return whether they ended within ``timeout`` seconds."""
         for pair in self.pairs:
             pair.close()
-        if self._preparer is not None:
-            self._preparer.stop(timeout)
-        ended = self.worker.stop(timeout)
+        end = time.monotonic() + timeout
+        prepared = self._preparer.stop(timeout)
+        ended = self.worker.stop(max(0.0, end - time.monotonic())) and prepared
         self._closed = True
         if ended:
             self._beside.shutdown()

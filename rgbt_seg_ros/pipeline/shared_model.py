@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -64,6 +64,7 @@ class SharedModel:
         self._image_sizes = dict(image_sizes or {})
         self._watch = EngineWatch()
         self._retired: list[Loaded] = []
+        self._held: Loaded | None = None
         try:
             self.loaded = self._open(file, settings, aligners)
             return
@@ -196,17 +197,30 @@ class SharedModel:
             self._retired.append(self.loaded)
             self.loaded = other
             self.one_at_a_time = self.on_cpu_for_memory = False
+        self._give_back()
+
+    @contextmanager
+    def in_hand(self) -> Iterator[Loaded]:
+        """Give the model for one turn of the thread that segments: it is not given back before, whatever takes its place."""
+        with self._lock:
+            loaded = self._held = self.loaded
+        try:
+            yield loaded
+        finally:
+            with self._lock:
+                self._held = None
+            self._give_back()
 
     def close(self) -> None:
         """Give back what the engine holds; nothing is segmented after."""
         self._retired.append(self.loaded)
-        self._give_back(None)
+        self._give_back()
 
-    def _give_back(self, running: Loaded | None) -> None:
-        """Close the engines that were replaced, but for the one of a frame in hand."""
+    def _give_back(self) -> None:
+        """Close the engines that were replaced, but for the one in hand."""
         with self._lock:
-            gone = [entry for entry in self._retired if entry is not running]
-            self._retired = [entry for entry in self._retired if entry is running]
+            gone = [entry for entry in self._retired if entry is not self._held]
+            self._retired = [entry for entry in self._retired if entry is self._held]
         for entry in gone:
             # It may be too broken for that, which is no fault of the one that runs.
             with suppress(Exception):
@@ -226,14 +240,13 @@ class SharedModel:
         """Segment pairs of one image size and one input size in one run; where memory runs out, one at a time.
 
         Args:
-            loaded: The model that the pairs were prepared for.
+            loaded: The model ``in_hand``, that the pairs were prepared for.
             pairs: At most ``largest_batch``.
 
         Returns:
             For each pair its masks, or why there was no memory for it. With ``on_out_of_memory: cpu`` the model is on the CPU
             after such a pair.
         """
-        self._give_back(loaded)
         first = self._run(loaded, pairs)
         if isinstance(first, list):
             return [*first]

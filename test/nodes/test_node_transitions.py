@@ -5,16 +5,20 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.parameter import Parameter
+from std_msgs.msg import Header
 
 from rgbt_seg_ros.nodes import configured, runtime, session
 from rgbt_seg_ros.nodes.conversions import image_message
 from rgbt_seg_ros.nodes.diagnostics import engine_state
 from rgbt_seg_ros.nodes.lifecycle import SegmentationNode
+from rgbt_seg_ros.pipeline import Segmenter
 
 
 class Broken:
@@ -132,32 +136,34 @@ def test_cleanup_gives_the_model_back_though_it_was_out_of_the_collectors_sight(
     assert len(node._managed_entities) == managed
 
 
-def test_a_publication_that_hangs_is_told_from_an_engine_that_does(node):
-    from builtin_interfaces.msg import Time
-    from std_msgs.msg import Header
+def send(pair, seconds):
+    header = Header(stamp=Time(sec=seconds))
+    pair._on_rgb(image_message(header, np.zeros((48, 64, 3), np.uint8)))
+    pair._on_thermal(image_message(header, np.zeros((48, 64), np.uint8)))
 
+
+@pytest.mark.parametrize(("overlap", "what"), [("never", "publish"), ("never", "prepare"), ("always", "prepare")])
+def test_what_hangs_beside_the_engine_is_told_from_an_engine_that_does(node, overlap, what):
+    node.set_parameters([Parameter("runtime.overlap", value=overlap)])
     node.trigger_configure()
     node._watchdog.limit = 0.2
     node.trigger_activate()
-    pair, hold, begun = node._session.pairs[0], threading.Event(), threading.Event()
+    session, hold, begun = node._session, threading.Event(), threading.Event()
 
     def hang(*arguments):
         begun.set()
         hold.wait(30)
         raise RuntimeError("it was held")
 
-    pair.publish = hang
+    (pair,) = session.pairs
+    setattr(pair, what, hang)
     try:
-        header = Header(stamp=Time(sec=100))
-        pair._on_rgb(image_message(header, np.zeros((48, 64, 3), np.uint8)))
-        pair._on_thermal(image_message(header, np.zeros((48, 64), np.uint8)))
+        send(pair, 100)
         assert begun.wait(30)
-        since = node._session.worker.busy_since
+        since = session.busy_since
 
         def judged(seconds):
-            engine = engine_state(
-                node._configured, node._watchdog, "", since + seconds, node._session.worker.busy_since
-            )
+            engine = engine_state(node._configured, node._watchdog, "", since + seconds, session.busy_since)
             return node._diagnostics.judge(pair, engine)
 
         assert judged(3.0) == (DiagnosticStatus.ERROR, "preparing or publishing a pair has not ended for 3 s")
@@ -166,3 +172,35 @@ def test_a_publication_that_hangs_is_told_from_an_engine_that_does(node):
         assert node._configured.wedged_because.startswith("the last pair has not ended")
     finally:
         hold.set()
+
+
+def test_pairs_are_prepared_ahead_as_soon_as_and_as_long_as_the_model_is_on_a_gpu(node, monkeypatch):
+    node.trigger_configure()
+    node.trigger_activate()
+    (pair,) = node._session.pairs
+    threads, published, plain = [], threading.Semaphore(0), pair.prepare
+    pair.prepare = lambda *given: (threads.append(threading.current_thread()), plain(*given))[1]
+    pair.publish_rest = lambda *given: published.release()
+    for seconds, on_gpu in enumerate((False, True, False), start=100):
+        monkeypatch.setattr(Segmenter, "on_gpu", on_gpu)
+        send(pair, seconds)
+        assert published.acquire(timeout=30)
+    worker, preparer = node._session.worker._thread, node._session._preparer._thread
+    assert threads == [worker, preparer, worker]
+
+
+def test_a_pair_that_was_overtaken_while_it_waited_is_counted_and_not_prepared_again(node):
+    node.trigger_configure()
+    node.trigger_activate()
+    (pair,) = node._session.pairs
+    jobs = []
+    pair._put = lambda job: jobs.append(job) or ""
+    for seconds in (100, 101):
+        send(pair, seconds)
+    loaded = node._configured.model.loaded
+    older, newer = jobs
+    frame = node._session._ready(0, older, loaded)
+    assert node._session._ready(0, newer, loaded) is not None
+    # The model has changed since it was made ready: making it anew would turn the time of what is smoothed back.
+    assert node._session._ready(0, frame, replace(loaded)) is None
+    assert pair.dropped()["pair_superseded"] == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,8 +66,6 @@ class Engine:
 @pytest.fixture
 def small(monkeypatch):
     """Make a shared model around the stand-in; return what makes it, its room, and the devices that were opened."""
-    from dataclasses import replace
-
     from rgbt_seg_ros.network import read_spec
 
     room, opened, said = {"pairs": 9}, [], []
@@ -168,20 +167,23 @@ def test_a_cpu_that_cannot_take_over_is_asked_once(small):
     assert sum("cannot be loaded on the CPU" in sentence for sentence in said) == 1
 
 
-def test_an_engine_that_was_replaced_is_closed_when_no_frame_runs_on_it_any_more(small):
+def test_an_engine_that_was_replaced_is_closed_when_no_turn_is_at_it_any_more(small):
     make, *_ = small
     model = make()
-    (old, pairs), engine = prepared(model), model.loaded.first._backend
-    model.swap(model.read("other"))
-    # A frame that began before the swap.
-    model.segment(old, pairs[:1])
-    assert not engine.closed
-    loaded, pairs = prepared(model)
-    model.segment(loaded, pairs[:1])
+    engine = model.loaded.first._backend
+    with model.in_hand() as loaded:
+        # A model is swapped in between a turn's look at the model and its run.
+        model.swap(model.read("other"))
+        model.segment(loaded, prepared(model)[1][:1])
+        assert not engine.closed
     assert engine.closed
+    # Nothing is in hand: at once, so that models that follow each other while no image comes do not add up.
+    second = model.loaded.first._backend
+    model.swap(model.read("third"))
+    assert second.closed
     assert not model.loaded.first._backend.closed
     model.close()
-    assert loaded.first._backend.closed
+    assert model.loaded.first._backend.closed
 
 
 def test_a_model_that_the_gpu_has_no_memory_for_is_refused_or_opened_on_the_cpu(small):
@@ -291,7 +293,8 @@ def test_pairs_whose_sizes_become_the_same_are_warmed_up_for_a_shared_run(small)
 
 
 def test_the_pairs_of_one_size_among_others_are_warmed_up_for_their_shared_run(small):
-    make, on_gpu = small[0], {name: SETTINGS["front"] for name in ("left", "right", "wide")}
+    on_gpu = {name: replace(SETTINGS["front"], device="cuda") for name in ("left", "right", "wide")}
+    make = small[0]
     three = {name: Aligner(None, AlignmentSettings()) for name in on_gpu}
     sizes = {"left": HD, "right": HD, "wide": VGA}
     expected = [(NETWORK, HD, 1), (NETWORK, VGA, 1), (NETWORK, HD, 2)]

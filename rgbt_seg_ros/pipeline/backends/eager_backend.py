@@ -48,3 +48,5 @@ class EagerBackend(SizedBackend):
         """Let go of the weights."""
         super().close()
         self._first = None
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
