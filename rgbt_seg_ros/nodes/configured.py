@@ -16,7 +16,7 @@ from rgbt_seg_ros.nodes.message_filters_pairing import create_pairer
 from rgbt_seg_ros.nodes.model_loader import ModelLoader
 from rgbt_seg_ros.nodes.outputs import Outputs
 from rgbt_seg_ros.pipeline.alignment import Aligner
-from rgbt_seg_ros.pipeline.backends.cache import cache_folder
+from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder
 from rgbt_seg_ros.pipeline.cores import bound_to
 from rgbt_seg_ros.pipeline.known_sizes import FILE, KnownSizes, pair_key
 from rgbt_seg_ros.pipeline.loaded import Loaded
@@ -71,6 +71,14 @@ def prefix_of(pair: str) -> str:
     return f"{pair}/" if pair else ""
 
 
+def _known_sizes(say: Callable[[str], None]) -> KnownSizes:
+    try:
+        return KnownSizes(cache_folder() / FILE, say)
+    except CacheError as error:
+        say(f"the size of the RGB images is not remembered: {error}")
+        return KnownSizes(None, say)
+
+
 class Configured:
     """Everything that configure makes and cleanup gives back."""
 
@@ -93,7 +101,7 @@ class Configured:
         threads = first.threads or _TORCH_THREADS
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)
-        sizes = KnownSizes(cache_folder() / FILE, self._log.info)
+        sizes = _known_sizes(self._log.info)
         keys = {name: pair_key(node.get_fully_qualified_name(), name) for name in settings}
         # Engines start threads of their own while they are loaded and warmed up.
         with bound_to(first.runtime.worker_cores):

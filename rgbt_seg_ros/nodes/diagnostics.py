@@ -61,14 +61,11 @@ def engine_state(
     else:
         problem = configured.wedged_because or problem
     stuck = ""
-    if (
-        model.busy_since is None
-        and not building
-        and watchdog.limit
-        and turn_since
-        and now - turn_since > watchdog.limit
-    ):
-        stuck = f"preparing or publishing a pair has not ended for {now - turn_since:.0f} s"
+    if turn_since is not None and watchdog.limit and not building and model.busy_since is None:
+        # What the engine took of the turn, for a run or a build, is not what has not ended.
+        waited = now - max(turn_since, model.ended_at)
+        if waited > watchdog.limit:
+            stuck = f"preparing or publishing a pair has not ended for {waited:.0f} s"
     warning = loader.problem
     if model.on_cpu_for_memory:
         warning = "GPU memory ran out: the model runs on the CPU"

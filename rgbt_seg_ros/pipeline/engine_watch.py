@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,35 +14,48 @@ from rgbt_seg_ros.pipeline.segmenter import Segmenter
 class EngineWatch:
     """One thread marks what it does; any other may look."""
 
-    def __init__(self) -> None:
-        """Nothing is being done."""
+    def __init__(self, limit: float = 0.0) -> None:
+        """Nothing is being done.
+
+        Args:
+            limit: Seconds after which a run of a warm-up is no building any more: the engine does not answer; 0: it always is.
+        """
+        self._limit = limit
         self._busy: tuple[float, Segmenter] | None = None
-        self._warming: Build | None = None
+        self._making: Build | None = None
+        self.ended_at = -math.inf
+        """When (time.monotonic, s) the last run or build ended; -inf: there was none."""
 
     @contextmanager
     def running(self, segmenter: Segmenter) -> Iterator[None]:
-        """Mark a run of the engine of a segmenter."""
+        """Mark one run of the engine of a segmenter."""
         self._busy = (time.monotonic(), segmenter)
         try:
             yield
         finally:
+            # In this order: another thread that sees no run must see when it ended.
+            self.ended_at = time.monotonic()
             self._busy = None
 
     @contextmanager
-    def warming(self, segmenter: Segmenter, size: tuple[int, int]) -> Iterator[None]:
-        """Mark runs of no pair, by which the engine is built for masks of (H, W) and warmed up."""
-        self._warming = Build(size, time.monotonic())
+    def making(self, size: tuple[int, int]) -> Iterator[None]:
+        """Mark that an engine is opened, or built for masks of (H, W) and warmed up; its runs in there are marked as such."""
+        self._making = Build(size, time.monotonic())
         try:
-            with self.running(segmenter):
-                yield
+            yield
         finally:
-            self._warming = None
+            self.ended_at = time.monotonic()
+            self._making = None
 
     @property
     def building(self) -> Build | None:
-        """What the engine is being built for, or warmed up; None: nothing."""
-        busy = self._busy
-        return self._warming or (None if busy is None else busy[1].building)
+        """What the engine is opened or built for, or warmed up; None: nothing, or it does not return from a warm-up's run."""
+        busy, making = self._busy, self._making
+        if making is None:
+            return None if busy is None else busy[1].building
+        since = self.busy_since
+        overdue = self._limit and since is not None and time.monotonic() - since > self._limit
+        return None if overdue else making
 
     @property
     def busy_since(self) -> float | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,9 @@ KEPT = 64
 LARGEST = 1 << 15
 """px; a side above it is no camera's, and nothing is built for it."""
 
+QUIET = 5.0
+"""s between two writes for one camera pair: two cameras on one topic would have the file written with every frame."""
+
 Size = tuple[int, int]
 
 
@@ -29,32 +34,42 @@ class KnownSizes:
     entry until the size changes next.
     """
 
-    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, path: Path | None, say: Callable[[str], None]) -> None:
         """Read the file, if it is there.
 
         Args:
-            path: The file; its folder need not be there.
+            path: The file; its folder need not be there. None: there is no place for one, and nothing outlasts this object.
             say: Told in a sentence where the file is broken or cannot be written; of each once.
         """
         self._path, self._say = path, say
         self._told: set[str] = set()
         self._sizes = self._read()
+        self._filed = dict(self._sizes)
+        self._written_at: dict[str, float] = {}
 
     def get(self, pair: str) -> Size | None:
         """Return (H, W) of a pair's images, or None where none is known."""
         return self._sizes.get(pair)
 
     def put(self, pair: str, size: Size) -> None:
-        """Keep the (H, W) of a pair's images; writes the file only where it is another than before."""
-        if self._sizes.get(pair) == size or not _is_size(size):
+        """Keep the (H, W) of a pair's images; writes the file where it holds another, for a pair once in ``QUIET`` seconds.
+
+        To be called with every frame: what is not written at one is at a later one.
+        """
+        if not _is_size(size):
             return
+        self._sizes[pair] = size
+        now = time.monotonic()
+        if self._path is None or self._filed.get(pair) == size or now - self._written_at.get(pair, -math.inf) < QUIET:
+            return
+        # Also where it fails: that would be no better a frame later.
+        self._filed[pair], self._written_at[pair] = size, now
         # What others have written meanwhile stays.
         sizes = self._read()
         sizes.pop(pair, None)
         sizes[pair] = size
         while len(sizes) > KEPT:
             del sizes[next(iter(sizes))]
-        self._sizes = sizes
         try:
             with replacing(self._path) as (part,):
                 part.write_text(json.dumps({"image_sizes": sizes}, indent=1) + "\n", encoding="utf-8")
@@ -62,6 +77,8 @@ class KnownSizes:
             self._tell(f"the size of the RGB images is not remembered: {error}")
 
     def _read(self) -> dict[str, Size]:
+        if self._path is None:
+            return {}
         try:
             content: Any = json.loads(self._path.read_text(encoding="utf-8"))
             entries = content["image_sizes"].items()

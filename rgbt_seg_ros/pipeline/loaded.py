@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from rgbt_seg_ros.pipeline.segmenter import Segmenter, Sizes
@@ -43,13 +44,20 @@ class Loaded:
         shared = [(sizes, min(count, largest)) for sizes, count in pairs.items() if min(count, largest) > 1]
         return [entry for entry in (*alone, *shared) if entry not in self.warm]
 
-    def warm_up(self, runs: int, largest: int, image_sizes: ImageSizes) -> None:
+    def warm_up(
+        self,
+        runs: int,
+        largest: int,
+        image_sizes: ImageSizes,
+        around: Callable[[Segmenter], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
         """Build the tables of every pair, and run the engine on noise for what is ``cold``.
 
         Args:
             runs: How often for each; 0: not at all.
             largest: As of ``cold``.
             image_sizes: As of ``cold``.
+            around: Returns what each run of the engine is made within.
 
         Raises:
             UserError: The engine cannot be built, or a calibration is of images that do not meet.
@@ -57,5 +65,7 @@ class Loaded:
         for name, entry in self.segmenters.items():
             entry.warm_up(0, sizes=entry.expected_sizes(image_sizes.get(name)))
         for sizes, batch in self.cold(largest, image_sizes):
-            self.first.warm_up(runs, batch, sizes)
+            for _ in range(runs):
+                with around(self.first):
+                    self.first.warm_up(1, batch, sizes)
             self.warm.add((sizes, batch))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import MappingProxyType
 
-from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.pipeline.alignment import Aligner
 from rgbt_seg_ros.pipeline.backends import Build
@@ -19,6 +17,7 @@ from rgbt_seg_ros.pipeline.loaded import ImageSizes, Loaded
 from rgbt_seg_ros.pipeline.parameters import RuntimeSettings
 from rgbt_seg_ros.pipeline.preparation import Prepared
 from rgbt_seg_ros.pipeline.segmenter import Segmentation, Segmenter, SegmenterSettings, open_engine
+from rgbt_seg_ros.pipeline.warming import open_warm, warm_up_beside
 
 
 class SharedModel:
@@ -62,23 +61,21 @@ class SharedModel:
         self.one_at_a_time = False
         self.on_cpu_for_memory = self._refused_by_cpu = False
         self._image_sizes = dict(image_sizes or {})
-        self._watch = EngineWatch()
+        self._watch = EngineWatch(runtime.watchdog)
         self._retired: list[Loaded] = []
         self._held: Loaded | None = None
-        try:
-            self.loaded = self._open(file, settings, aligners)
-            return
-        except UserError:
-            if not self._image_sizes:
-                raise
-        # Those may have been another camera's.
-        self._image_sizes.clear()
         self.loaded = self._open(file, settings, aligners)
 
     def _open(self, file: str, settings: Mapping[str, SegmenterSettings], aligners: Mapping[str, Aligner]) -> Loaded:
         def on(chosen: SegmenterSettings) -> Loaded:
-            engine = open_engine(file, chosen, self._report, self._say)
-            return self._ready(file, {name: Segmenter(*engine, settings[name], aligners[name]) for name in settings})
+            def make() -> Loaded:
+                engine = open_engine(file, chosen, self._report, self._say)
+                segmenters = {name: Segmenter(*engine, settings[name], aligners[name]) for name in settings}
+                return Loaded(file, MappingProxyType(segmenters))
+
+            loaded, sizes = open_warm(make, self._warm, self._image_sizes)
+            self._image_sizes = dict(sizes)
+            return loaded
 
         try:
             return on(self._engine_settings)
@@ -92,8 +89,9 @@ class SharedModel:
                 f"runtime.device: the GPU has no memory for '{file}'; expected less on it, or runtime.on_out_of_memory: cpu"
             )
         self._tell("the GPU has no memory for the model: it is loaded on the CPU")
+        loaded = on(self._for_cpu())
         self.on_cpu_for_memory = True
-        return on(self._for_cpu())
+        return loaded
 
     def _for_cpu(self) -> SegmenterSettings:
         return replace(self._engine_settings, device="cpu", precision="auto", backend="auto")
@@ -129,6 +127,11 @@ class SharedModel:
         """When (time.monotonic, s) the run began, or the build in it ended, that has not returned; None between runs."""
         return self._watch.busy_since
 
+    @property
+    def ended_at(self) -> float:
+        """When (time.monotonic, s) the last run or build in the thread of ``segment`` ended; -inf: there was none."""
+        return self._watch.ended_at
+
     def see(self, pair: str, image_size: tuple[int, int]) -> bool:
         """Take note of the (H, W) of a pair's RGB images; return whether the engine has to ``warm_up`` for it."""
         self._image_sizes[pair] = image_size
@@ -139,30 +142,12 @@ class SharedModel:
 
         What fails here fails again for the first pair, which is where it is dealt with.
         """
-        loaded, largest, image_sizes = self.loaded, self.largest_batch, dict(self._image_sizes)
-        cold = loaded.cold(largest, image_sizes)
-        if not cold:
-            return
-        (_, size), _ = cold[0]
-        what, report = f"RGB images of {size[0]}x{size[1]}", self._report or (lambda _: None)
-        report(f"engine: building for {what}; pairs that come meanwhile are dropped")
-        start, problem = time.monotonic(), ""
-        try:
-            with self._watch.warming(loaded.first, size):
-                loaded.warm_up(self._warm_up, largest, image_sizes)
-        except Exception as error:
-            problem = str(error).strip().partition("\n")[0] or type(error).__name__
-        if problem:
-            forget_workspace()
-            report(f"engine: not ready for {what}: {problem}")
-            return
-        report(f"engine: ready for {what} after {time.monotonic() - start:.1f} s")
+        report, sizes = self._report or (lambda _: None), dict(self._image_sizes)
+        warm_up_beside(self.loaded, self._warm_up, self.largest_batch, sizes, self._watch, report)
 
-    def _ready(self, file: str, segmenters: dict[str, Segmenter]) -> Loaded:
+    def _warm(self, loaded: Loaded, image_sizes: ImageSizes) -> None:
         """Warm up: once for each size, and once more for as many pairs as share it."""
-        loaded = Loaded(file, MappingProxyType(segmenters))
-        loaded.warm_up(self._warm_up, self._full(loaded), dict(self._image_sizes))
-        return loaded
+        loaded.warm_up(self._warm_up, self._full(loaded), image_sizes)
 
     def _full(self, loaded: Loaded) -> int:
         # A CPU takes nearly as long for a shared run as for its parts, and every pair would wait for all of it.
@@ -179,7 +164,9 @@ class SharedModel:
             engine = open_engine(file, self._engine_settings, self._report, self._say)
             with self._lock:
                 segmenters = {name: entry.with_engine(*engine) for name, entry in self.loaded.segmenters.items()}
-            return self._ready(file, segmenters)
+            other = Loaded(file, MappingProxyType(segmenters))
+            self._warm(other, dict(self._image_sizes))
+            return other
         except Exception as error:
             if not (isinstance(error, MemoryError) or is_out_of_memory(error)):
                 raise
@@ -292,7 +279,9 @@ class SharedModel:
             return
         self._tell("out of GPU memory for a single pair: the model is loaded on the CPU")
         try:
-            engine = open_engine(loaded.file, self._for_cpu(), self._report, self._say)
+            name, first = next(iter(loaded.segmenters.items()))
+            with self._watch.making(first.expected_sizes(self._image_sizes.get(name))[1]):
+                engine = open_engine(loaded.file, self._for_cpu(), self._report, self._say)
         except Exception as error:
             # Once is enough: it would be tried again with every pair.
             self._refused_by_cpu = True

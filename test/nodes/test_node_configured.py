@@ -135,6 +135,27 @@ def test_engines_are_loaded_on_the_cores_of_the_worker_whoever_asks_for_them(mon
     assert os.sched_getaffinity(0) == PROCESS_CORES
 
 
+def test_a_user_without_a_home_is_told_that_sizes_are_not_remembered(monkeypatch):
+    from pathlib import Path
+
+    for name in ("RGBT_SEG_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", home)
+    node = Node()
+    made = configure(node)
+    try:
+        assert sum("is not remembered: this user has no home" in sentence for sentence in node.said) == 1
+        said = len(node.said)
+        made.pairs[""].remember((480, 640))
+        assert len(node.said) == said
+    finally:
+        made.close()
+
+
 def test_no_number_of_threads_is_torchs_own_also_after_another(monkeypatch):
     before = torch.get_num_threads()
     monkeypatch.setattr(module, "_TORCH_THREADS", 3)

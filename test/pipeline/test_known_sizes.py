@@ -6,9 +6,18 @@ import json
 
 import pytest
 
-from rgbt_seg_ros.pipeline.known_sizes import FILE, KEPT, KnownSizes, pair_key
+from rgbt_seg_ros.pipeline import known_sizes
+from rgbt_seg_ros.pipeline.known_sizes import FILE, KEPT, QUIET, KnownSizes, pair_key
 
 FRONT = pair_key("/robot/rgbt_segmentation", "front")
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time in its only item; it stands still."""
+    now = [100.0]
+    monkeypatch.setattr(known_sizes.time, "monotonic", lambda: now[0])
+    return now
 
 
 def test_a_key_is_the_nodes_name_and_the_pairs_where_it_has_one():
@@ -27,16 +36,45 @@ def test_a_size_is_there_in_the_next_run_and_only_for_its_pair(tmp_path):
     assert said == []
 
 
-def test_the_file_is_written_only_when_a_size_changes(tmp_path):
+def test_the_file_is_written_only_when_a_size_changes(tmp_path, clock):
     path = tmp_path / FILE
     sizes = KnownSizes(path, print)
     sizes.put(FRONT, (720, 1280))
     path.unlink()
     sizes.put(FRONT, (720, 1280))
     assert not path.exists()
+    clock[0] += QUIET
     sizes.put(FRONT, (480, 640))
     assert KnownSizes(path, print).get(FRONT) == (480, 640)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_cameras_on_one_topic_have_the_file_written_now_and_then(tmp_path, clock, monkeypatch):
+    path, written = tmp_path / FILE, []
+    plain = known_sizes.replacing
+    monkeypatch.setattr(known_sizes, "replacing", lambda *paths: (written.append(clock[0]), plain(*paths))[1])
+    sizes = KnownSizes(path, print)
+    for frame in range(100):
+        clock[0] = 100.0 + frame / 10
+        size = ((720, 1280), (480, 640))[frame % 2]
+        sizes.put(FRONT, size)
+        # The newest is what this run goes by.
+        assert sizes.get(FRONT) == size
+    assert len(written) == 2
+    # Another pair does not wait for this one, and what was not written is, as soon as it may be.
+    sizes.put("/other", (10, 20))
+    assert len(written) == 3
+    clock[0] += QUIET
+    sizes.put(FRONT, (480, 640))
+    again = KnownSizes(path, print)
+    assert (again.get(FRONT), again.get("/other")) == ((480, 640), (10, 20))
+
+
+def test_without_a_place_sizes_hold_for_this_run():
+    said = []
+    sizes = KnownSizes(None, said.append)
+    sizes.put(FRONT, (720, 1280))
+    assert (sizes.get(FRONT), sizes.get("/other"), said) == ((720, 1280), None, [])
 
 
 def test_two_nodes_keep_each_others_sizes(tmp_path):
@@ -47,10 +85,11 @@ def test_two_nodes_keep_each_others_sizes(tmp_path):
     assert (both.get("/first"), both.get("/second")) == ((10, 20), (30, 40))
 
 
-def test_the_pair_that_changed_the_longest_ago_makes_room(tmp_path):
+def test_the_pair_that_changed_the_longest_ago_makes_room(tmp_path, clock):
     sizes = KnownSizes(tmp_path / FILE, print)
     for index in range(KEPT):
         sizes.put(f"/node{index}", (index + 1, 10))
+    clock[0] += QUIET
     sizes.put("/node0", (500, 10))
     sizes.put("/one_more", (5, 5))
     kept = KnownSizes(tmp_path / FILE, print)
@@ -81,12 +120,13 @@ def test_an_entry_that_is_no_size_is_left_out_and_the_others_are_kept(tmp_path, 
     assert (sizes.get("/bad"), sizes.get(FRONT)) == (None, (720, 1280))
 
 
-def test_a_place_that_cannot_be_written_is_said_once_and_nothing_more(tmp_path):
+def test_a_place_that_cannot_be_written_is_said_once_and_nothing_more(tmp_path, clock):
     (tmp_path / "file").write_text("")
     said = []
     sizes = KnownSizes(tmp_path / "file" / FILE, said.append)
     said.clear()
     for size in ((10, 10), (20, 20), (30, 30)):
+        clock[0] += QUIET
         sizes.put(FRONT, size)
         # It holds for this run all the same.
         assert sizes.get(FRONT) == size

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from rgbt_seg_ros.errors import UserError
-from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings, shared_model
+from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings, engine_watch, shared_model
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import BackendError, Build, Inference
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel
@@ -254,17 +254,55 @@ def test_what_is_remembered_goes_before_the_models_size_and_a_calibration_before
 
 def test_a_remembered_size_that_cannot_be_had_is_not_insisted_on(small, monkeypatch):
     make, _, opened, _ = small
+    no_room_for(monkeypatch, HD)
+    model = make({"front": HD})
+    assert opened == ["cuda", "cuda"]
+    assert [size for _, size, _ in runs_of(model)] == [model.spec.input_size, (48, 64)]
+
+
+def no_room_for(monkeypatch, size):
     plain = Engine.infer
 
     def infer(self, pairs, output_size):
-        if output_size == HD:
+        if output_size == size and self.device != "cpu":
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
         return plain(self, pairs, output_size)
 
     monkeypatch.setattr(Engine, "infer", infer)
-    model = make({"front": HD})
-    assert opened == ["cuda", "cuda"]
-    assert [size for _, size, _ in runs_of(model)] == [model.spec.input_size, (48, 64)]
+
+
+def test_a_remembered_size_without_room_is_given_up_before_the_gpu_is(small, monkeypatch):
+    make, _, opened, said = small
+    no_room_for(monkeypatch, HD)
+    model = make({"front": HD}, on_out_of_memory="cpu")
+    assert (opened, said, model.on_cpu_for_memory) == (["cuda", "cuda"], [], False)
+
+
+def test_a_gpu_without_room_for_any_size_leaves_the_remembered_one_to_the_cpu(small):
+    make, room, opened, said = small
+    room["pairs"] = 0
+    model = make({"front": HD}, on_out_of_memory="cpu")
+    assert (opened, len(said), model.on_cpu_for_memory) == (["cuda", "cuda", "cpu"], 1, True)
+    assert runs_of(model)[0] == (NETWORK, HD, 1)
+
+
+def test_a_model_that_cannot_be_opened_is_not_tried_again_without_remembered_sizes(small, monkeypatch):
+    make, room, *_ = small
+    tried, plain = [], shared_model.open_engine
+    monkeypatch.setattr(shared_model, "open_engine", lambda *given: (tried.append(given), plain(*given))[1])
+    room["refused"] = ("cuda",)
+    with pytest.raises(UserError, match="no such device"):
+        make({"front": HD})
+    assert len(tried) == 1
+
+
+def test_a_calibration_that_nothing_meets_by_is_not_tried_again_without_remembered_sizes(small):
+    make, _, opened, _ = small
+    apart = Calibration(rgb=CAMERA, thermal=CAMERA, h_rgb_thermal=(1.0, 0.0, 900.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+    around = {**aligners(), "rear": Aligner(apart, AlignmentSettings())}
+    with pytest.raises(UserError, match="no thermal pixel falls"):
+        make({"front": HD}, around=around)
+    assert opened == ["cuda"]
 
 
 def test_the_first_image_of_another_size_asks_for_one_warm_up(small):
@@ -356,13 +394,71 @@ def test_building_is_told_from_running_and_a_run_counts_from_the_end_of_its_buil
     assert (build.size, stalled) == (HD, None)
     assert after == (None, engine.built_at)
     assert (model.building, model.busy_since) == (None, None)
-    # Through the whole of a warm-up the answer is the same, and only the watchdog's clock runs once the build has ended.
+    # Through a warm-up the answer is the same, and only the watchdog's clock runs once the build has ended.
     seen.clear()
     model.see("front", VGA)
     model.warm_up()
     (build, stalled), (again, since) = seen
     assert (build.size, stalled, again.size) == (VGA, None, VGA)
     assert since == engine.built_at
+
+
+def test_each_run_of_a_warm_up_counts_by_itself(small):
+    make, *_ = small
+    model = make(warm_up=3)
+    engine, since, ended = model.loaded.first._backend, [], []
+    engine.during = lambda: (since.append(model.busy_since), ended.append(model.ended_at))
+    model.see("front", VGA)
+    assert model.ended_at == -math.inf
+    model.warm_up()
+    assert len(since) == 3
+    # The end of one is before the begin of the next.
+    assert since[0] < ended[1] <= since[1] < ended[2] <= since[2] < model.ended_at
+
+
+@pytest.mark.parametrize(("limit", "build"), [(5.0, None), (0.0, VGA)])
+def test_a_run_of_a_warm_up_that_does_not_return_is_no_building(small, monkeypatch, limit, build):
+    make, *_ = small
+    model = make(watchdog=limit)
+    engine, seen, now = model.loaded.first._backend, [], [1000.0]
+    monkeypatch.setattr(engine_watch.time, "monotonic", lambda: now[0])
+
+    def during():
+        for now[0] in (1004.0, 1006.0):
+            seen.append((model.building and model.building.size, model.busy_since))
+
+    engine.during = during
+    model.see("front", VGA)
+    model.warm_up()
+    assert seen == [(VGA, 1000.0), (build, 1000.0)]
+
+
+def test_the_opening_on_the_cpu_is_building(small, monkeypatch):
+    make, room, *_ = small
+    model = make({"front": HD}, on_out_of_memory="cpu")
+    plain, seen = shared_model.open_engine, []
+
+    def spy(*given):
+        seen.append((model.building and model.building.size, model.busy_since, model.ended_at))
+        return plain(*given)
+
+    monkeypatch.setattr(shared_model, "open_engine", spy)
+    room["pairs"] = 0
+    model.segment(*prepared(model))
+    assert model.on_cpu_for_memory
+    ((size, since, before),) = seen
+    assert (size, since) == (HD, None)
+    assert before < model.ended_at
+    assert model.building is None
+
+
+def test_memory_that_is_no_cause_of_an_error_is_not_taken_for_it():
+    with pytest.raises(ValueError, match="no such file") as caught:  # noqa: PT012
+        try:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        except RuntimeError:
+            raise ValueError("no such file") from None
+    assert not is_out_of_memory(caught.value)
 
 
 def test_memory_that_runs_out_is_known_in_other_libraries_and_while_a_capture_ends():

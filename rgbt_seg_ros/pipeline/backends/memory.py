@@ -17,7 +17,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an exception, or what it came of, says that GPU memory ran out.
 
     torch has a class for it, other libraries raise RuntimeError, and ONNX Runtime exceptions of its own. A CUDA graph whose
-    capture runs out of memory raises another error while it ends, in whose context the first one is.
+    capture runs out of memory raises another error while it ends, in whose context the first one is. What an error was raised
+    ``from None`` for is none of its causes.
     """
     found: BaseException | None = error
     while found is not None:
@@ -28,7 +29,7 @@ def is_out_of_memory(error: BaseException) -> bool:
             return True
         if "onnxruntimeerror" in text and ("out of memory" in text or "failed to allocate memory" in text):
             return True
-        found = found.__cause__ or found.__context__
+        found = found.__cause__ or (None if found.__suppress_context__ else found.__context__)
     return False
 
 
