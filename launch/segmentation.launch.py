@@ -96,10 +96,15 @@ def is_for(section: list[str], node: list[str]) -> bool:
 
 
 def pattern(topic: str, pairs: list[str]) -> str:
-    """Return a topic for every pair: in an absolute one that names a pair, such as /front/image, ``{pair}`` takes its place."""
-    if not topic.startswith("/"):
+    """Return a topic for every pair: in an absolute one that names a pair, such as /front/image, ``{pair}`` takes its place.
+
+    One that names more than one stays as it is: which part stands for the pair nobody can tell.
+    """
+    parts = topic.split("/")
+    found = [index for index, part in enumerate(parts) if part and part in pairs]
+    if not topic.startswith("/") or "{pair}" in topic or len(found) != 1:
         return topic
-    return "/".join("{pair}" if part and part in pairs else part for part in topic.split("/"))
+    return "/".join("{pair}" if index == found[0] else part for index, part in enumerate(parts))
 
 
 def topics(rgb: str, thermal: str, depth: str = "", pair: str = "") -> list[tuple[str, str]]:

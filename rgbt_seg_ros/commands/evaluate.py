@@ -45,9 +45,9 @@ def canonical_command(args: argparse.Namespace) -> str:
     """Return the command that gives these figures, less where it writes them."""
     words = ["rgbt-seg", "evaluate", "--model", args.model, "--data", args.data]
     words += ["--ablation"] if args.ablation else ["--modality", args.modality]
-    for option in ("limit", "device", "precision", "backend"):
+    for option, default in (("limit", None), ("device", "auto"), ("precision", "auto"), ("backend", "")):
         value = getattr(args, option)
-        if value not in (None, "", "auto"):
+        if value != default:
             words += [f"--{option}", str(value)]
     return shlex.join(words)
 

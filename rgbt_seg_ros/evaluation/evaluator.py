@@ -10,7 +10,8 @@ from rgbt_seg_ros.data.samples import DataError, Dataset, Sample, box_classes
 from rgbt_seg_ros.evaluation.classes import ClassMap
 from rgbt_seg_ros.evaluation.counts import Counts, frame_counts
 from rgbt_seg_ros.evaluation.int8 import calibration_pairs
-from rgbt_seg_ros.network import ModelSpec, read_model
+from rgbt_seg_ros.evaluation.named_engine import NamedEngine
+from rgbt_seg_ros.network import FusionNetwork, ModelSpec, read_model
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
 from rgbt_seg_ros.pipeline.backends import Backend, TorchBackend, open_backend
 
@@ -63,18 +64,22 @@ def open_segmenters(
         backend: One of ``backends.BACKENDS``; empty: the network in torch as it was trained, which engines are compared with.
 
     Raises:
-        UserError: The file is no model of ours, or the device or precision is not to be had.
+        UserError: The file is no model of ours, or the device, the precision or the engine that is named is not to be had;
+            an engine that fails later raises when it does.
     """
     spec, network = read_model(model)
     settings = {name: SegmenterSettings(device=device, precision=precision, modality=name) for name in modalities}
-    engine: Backend = (
-        open_backend(
-            network, spec, backend=backend, device=device, precision=precision, calibration=calibration_pairs(spec)
-        )
-        if backend
-        else TorchBackend(network, spec, device, precision)
-    )
+    engine = _open_engine(network, spec, backend, device, precision)
     return spec, {name: Segmenter(spec, engine, entry) for name, entry in settings.items()}
+
+
+def _open_engine(network: FusionNetwork, spec: ModelSpec, backend: str, device: str, precision: str) -> Backend:
+    if not backend:
+        return TorchBackend(network, spec, device, precision)
+    calibration = calibration_pairs(spec)
+    if backend in ("auto", "torch"):
+        return open_backend(network, spec, backend=backend, device=device, precision=precision, calibration=calibration)
+    return NamedEngine(network, spec, backend, device, precision, calibration)
 
 
 def spread(length: int, limit: int | None) -> list[int]:

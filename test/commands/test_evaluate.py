@@ -13,6 +13,7 @@ import pytest
 from rgbt_seg_ros.cli import main
 from rgbt_seg_ros.network.conventions import MFNET
 from rgbt_seg_ros.pipeline import Segmenter
+from rgbt_seg_ros.pipeline.backends import BackendError, Inference, selection
 
 SIZE = (48, 64)
 NAMES = ("00001D", "00002D", "00003N", "00004N")
@@ -123,6 +124,70 @@ def test_an_engine_is_scored_by_name_and_told_in_the_command(tmp_path, model, la
     assert plain["miou"] == pytest.approx(folded["miou"], abs=0.005)
     assert "--backend torch" in folded["command"]
     assert "--backend" not in plain["command"]
+
+
+def test_auto_is_told_in_the_command_since_it_is_not_the_default(tmp_path, model, labelled, monkeypatch):
+    monkeypatch.setattr(selection, "_automatic", lambda device, precision: ([], "nothing is fast here"))
+    data = results(tmp_path, "--model", model, "--data", f"folder:{labelled}", "--backend", "auto")
+    assert "--backend auto" in data["command"]
+    assert data["engine"].endswith("torch cpu fp32")
+
+
+class Engine:
+    """Stands in for openvino: all of class 0, until it fails."""
+
+    name, device = "openvino cpu fp32", "cpu"
+
+    def __init__(self, good_frames):
+        self.left = good_frames
+
+    def infer(self, pairs, output_size):
+        self.left -= 1
+        if self.left < 0:
+            raise BackendError("openvino cpu fp32 fails: no more memory")
+        label = np.zeros(output_size, np.uint8)
+        return [Inference(label, label + 255, {"preprocess": 0.0, "network": 0.0, "masks": 0.0})]
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def engines(monkeypatch):
+    """Let openvino be an engine that is good for so many frames; None: it is not installed."""
+    found = selection._open
+
+    def install(good_frames):
+        lacking = "" if good_frames is not None else "the Python package openvino is not installed"
+        monkeypatch.setattr(selection, "available", lambda: {"torch": "", "openvino": lacking})
+        monkeypatch.setattr(
+            selection,
+            "_open",
+            lambda name, request: Engine(good_frames) if name == "openvino" else found(name, request),
+        )
+
+    return install
+
+
+def test_an_engine_that_works_to_the_end_is_scored(tmp_path, model, labelled, engines):
+    engines(4)
+    data = results(tmp_path, "--model", model, "--data", f"folder:{labelled}", "--backend", "openvino")
+    assert data["engine"].endswith("openvino cpu fp32")
+    assert data["per_class"]["car"]["iou"] == 0
+
+
+@pytest.mark.parametrize(
+    ("good_frames", "why"), [(None, "is not installed"), (0, "no more memory"), (3, "no more memory")]
+)
+def test_figures_of_torch_never_stand_under_the_name_of_another_engine(
+    tmp_path, capsys, model, labelled, engines, good_frames, why
+):
+    engines(good_frames)
+    given = ("--model", model, "--data", f"folder:{labelled}", "--backend", "openvino", "--json", tmp_path / "out.json")
+    line = failure(capsys, *given)
+    assert "--backend openvino: figures under its name would be those of another engine" in line
+    assert why in line
+    assert not (tmp_path / "out.json").exists()
 
 
 def test_an_engine_that_does_not_exist_is_refused(capsys, model, labelled):

@@ -345,6 +345,17 @@ def test_a_topic_of_one_pair_stands_for_those_of_the_others(tmp_path):
         actions(params_file=str(tmp_path / "pairs.yaml"), rgb_topic="/color")
 
 
+def test_a_topic_that_names_two_pairs_stands_for_none(tmp_path):
+    (tmp_path / "pairs.yaml").write_text("/**:\n  ros__parameters:\n    pairs: [front, camera]\n")
+    for topic in ("/front/camera/color/image_raw", "/front/front/color"):
+        with pytest.raises(RuntimeError, match=rf"{topic}: would be a topic of every pair; expected {{pair}}"):
+            actions(params_file=str(tmp_path / "pairs.yaml"), rgb_topic=topic)
+    # Where the pattern is given, what else is a pair's name is none.
+    (node,), context = actions(params_file=str(tmp_path / "pairs.yaml"), rgb_topic="/{pair}/camera/color")
+    assert remapped(node, context)["front/rgb/image_raw"] == "/front/camera/color"
+    assert remapped(node, context)["camera/rgb/image_raw"] == "/camera/camera/color"
+
+
 @pytest.mark.parametrize("pairs", ["[]", '[""]', "[1, 2]", "front", "null"])
 def test_a_pattern_without_names_is_refused(tmp_path, pairs):
     (tmp_path / "pairs.yaml").write_text(f"/**:\n  ros__parameters:\n    pairs: {pairs}\n")

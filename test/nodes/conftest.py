@@ -34,12 +34,12 @@ SMALL = {"model.input_size": "32x64", "runtime.threads": 1, "runtime.backend": "
 class NodeProcess:
     """The node's process and its log."""
 
-    def __init__(self, log, parameters, params_file=None, stand_in=None):
+    def __init__(self, log, parameters, cache, params_file=None, stand_in=None):
         program = ["-m", "rgbt_seg_ros.nodes.segmentation_node"]
         if stand_in is not None:
             program = [str(Path(__file__).parent / "stand_in_node.py")]
         command = [sys.executable, *program, "--ros-args", "-r", f"__ns:={NAMESPACE}"]
-        environment = {**os.environ, "STAND_IN": str(stand_in)}
+        environment = {**os.environ, "STAND_IN": str(stand_in), "RGBT_SEG_CACHE": str(cache)}
         if params_file is not None:
             command += ["--params-file", str(params_file)]
         for name, value in parameters.items():
@@ -176,13 +176,16 @@ def module_client():
 
 @pytest.fixture
 def start(tmp_path):
-    """Start a node with parameters; ended after the test."""
+    """Start a node with parameters; ended after the test.
+
+    The folder of its engines is the test's own, or ``cache``: a node warms up for what others of its name have seen there.
+    """
     started = []
 
-    def begin(params_file=None, stand_in=None, **parameters):
+    def begin(params_file=None, stand_in=None, cache=tmp_path / "cache", **parameters):
         # A file decides by itself: what -p says would win over it.
         given = parameters if params_file is not None else {**SMALL, **parameters}
-        process = NodeProcess(tmp_path / f"node{len(started)}.log", given, params_file, stand_in)
+        process = NodeProcess(tmp_path / f"node{len(started)}.log", given, cache, params_file, stand_in)
         started.append(process)
         return process
 
@@ -200,7 +203,8 @@ def running(tmp_path_factory, module_client):
 
     from rgbt_seg_ros.msg import FrameReport, Segmentation
 
-    process = NodeProcess(tmp_path_factory.mktemp("node") / "node.log", SMALL)
+    folder = tmp_path_factory.mktemp("node")
+    process = NodeProcess(folder / "node.log", SMALL, folder / "cache")
     for name in ("mask", "confidence", "overlay"):
         module_client.listen(Image, f"segmentation/{name}")
     module_client.listen(Segmentation, "segmentation/result")

@@ -1,9 +1,9 @@
 """The real node with a stand-in for the engine, told what to do by files in the folder STAND_IN names.
 
 ``wedge``: a run does not return while it is there. ``oom``: a run raises torch's error of memory that ran out, unless the engine
-was opened for the CPU; with a number in it, only runs of more pairs than that. ``seconds``: how long a run takes. ``build``: how
-long the first run of each size takes, in which the engine says that it is being built. Each run adds its number of pairs to
-``runs``, each engine that is opened its device to ``opened``, and each build the size of the masks to ``built``.
+was opened for the CPU; with a number in it, only runs of more pairs than that. ``seconds``: how long a run takes. ``build``: the
+first run of each size does not begin while it is there, and the engine says that it is being built. Each run adds its number of
+pairs to ``runs``, each engine that is opened its device to ``opened``, and each build the size of the masks to ``built``.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class StandIn:
 
     def build(self, size):
         self.building = Build(size, time.monotonic())
-        if (FOLDER / "build").exists():
-            time.sleep(float((FOLDER / "build").read_text()))
+        while (FOLDER / "build").exists():
+            time.sleep(0.05)
         self.built.add(size)
         append("built", "{}x{}".format(*size))
         self.built_at = time.monotonic()

@@ -105,12 +105,14 @@ def test_a_wrong_parameter_refuses_configure_and_says_what_is_legal(client, star
 
 
 def shared_memory(pid):
-    """Return the files in /dev/shm that a process has mapped."""
+    """Return the files in /dev/shm that a process has mapped, less those that have lost their name since."""
     try:
         lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
     except OSError:
         return set()
-    return {line[line.index("/dev/shm/") :] for line in lines if "/dev/shm/" in line}
+    return {
+        line[line.index("/dev/shm/") :] for line in lines if "/dev/shm/" in line and not line.endswith(" (deleted)")
+    }
 
 
 def test_a_node_that_ends_leaves_no_shared_memory_behind(client, start):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import platform
@@ -20,6 +21,10 @@ from rgbt_seg_ros.pipeline.backends.base import BackendError
 
 FORMAT = 1
 """Counts changes to what engines are built of (folding, masks): a new number builds them anew."""
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Codes of an OSError by which a disk is full, or can only be read."""
 
 
 class CacheError(BackendError):
@@ -79,7 +84,7 @@ def cached(folder: Path, build: Callable[[Path], None], anew: bool = False) -> t
         The folder, and whether it had to be built.
 
     Raises:
-        CacheError: The place cannot be written.
+        CacheError: The place cannot be written, or its disk has no room for what is built.
     """
     if folder.is_dir() and not anew:
         return folder, False
@@ -87,7 +92,7 @@ def cached(folder: Path, build: Callable[[Path], None], anew: bool = False) -> t
         folder.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
     except OSError as error:
-        raise CacheError(f"{folder.parent}: the cache of engines cannot be written ({error.strerror})") from error
+        raise _unwritable(folder, error) from error
     old = part.with_name(f"{part.name}-old")
     try:
         build(part)
@@ -101,10 +106,35 @@ def cached(folder: Path, build: Callable[[Path], None], anew: bool = False) -> t
         except OSError:
             if not folder.is_dir():
                 raise
+    except Exception as error:
+        cause = error if isinstance(error, OSError) else _try_to_write(part)
+        if cause is not None and cause.errno in _NO_ROOM:
+            raise _unwritable(folder, cause) from error
+        raise
     finally:
+        if not folder.is_dir():
+            # What was there goes back; mostly nothing was.
+            with suppress(OSError):
+                os.replace(old, folder)
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
     return folder, True
+
+
+def _unwritable(folder: Path, error: OSError) -> CacheError:
+    return CacheError(f"{folder.parent}: the cache of engines cannot be written ({error.strerror})")
+
+
+def _try_to_write(folder: Path) -> OSError | None:
+    """Return why nothing can be written beside what a build has left; libraries have words of their own for a full disk."""
+    try:
+        with open(folder / ".room", "wb") as file:
+            file.write(bytes(1 << 20))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error
+    return None
 
 
 def _flush(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 
 from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest
-from rgbt_seg_ros.pipeline.backends.cache import entry_name
+from rgbt_seg_ros.pipeline.backends.cache import CacheError, entry_name
 from rgbt_seg_ros.pipeline.backends.openvino_model import REVISION, Pairs, attach_masks, convert, quantise
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
 from rgbt_seg_ros.pipeline.cores import is_bound
@@ -138,6 +139,18 @@ class OpenvinoBackend(SizedBackend):
             model = quantise(module, shape.batch, shape.input_size, _batches(self._calibration, shape))
         openvino.save_model(model, str(folder / MODEL), compress_to_fp16=False)
 
+    def _kernels(self) -> dict[str, str]:
+        """Return the setting that keeps what is compiled for a GPU, for seconds; empty where there is no place for it.
+
+        Those of a CPU are generated while the model loads.
+        """
+        try:
+            folder = self._cache / "kernels"
+            folder.mkdir(parents=True, exist_ok=True)
+        except (CacheError, OSError):
+            return {}
+        return {"CACHE_DIR": str(folder)} if os.access(folder, os.W_OK) else {}
+
     def _build(self, shape: Shape) -> Runner:
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": self._hint}
         if self._device == "CPU":
@@ -146,8 +159,7 @@ class OpenvinoBackend(SizedBackend):
                 # Its own pinning leaves the thread that asked for a run on all cores of the process.
                 settings["ENABLE_CPU_PINNING"] = "NO"
         else:
-            # The kernels of a GPU are compiled for seconds; those of a CPU are generated while the model loads.
-            settings["CACHE_DIR"] = str(self._cache / "kernels")
+            settings |= self._kernels()
         compiled = self._core.compile_model(self.model(shape), self._device, settings)
         request = compiled.create_infer_request()
 

@@ -120,12 +120,7 @@ class SizedBackend(ABC):
                 raise BackendError(f"{self.name} is not built for {shape}; runtime.backend: {self.engine} builds it")
             folder, built = cached(place, build, anew=self._request.anew)
         except CacheError as error:
-            self._request.warn(f"{error}; {self.name} is built at every start")
-            with tempfile.TemporaryDirectory(prefix="rgbt-seg-") as parent:
-                folder = Path(parent) / "engine"
-                folder.mkdir()
-                build(folder)
-                return read(folder)
+            return self._for_the_process(error, build, read)
         try:
             return read(folder)
         except Exception as error:  # as in prepare
@@ -135,7 +130,19 @@ class SizedBackend(ABC):
             if not self._request.build:
                 raise BackendError(f"{broken}; runtime.backend: {self.engine} builds it anew") from error
             self._request.warn(f"{broken}; it is built anew")
-        return read(cached(place, build, anew=True)[0])
+        try:
+            folder, _ = cached(place, build, anew=True)
+        except CacheError as error:
+            return self._for_the_process(error, build, read)
+        return read(folder)
+
+    def _for_the_process(self, error: CacheError, build: Callable[[Path], None], read: Callable[[Path], T]) -> T:
+        self._request.warn(f"{error}; {self.name} is built at every start")
+        with tempfile.TemporaryDirectory(prefix="rgbt-seg-") as parent:
+            folder = Path(parent) / "engine"
+            folder.mkdir()
+            build(folder)
+            return read(folder)
 
     @property
     @abstractmethod

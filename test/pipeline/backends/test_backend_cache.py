@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from rgbt_seg_ros.network import read_model
-from rgbt_seg_ros.pipeline.backends import BackendError, EngineRequest, open_backend
+from rgbt_seg_ros.pipeline.backends import BackendError, EngineRequest, open_backend, openvino_backend
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder, cached
 from rgbt_seg_ros.pipeline.backends.fallback import FallbackBackend
 from rgbt_seg_ros.pipeline.backends.memory import is_out_of_memory
@@ -161,6 +163,113 @@ def test_building_anew_replaces_the_old_one_when_it_is_whole_and_not_before(tmp_
         assert cached(place, build, anew=True) == (place, True)
     assert (place / "word").read_text() == ("old" if fails else "new")
     assert [entry.name for entry in tmp_path.iterdir()] == ["engine"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+def test_what_cannot_take_its_place_leaves_there_what_was(tmp_path, monkeypatch, number):
+    place = tmp_path / "engine"
+    cached(place, lambda folder: (folder / "word").write_text("old"))
+    rename, fails = os.replace, [False, True]
+
+    def replaced(source, target):
+        if fails and fails.pop(0):
+            raise OSError(number, os.strerror(number))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", replaced)
+    with pytest.raises(CacheError if number == errno.ENOSPC else PermissionError):
+        cached(place, lambda folder: (folder / "word").write_text("new"), anew=True)
+    assert (place / "word").read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["engine"]
+
+
+class Full(Kept):
+    """Its cache is on a disk that has room for folders, not for files."""
+
+    number = errno.ENOSPC
+
+    def _build(self, shape):
+        def build(folder):
+            if folder.parent == self.place(shape).parent:
+                raise OSError(self.number, os.strerror(self.number))
+            (folder / "word").write_text("whole")
+
+        self._kept(shape, build, lambda folder: self.check(folder))
+        return lambda rgb, thermal: (thermal, thermal)
+
+    def check(self, folder):
+        if (folder / "word").read_text() != "whole":
+            raise RuntimeError("no engine")
+
+
+@pytest.mark.parametrize("broken", [False, True])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
+def test_a_disk_without_room_means_an_engine_for_the_process(request_of, monkeypatch, number, broken):
+    request, said = request_of
+    monkeypatch.setattr(Full, "number", number)
+    place = Full(request).place(Shape(1, SIZE, SIZE))
+    if broken:
+        place.mkdir(parents=True)
+        (place / "word").write_text("wh")
+    Full(request).infer([PAIR], SIZE)
+    sentence = f"{place.parent}: the cache of engines cannot be written ({os.strerror(number)})"
+    assert said[-1] == f"{sentence}; kept is built at every start"
+    assert len(said) == 1 + broken
+    assert [entry.name for entry in place.parent.iterdir()] == ([place.name] if broken else [])
+
+
+def test_a_full_disk_is_recognised_behind_the_words_of_a_library(tmp_path, monkeypatch):
+    def build(folder):
+        def full(file):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(os, "fsync", full)
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    with pytest.raises(CacheError, match="cannot be written"):
+        cached(tmp_path / "engine", build)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_a_build_that_is_none_of_the_disk_stays_one(request_of, monkeypatch):
+    monkeypatch.setattr(Full, "number", errno.EINVAL)
+    with pytest.raises(BackendError, match="kept cannot be built for 1x32x64-32x64"):
+        Full(request_of[0]).infer([PAIR], SIZE)
+    assert request_of[1] == []
+
+
+@pytest.fixture
+def intel(monkeypatch):
+    """OpenVINO with a GPU that compiles nothing; return the settings it was given."""
+    pytest.importorskip("openvino")
+    given = {}
+    core = SimpleNamespace(
+        available_devices=["CPU", "GPU.0"],
+        compile_model=lambda model, device, settings: (
+            given.update(settings) or SimpleNamespace(create_infer_request=lambda: None)
+        ),
+    )
+    monkeypatch.setattr(openvino_backend, "_core", lambda: core)
+    monkeypatch.setattr(openvino_backend.OpenvinoBackend, "model", lambda self, shape: None)
+    return given
+
+
+def test_kernels_of_an_intel_gpu_are_kept_where_there_is_a_place(request_of, tmp_path, intel, monkeypatch):
+    shape = Shape(1, SIZE, SIZE)
+    request = replace(request_of[0], device="gpu")
+    openvino_backend.OpenvinoBackend(request).prepare(shape)
+    assert intel.pop("CACHE_DIR") == str(tmp_path / "openvino" / "kernels")
+    (tmp_path / "file").write_text("")
+    openvino_backend.OpenvinoBackend(replace(request, cache=tmp_path / "file")).prepare(shape)
+    assert intel["INFERENCE_PRECISION_HINT"] == "f16"
+    assert "CACHE_DIR" not in intel
+
+    def homeless():
+        raise CacheError("this user has no home")
+
+    monkeypatch.setattr("rgbt_seg_ros.pipeline.backends.sized.cache_folder", homeless)
+    openvino_backend.OpenvinoBackend(replace(request, cache=None)).prepare(shape)
+    assert "CACHE_DIR" not in intel
 
 
 def test_what_was_written_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
