@@ -106,9 +106,10 @@ def cached(folder: Path, build: Callable[[Path], None], anew: bool = False) -> t
         except OSError:
             if not folder.is_dir():
                 raise
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise _unwritable(folder, error) from error
+    except Exception as error:
+        cause = error if isinstance(error, OSError) else _try_to_write(part)
+        if cause is not None and cause.errno in _NO_ROOM:
+            raise _unwritable(folder, cause) from error
         raise
     finally:
         if not folder.is_dir():
@@ -122,6 +123,18 @@ def cached(folder: Path, build: Callable[[Path], None], anew: bool = False) -> t
 
 def _unwritable(folder: Path, error: OSError) -> CacheError:
     return CacheError(f"{folder.parent}: the cache of engines cannot be written ({error.strerror})")
+
+
+def _try_to_write(folder: Path) -> OSError | None:
+    """Return why nothing can be written beside what a build has left; libraries have words of their own for a full disk."""
+    try:
+        with open(folder / ".room", "wb") as file:
+            file.write(bytes(1 << 20))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error
+    return None
 
 
 def _flush(folder: Path) -> None:

@@ -218,6 +218,19 @@ def test_a_disk_without_room_means_an_engine_for_the_process(request_of, monkeyp
     assert [entry.name for entry in place.parent.iterdir()] == ([place.name] if broken else [])
 
 
+def test_a_full_disk_is_recognised_behind_the_words_of_a_library(tmp_path, monkeypatch):
+    def build(folder):
+        def full(file):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(os, "fsync", full)
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    with pytest.raises(CacheError, match="cannot be written"):
+        cached(tmp_path / "engine", build)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_error_of_a_build_that_is_none_of_the_disk_stays_one(request_of, monkeypatch):
     monkeypatch.setattr(Full, "number", errno.EINVAL)
     with pytest.raises(BackendError, match="kept cannot be built for 1x32x64-32x64"):
