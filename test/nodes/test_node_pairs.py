@@ -91,7 +91,8 @@ def test_two_pairs_have_their_own_topics_parameters_and_counters(client, start, 
     write_calibration(tmp_path / "rear.yaml", shift)
     params = tmp_path / "params.yaml"
     params.write_text(
-        "/**:\n  ros__parameters:\n    pairs: [ahead, rear]\n    model: {input_size: 32x64}\n    runtime: {threads: 1}\n"
+        "/**:\n  ros__parameters:\n    pairs: [ahead, rear]\n    model: {input_size: 32x64}\n"
+        "    runtime: {threads: 1, backend: torch}\n"
         f"    sync: {{slop: 0.02}}\n    rear: {{alignment: {{calibration: {tmp_path}/rear.yaml}}, sync: {{slop: 0.005}}}}\n"
     )
     node = start(params)
