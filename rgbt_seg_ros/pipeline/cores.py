@@ -60,11 +60,6 @@ def bind_thread(cores: frozenset[int]) -> frozenset[int]:
     return before
 
 
-def is_bound() -> bool:
-    """Return whether the calling thread is bound to some of the cores that this process may run on."""
-    return bool(PROCESS_CORES) and not os.sched_getaffinity(0) >= PROCESS_CORES
-
-
 @contextmanager
 def bound_to(cores: frozenset[int]) -> Iterator[None]:
     """Bind the calling thread, and threads that it starts meanwhile, to cores; an empty set leaves it alone.

@@ -16,7 +16,6 @@ from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, entry_name
 from rgbt_seg_ros.pipeline.backends.openvino_model import REVISION, Pairs, attach_masks, convert, quantise
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
-from rgbt_seg_ros.pipeline.cores import is_bound
 
 MODEL = "model.xml"
 
@@ -155,9 +154,8 @@ class OpenvinoBackend(SizedBackend):
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": self._hint}
         if self._device == "CPU":
             settings["INFERENCE_NUM_THREADS"] = str(torch.get_num_threads())
-            if is_bound():
-                # Its own pinning leaves the thread that asked for a run on all cores of the process.
-                settings["ENABLE_CPU_PINNING"] = "NO"
+            # Its own pinning leaves the thread that asked for a run on all cores of the process, whatever it was bound to.
+            settings["ENABLE_CPU_PINNING"] = "NO"
         else:
             settings |= self._kernels()
         compiled = self._core.compile_model(self.model(shape), self._device, settings)
