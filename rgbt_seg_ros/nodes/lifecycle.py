@@ -96,6 +96,7 @@ class SegmentationNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give the model and the publishers back."""
+        self._problem = ""
         self._release()
         return TransitionCallbackReturn.SUCCESS
 

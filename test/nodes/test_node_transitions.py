@@ -75,6 +75,9 @@ def test_whatever_activate_raises_leaves_it_inactive_and_nothing_running(node, m
         assert state(node) == "inactive"
         assert "activate refused: RuntimeError: CUDA error" in node._problem
         assert not workers()
+    node.trigger_cleanup()
+    assert node._problem == ""
+    node.trigger_configure()
     node.trigger_activate()
     assert state(node) == "active"
     assert node._problem == ""
@@ -190,6 +193,8 @@ def test_pairs_are_prepared_ahead_as_soon_as_and_as_long_as_the_model_is_on_a_gp
 
 
 def test_a_pair_that_was_overtaken_while_it_waited_is_counted_and_not_prepared_again(node):
+    # Nor is an engine built meanwhile, by which pairs are counted differently.
+    node.set_parameters([Parameter("runtime.warm_up", value=0)])
     node.trigger_configure()
     node.trigger_activate()
     (pair,) = node._session.pairs
