@@ -13,7 +13,8 @@ import torch
 from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest
 from rgbt_seg_ros.pipeline.backends.cache import cpu_hash, entry_name
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
-from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
+from rgbt_seg_ros.pipeline.backends.kept import KeptBackend
+from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape
 from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_device, select_precision
 
 PACKAGE = "model.pt2"
@@ -52,7 +53,7 @@ def compile_package(module: ImagesToMasks, shape: Shape, path: Path, inductor: P
         torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs={"freezing": True})
 
 
-class CompileBackend(SizedBackend):
+class CompileBackend(KeptBackend):
     """The folded network through inductor and g++, in fp32 or bf16."""
 
     engine = "compile"

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import torch
 
-from rgbt_seg_ros.pipeline.backends.base import EngineRequest
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
-from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
-from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_cuda, select_precision
+from rgbt_seg_ros.pipeline.backends.eager_backend import EagerBackend
+from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape
+from rgbt_seg_ros.pipeline.backends.torch_backend import select_cuda
 
 WARM_UP_RUNS = 3
 """Before a graph is captured: cuDNN measures its algorithms in the first, and must not do so while recording."""
@@ -27,22 +27,13 @@ def _measured_algorithms() -> Iterator[None]:
         torch.backends.cudnn.benchmark = before
 
 
-class CudaBackend(SizedBackend):
-    """The folded network, channels-last, replayed as a CUDA graph."""
+class CudaBackend(EagerBackend):
+    """The folded network, channels-last, replayed as a CUDA graph; in fp16, bf16 or fp32."""
 
     engine = "cuda"
 
-    def __init__(self, request: EngineRequest) -> None:
-        """Prepare; see ``SizedBackend``. It runs on CUDA, in fp16, bf16 or fp32."""
-        super().__init__(request)
-        self._device = select_cuda(request.device, self.engine)
-        self._precision = select_precision(request.precision, self._device)
-        self._first: ImagesToMasks | None = None
-
-    @property
-    def device(self) -> str:
-        """Return the torch device, such as ``cuda:0``."""
-        return str(self._device)
+    def _select(self, device: str) -> torch.device:
+        return select_cuda(device, self.engine)
 
     @property
     def name(self) -> str:
@@ -51,8 +42,7 @@ class CudaBackend(SizedBackend):
 
     def _build(self, shape: Shape) -> Runner:
         device = self._device
-        module = self._module(shape, DTYPES[self._precision], rowwise=False, like=self._first).to(device)
-        self._first = self._first or module
+        module = self._on_device(shape)
         stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         # The weights are on their way in the stream of before.
         stream.wait_stream(torch.cuda.current_stream(device))
@@ -84,12 +74,6 @@ class CudaBackend(SizedBackend):
             return label, confidence
 
         return runner
-
-    def close(self) -> None:
-        """Free the graphs and their memory."""
-        super().close()
-        self._first = None
-        torch.cuda.empty_cache()
 
 
 def _pinned(size: tuple[int, ...]) -> torch.Tensor:

@@ -11,16 +11,19 @@ from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_device, 
 
 
 class EagerBackend(SizedBackend):
-    """What every other engine falls back to."""
+    """What every other engine falls back to, and what CUDA graphs are captured of; nothing is cached."""
 
     engine = "torch"
 
     def __init__(self, request: EngineRequest) -> None:
-        """Prepare; see ``SizedBackend``. Nothing is cached."""
+        """Prepare; see ``SizedBackend``."""
         super().__init__(request)
-        self._device = select_device(request.device)
+        self._device = self._select(request.device)
         self._precision = select_precision(request.precision, self._device)
         self._first: ImagesToMasks | None = None
+
+    def _select(self, device: str) -> torch.device:
+        return select_device(device)
 
     @property
     def device(self) -> str:
@@ -32,9 +35,14 @@ class EagerBackend(SizedBackend):
         """Return engine, device and precision, such as ``torch cpu fp32``."""
         return f"torch {self._device} {self._precision}"
 
-    def _build(self, shape: Shape) -> Runner:
+    def _on_device(self, shape: Shape) -> ImagesToMasks:
+        """Return the module for a size on its device, around one copy of the weights."""
         module = self._module(shape, DTYPES[self._precision], rowwise=False, like=self._first).to(self._device)
         self._first = self._first or module
+        return module
+
+    def _build(self, shape: Shape) -> Runner:
+        module = self._on_device(shape)
 
         def runner(rgb: Pixels, thermal: Pixels) -> tuple[Pixels, Pixels]:
             with torch.inference_mode():
@@ -45,8 +53,8 @@ class EagerBackend(SizedBackend):
         return runner
 
     def close(self) -> None:
-        """Let go of the weights."""
+        """Let go of the weights and, on a GPU, of the memory that torch keeps for later."""
         super().close()
         self._first = None
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        # Nothing happens where CUDA was never used.
+        torch.cuda.empty_cache()

@@ -9,8 +9,9 @@ import torch
 
 from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest
 from rgbt_seg_ros.pipeline.backends.cache import entry_name
+from rgbt_seg_ros.pipeline.backends.kept import KeptBackend
 from rgbt_seg_ros.pipeline.backends.onnx_model import export_onnx
-from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
+from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape
 from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES
 
 MODEL = "model.onnx"
@@ -64,7 +65,7 @@ def select_providers(
     return (f"cuda:{int(index or 0)}" if on_gpu else "cpu"), precision, providers
 
 
-class OnnxruntimeBackend(SizedBackend):
+class OnnxruntimeBackend(KeptBackend):
     """The folded network as an ONNX file, kept in the cache."""
 
     engine = "onnxruntime"

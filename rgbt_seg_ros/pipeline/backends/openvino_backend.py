@@ -14,8 +14,9 @@ import torch
 
 from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, entry_name
+from rgbt_seg_ros.pipeline.backends.kept import KeptBackend
 from rgbt_seg_ros.pipeline.backends.openvino_model import REVISION, Pairs, attach_masks, convert, quantise
-from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
+from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape
 
 MODEL = "model.xml"
 
@@ -48,7 +49,7 @@ def select_openvino_device(device: str) -> str:
     raise BackendError(f"runtime.device: backend openvino runs on cpu or gpu (Intel's), not on '{device}'")
 
 
-class OpenvinoBackend(SizedBackend):
+class OpenvinoBackend(KeptBackend):
     """The folded network as an OpenVINO model, kept in the cache."""
 
     engine = "openvino"

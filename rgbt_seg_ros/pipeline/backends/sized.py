@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +16,10 @@ import torch
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network.spec import MIN_SIDE
 from rgbt_seg_ros.pipeline.backends.base import BackendError, Build, EngineRequest, Inference
-from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder, cached, model_hash
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.memory import is_out_of_memory
 
 Pixels = npt.NDArray[np.uint8]
-
-T = TypeVar("T")
 
 Runner = Callable[[Pixels, Pixels], tuple[Pixels, Pixels]]
 """(N, h, w, 3) and (N, h, w) in, (N, H, W) labels and confidences out, which the next run does not write over."""
@@ -72,14 +65,6 @@ class SizedBackend(ABC):
         self.building: Build | None = None
         self.built_at = -math.inf
 
-    @property
-    def _cache(self) -> Path:
-        return (self._request.cache or cache_folder()) / self.engine
-
-    @cached_property
-    def _hash(self) -> str:
-        return model_hash(self._request.network, self._request.spec, self._request.softmax_temperature)
-
     def _module(
         self, shape: Shape, dtype: torch.dtype, *, rowwise: bool = True, like: ImagesToMasks | None = None
     ) -> ImagesToMasks:
@@ -94,55 +79,6 @@ class SizedBackend(ABC):
             rowwise=rowwise,
             like=like,
         )
-
-    def place(self, shape: Shape) -> Path:
-        """Return the folder of the cache where the engine for a size is, built or not."""
-        raise NotImplementedError(f"{self.engine} keeps nothing")
-
-    def _kept(self, shape: Shape, build: Callable[[Path], None], read: Callable[[Path], T]) -> T:
-        """Return what ``read`` makes of the cache's folder for a size.
-
-        A folder that cannot be read is built anew, and without a place for a cache the engine is built for this process alone;
-        there is a warning of either.
-
-        Args:
-            shape: The size.
-            build: Fills an empty folder.
-            read: Takes the folder, whose files may be gone when it has returned.
-
-        Raises:
-            BackendError: It would have to be built, and must not be.
-        """
-        try:
-            place = self.place(shape)
-            there = place.is_dir()
-            if not there and not self._request.build:
-                raise BackendError(f"{self.name} is not built for {shape}; runtime.backend: {self.engine} builds it")
-            folder, built = cached(place, build, anew=self._request.anew)
-        except CacheError as error:
-            return self._for_the_process(error, build, read)
-        try:
-            return read(folder)
-        except Exception as error:  # as in prepare
-            if built or is_out_of_memory(error):
-                raise
-            broken = f"{folder}: the engine in the cache cannot be read ({reason(error)})"
-            if not self._request.build:
-                raise BackendError(f"{broken}; runtime.backend: {self.engine} builds it anew") from error
-            self._request.warn(f"{broken}; it is built anew")
-        try:
-            folder, _ = cached(place, build, anew=True)
-        except CacheError as error:
-            return self._for_the_process(error, build, read)
-        return read(folder)
-
-    def _for_the_process(self, error: CacheError, build: Callable[[Path], None], read: Callable[[Path], T]) -> T:
-        self._request.warn(f"{error}; {self.name} is built at every start")
-        with tempfile.TemporaryDirectory(prefix="rgbt-seg-") as parent:
-            folder = Path(parent) / "engine"
-            folder.mkdir()
-            build(folder)
-            return read(folder)
 
     @property
     @abstractmethod

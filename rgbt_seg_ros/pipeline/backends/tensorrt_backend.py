@@ -11,8 +11,9 @@ import torch
 
 from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest, Report
 from rgbt_seg_ros.pipeline.backends.cache import entry_name
+from rgbt_seg_ros.pipeline.backends.kept import KeptBackend
 from rgbt_seg_ros.pipeline.backends.onnx_model import export_onnx
-from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
+from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape
 from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_cuda, select_precision
 
 ENGINE = "model.engine"
@@ -88,7 +89,7 @@ def _progress(trt: Any, report: Report) -> Any:
     return Progress()
 
 
-class TensorrtBackend(SizedBackend):
+class TensorrtBackend(KeptBackend):
     """The folded network as a TensorRT engine, kept in the cache."""
 
     engine = "tensorrt"

@@ -17,8 +17,9 @@ from rgbt_seg_ros.network import read_model
 from rgbt_seg_ros.pipeline.backends import BackendError, EngineRequest, open_backend, openvino_backend
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder, cached
 from rgbt_seg_ros.pipeline.backends.fallback import FallbackBackend
+from rgbt_seg_ros.pipeline.backends.kept import KeptBackend
 from rgbt_seg_ros.pipeline.backends.memory import is_out_of_memory
-from rgbt_seg_ros.pipeline.backends.sized import Shape, SizedBackend
+from rgbt_seg_ros.pipeline.backends.sized import Shape
 
 SIZE = (32, 64)
 RGB = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
@@ -31,7 +32,7 @@ def demo():
     return read_model("demo")
 
 
-class Kept(SizedBackend):
+class Kept(KeptBackend):
     """Keeps a word, and gives masks where it can be read."""
 
     engine = "compile"
@@ -267,7 +268,7 @@ def test_kernels_of_an_intel_gpu_are_kept_where_there_is_a_place(request_of, tmp
     def homeless():
         raise CacheError("this user has no home")
 
-    monkeypatch.setattr("rgbt_seg_ros.pipeline.backends.sized.cache_folder", homeless)
+    monkeypatch.setattr("rgbt_seg_ros.pipeline.backends.kept.cache_folder", homeless)
     openvino_backend.OpenvinoBackend(replace(request, cache=None)).prepare(shape)
     assert "CACHE_DIR" not in intel
 

@@ -1,0 +1,78 @@
+"""Engines that are kept in the cache: what they share."""
+
+from __future__ import annotations
+
+import tempfile
+from abc import abstractmethod
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from rgbt_seg_ros.pipeline.backends.base import BackendError
+from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder, cached, model_hash
+from rgbt_seg_ros.pipeline.backends.memory import is_out_of_memory
+from rgbt_seg_ros.pipeline.backends.sized import Shape, SizedBackend, reason
+
+T = TypeVar("T")
+
+
+class KeptBackend(SizedBackend):
+    """An engine whose builds are folders of the cache."""
+
+    @property
+    def _cache(self) -> Path:
+        return (self._request.cache or cache_folder()) / self.engine
+
+    @cached_property
+    def _hash(self) -> str:
+        return model_hash(self._request.network, self._request.spec, self._request.softmax_temperature)
+
+    @abstractmethod
+    def place(self, shape: Shape) -> Path:
+        """Return the folder of the cache where the engine for a size is, built or not."""
+
+    def _kept(self, shape: Shape, build: Callable[[Path], None], read: Callable[[Path], T]) -> T:
+        """Return what ``read`` makes of the cache's folder for a size.
+
+        A folder that cannot be read is built anew, and without a place for a cache the engine is built for this process alone;
+        there is a warning of either.
+
+        Args:
+            shape: The size.
+            build: Fills an empty folder.
+            read: Takes the folder, whose files may be gone when it has returned.
+
+        Raises:
+            BackendError: It would have to be built, and must not be.
+        """
+        try:
+            place = self.place(shape)
+            there = place.is_dir()
+            if not there and not self._request.build:
+                raise BackendError(f"{self.name} is not built for {shape}; runtime.backend: {self.engine} builds it")
+            folder, built = cached(place, build, anew=self._request.anew)
+        except CacheError as error:
+            return self._for_the_process(error, build, read)
+        try:
+            return read(folder)
+        except Exception as error:  # as in prepare
+            if built or is_out_of_memory(error):
+                raise
+            broken = f"{folder}: the engine in the cache cannot be read ({reason(error)})"
+            if not self._request.build:
+                raise BackendError(f"{broken}; runtime.backend: {self.engine} builds it anew") from error
+            self._request.warn(f"{broken}; it is built anew")
+        try:
+            folder, _ = cached(place, build, anew=True)
+        except CacheError as error:
+            return self._for_the_process(error, build, read)
+        return read(folder)
+
+    def _for_the_process(self, error: CacheError, build: Callable[[Path], None], read: Callable[[Path], T]) -> T:
+        self._request.warn(f"{error}; {self.name} is built at every start")
+        with tempfile.TemporaryDirectory(prefix="rgbt-seg-") as parent:
+            folder = Path(parent) / "engine"
+            folder.mkdir()
+            build(folder)
+            return read(folder)
