@@ -17,6 +17,7 @@ from rgbt_seg_ros.data.synthetic import render_scene
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.pipeline import backends
 from rgbt_seg_ros.pipeline.backends import Backend
+from rgbt_seg_ros.pipeline.backends.fallback import gave_way
 from rgbt_seg_ros.pipeline.backends.torch_backend import select_device
 from rgbt_seg_ros.words import counted
 
@@ -44,9 +45,7 @@ class Opened:
 
         An engine that fails to open, build or run gives way to torch, whose figures must not stand under its name.
         """
-        if self.backend is None or self.candidate.backend in ("auto", "torch"):
-            return ""
-        if not self.backend.name.startswith("torch "):
+        if self.backend is None or not gave_way(self.candidate.backend, self.backend):
             return ""
         return self.said[-1] if self.said else f"{self.backend.name} runs instead"
 

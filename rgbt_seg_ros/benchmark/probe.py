@@ -92,6 +92,7 @@ def _measure(job: dict[str, Any]) -> Fresh:
     import torch
 
     from rgbt_seg_ros.pipeline.backends import open_backend
+    from rgbt_seg_ros.pipeline.backends.fallback import gave_way
 
     height, width = job["size"]
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -116,7 +117,7 @@ def _measure(job: dict[str, Any]) -> Fresh:
     first = time.monotonic()
     for _ in range(MASKS - 1):
         backend.infer([(noise, thermal)], (height, width))
-    if job["backend"] not in ("auto", "torch") and backend.name.startswith("torch "):
+    if gave_way(job["backend"], backend):
         # What torch took is nothing to write beside the name of another.
         raise SystemExit("; ".join(warnings))
     return Fresh(

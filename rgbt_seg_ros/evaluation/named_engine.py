@@ -11,6 +11,7 @@ from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import FusionNetwork, ModelSpec
 from rgbt_seg_ros.pipeline.backends import Backend, Inference, open_backend
 from rgbt_seg_ros.pipeline.backends.base import Calibration
+from rgbt_seg_ros.pipeline.backends.fallback import gave_way
 
 
 class NamedEngineError(UserError):
@@ -55,7 +56,7 @@ class NamedEngine:
         self._said = sentence
 
     def _check(self) -> None:
-        if self._engine.name.startswith("torch "):
+        if gave_way(self._asked, self._engine):
             raise NamedEngineError(
                 f"--backend {self._asked}: figures under its name would be those of another engine ({self._said})"
             )

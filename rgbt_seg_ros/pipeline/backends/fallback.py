@@ -105,3 +105,13 @@ class FallbackBackend:
     def close(self) -> None:
         """Close the engine that runs."""
         self._backend.close()
+
+
+def gave_way(asked: str, backend: Backend) -> bool:
+    """Return whether torch runs in the place of an engine: its masks are right, but figures of it are not that engine's.
+
+    Args:
+        asked: The one of ``BACKENDS`` that ``open_backend`` was asked for.
+        backend: What it returned.
+    """
+    return asked not in ("auto", "torch") and backend.name.startswith("torch ")
