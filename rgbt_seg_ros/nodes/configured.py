@@ -98,7 +98,8 @@ class Configured:
         alignments = {name: AlignmentSource(entry, prefix_of(name)) for name, entry in settings.items()}
         for name, entry in settings.items():
             create_pairer(entry.policy, entry.pairing_with(alignments[name].calibration))
-        threads = first.threads or _TORCH_THREADS
+        # A thread more than there are cores waits for one of the others in every layer.
+        threads = first.threads or min(_TORCH_THREADS, len(first.runtime.worker_cores) or _TORCH_THREADS)
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)
         sizes = _known_sizes(self._log.info)

@@ -108,7 +108,7 @@ PARAMETERS = (
     Parameter("runtime.backend", "auto", "engine of the network (docs/backends.md)", BACKENDS),
     Parameter("runtime.device", "auto", "auto, cpu, cuda or cuda:N"),
     Parameter("runtime.precision", "auto", "arithmetic of the network", PRECISIONS),
-    Parameter("runtime.threads", 0, "CPU threads of the network; 0 = torch's choice", (), 0, 256),
+    Parameter("runtime.threads", 0, "CPU threads of the network; 0 = torch's choice, within worker_cores", (), 0, 256),
     Parameter("runtime.warm_up", 1, "runs of the network before the first frame", (), 0, 100),
     Parameter(
         "runtime.max_rate", 0.0, "Hz, pairs of one camera pair that are segmented; 0 = no limit", (), 0.0, 1000.0

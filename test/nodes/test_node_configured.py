@@ -169,6 +169,19 @@ def test_no_number_of_threads_is_torchs_own_also_after_another(monkeypatch):
     assert counts == [1, 3, 2]
 
 
+def test_without_a_number_of_threads_there_is_one_for_each_core_of_the_worker(monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setattr(module, "_TORCH_THREADS", 3)
+    one = {"runtime.worker_cores": str(min(PROCESS_CORES))}
+    try:
+        configure(Node(), **one).close()
+        assert torch.get_num_threads() == 1
+        configure(Node(), **one, **{"runtime.threads": 2}).close()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_calibrations_that_follow_each_other_fast_are_told_of_once(monkeypatch):
     node = Node()
     configured = configure(node)

@@ -9,6 +9,7 @@ import platform
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -25,6 +26,13 @@ FORMAT = 1
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Codes of an OSError by which a disk is full, or can only be read."""
+
+
+_PART = ".part-"
+"""Begins the name of a folder that is being filled."""
+
+_ABANDONED = 24 * 3600.0
+"""s; no engine takes as long to build."""
 
 
 class CacheError(BackendError):
@@ -90,7 +98,8 @@ def cached(folder: Path, build: Callable[[Path], None], anew: bool = False) -> t
         return folder, False
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+        _sweep(folder.parent)
+        part = Path(tempfile.mkdtemp(prefix=_PART, dir=folder.parent))
     except OSError as error:
         raise _unwritable(folder, error) from error
     old = part.with_name(f"{part.name}-old")
@@ -119,6 +128,15 @@ def cached(folder: Path, build: Callable[[Path], None], anew: bool = False) -> t
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
     return folder, True
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what builds that were killed have left here; one that still goes on began less than a day ago."""
+    with suppress(OSError):
+        for left in folder.glob(f"{_PART}*"):
+            # A folder that is renamed keeps the time of its last change, but not that of its status.
+            if time.time() - left.stat().st_ctime > _ABANDONED:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _unwritable(folder: Path, error: OSError) -> CacheError:

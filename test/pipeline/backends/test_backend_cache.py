@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -69,6 +70,19 @@ def test_an_engine_that_cannot_be_read_is_built_anew_with_one_warning(request_of
     Kept(request).infer([PAIR], SIZE)
     assert len(said) == 1
     assert [entry.name for entry in place.parent.iterdir()] == [place.name]
+
+
+def test_what_a_killed_build_has_left_is_removed_a_day_later_by_the_next(tmp_path, monkeypatch):
+    for name in (".part-killed", ".part-killed-old", "engine"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half").write_bytes(bytes(9))
+    cached(tmp_path / "second", lambda folder: None)
+    # They may be at work still.
+    assert {entry.name for entry in tmp_path.iterdir()} == {".part-killed", ".part-killed-old", "engine", "second"}
+    day = time.time() + 86_500
+    monkeypatch.setattr(time, "time", lambda: day)
+    cached(tmp_path / "third", lambda folder: None)
+    assert {entry.name for entry in tmp_path.iterdir()} == {"engine", "second", "third"}
 
 
 def test_what_must_not_be_built_is_not_built_anew_either(request_of):
