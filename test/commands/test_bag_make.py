@@ -20,19 +20,6 @@ def make(*arguments):
     return main(["bag", "make", *map(str, arguments)])
 
 
-def refusal(capsys, *arguments):
-    """Run what is refused and return its last line."""
-    try:
-        code = make(*arguments)
-    except SystemExit as stop:  # argparse's
-        code = stop.code
-    assert code == 2
-    output = capsys.readouterr()
-    assert output.out == ""
-    assert "Traceback" not in output.err
-    return output.err.splitlines()[-1]
-
-
 def stamps(path, topic):
     with Bag(path) as bag:
         return [stamp_ns(bag.decode(raw).header) for raw in bag.messages((topic,))]
@@ -73,7 +60,7 @@ def test_options_reach_the_bag(tmp_path):
     assert messages["/front/rgb/camera_info"].k[0] == 50
 
 
-def test_boxes_alone_are_noted_and_leave_no_label_topic(tmp_path, capsys):
+def test_boxes_alone_are_noted_and_leave_no_label_topic(tmp_path, capsys, refusal):
     for name, channels in (("rgb", 3), ("thermal", 1)):
         (tmp_path / "data" / name).mkdir(parents=True)
         assert cv2.imwrite(str(tmp_path / "data" / name / "a.png"), np.full((48, 64, channels), 9, np.uint8))
@@ -85,7 +72,7 @@ def test_boxes_alone_are_noted_and_leave_no_label_topic(tmp_path, capsys):
     assert "no label masks" in output.err
     assert "/rgb/image_raw 1" in output.out
     assert "ground_truth" not in output.out
-    sized = refusal(capsys, f"boxes:{tmp_path / 'data'}", tmp_path / "other", "--size", "48x64")
+    sized = refusal("bag", "make", f"boxes:{tmp_path / 'data'}", tmp_path / "other", "--size", "48x64")
     assert "only synthetic and drive can be rendered at another" in sized
 
 
@@ -109,16 +96,16 @@ def test_boxes_alone_are_noted_and_leave_no_label_topic(tmp_path, capsys):
         (["--focal", "-3"], "focal length of -3 pixels; expected"),
     ],
 )
-def test_what_cannot_be_is_one_sentence_and_leaves_nothing(options, sentence, tmp_path, capsys):
-    assert re.search(sentence, refusal(capsys, "drive:10@3", tmp_path / "bag", *options))
+def test_what_cannot_be_is_one_sentence_and_leaves_nothing(options, sentence, tmp_path, refusal):
+    assert re.search(sentence, refusal("bag", "make", "drive:10@3", tmp_path / "bag", *options))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_neither_data_nor_a_place_is_made_up(tmp_path, capsys):
-    assert "names no data; expected" in refusal(capsys, "nonsense", tmp_path / "bag")
-    assert f"{tmp_path / 'none'}" in refusal(capsys, f"folder:{tmp_path / 'none'}", tmp_path / "bag")
+def test_neither_data_nor_a_place_is_made_up(tmp_path, refusal):
+    assert "names no data; expected" in refusal("bag", "make", "nonsense", tmp_path / "bag")
+    assert f"{tmp_path / 'none'}" in refusal("bag", "make", f"folder:{tmp_path / 'none'}", tmp_path / "bag")
     (tmp_path / "file").write_text("mine")
     for there in (tmp_path, tmp_path / "file"):
-        assert f"{there}: exists already; expected a new folder" in refusal(capsys, *DRIVE, there)
+        assert f"{there}: exists already; expected a new folder" in refusal("bag", "make", *DRIVE, there)
     assert (tmp_path / "file").read_text() == "mine"
-    assert "is no folder that can be written to" in refusal(capsys, *DRIVE, tmp_path / "file" / "bag")
+    assert "is no folder that can be written to" in refusal("bag", "make", *DRIVE, tmp_path / "file" / "bag")

@@ -46,15 +46,6 @@ def check(*arguments):
     return main(["calibrate", "check", *map(str, arguments)])
 
 
-def refusal(capsys, *arguments):
-    """Run what is refused and return its sentence."""
-    assert check(*arguments) == 2
-    output = capsys.readouterr()
-    assert output.out == ""
-    (line,) = output.err.splitlines()
-    return line
-
-
 def test_the_true_calibration_is_good_and_everything_is_written(data, tmp_path, capsys):
     picture, report = tmp_path / "new" / "edges.png", tmp_path / "check.json"
     assert check(data / "true.yaml", data, "--mode", "depth", "--picture", picture, "--json", report) == 0
@@ -112,7 +103,7 @@ def test_points_are_listed_and_judged_with_the_images(data, tmp_path, capsys):
     assert all(4 < entry["rgb_error"] < 6 for entry in json.loads(report.read_text())["points"])
 
 
-def test_a_bag_is_checked_with_the_depth_images_of_its_pairs(data, scenes, tmp_path, capsys):
+def test_a_bag_is_checked_with_the_depth_images_of_its_pairs(data, scenes, tmp_path, capsys, refusal):
     bag = tmp_path / "bag"
     names = ("/rgb/image_raw", "/thermal/image_raw", "/camera/depth")
     frames = (RIG.rgb.frame_id, RIG.thermal.frame_id, RIG.rgb.frame_id)
@@ -129,11 +120,13 @@ def test_a_bag_is_checked_with_the_depth_images_of_its_pairs(data, scenes, tmp_p
     write_calibration(tmp_path / "late.yaml", replace(RIG, time_offset=-0.3))
     assert check(tmp_path / "late.yaml", bag, "--mode", "depth", "--depth-topic", "/camera/depth") == 0
     assert "on 2 pairs" in capsys.readouterr().out
-    assert "no frame of" in refusal(capsys, data / "true.yaml", bag)
-    assert "expected their topic, by --depth-topic" in refusal(capsys, tmp_path / "late.yaml", bag, "--mode", "depth")
+    assert "no frame of" in refusal("calibrate", "check", data / "true.yaml", bag)
+    assert "expected their topic, by --depth-topic" in refusal(
+        "calibrate", "check", tmp_path / "late.yaml", bag, "--mode", "depth"
+    )
     thermal = replace(RIG.thermal, frame_id="left_thermal")
     write_calibration(tmp_path / "other.yaml", replace(RIG, thermal=thermal))
-    assert refusal(capsys, tmp_path / "other.yaml", bag).endswith(
+    assert refusal("calibrate", "check", tmp_path / "other.yaml", bag).endswith(
         "other.yaml: thermal.frame_id: the calibration is for 'left_thermal', the images come from "
         "'thermal_camera_optical_frame'"
     )
@@ -147,51 +140,61 @@ def test_data_by_name_is_checked(tmp_path, capsys):
     assert "mode homography, on 2 pairs of synthetic:2@7" in capsys.readouterr().out
 
 
-def test_what_does_not_fit_is_refused_in_one_sentence(data, tmp_path, capsys):
+def test_what_does_not_fit_is_refused_in_one_sentence(data, tmp_path, refusal):
     camera = CameraModel((480, 640))
     same = Calibration(camera, camera, h_rgb_thermal=(1.0, 0, 0, 0, 1, 0, 0, 0, 1))
     write_calibration(tmp_path / "same.yaml", same)
-    assert "same.yaml: rgb.size: the calibration is for 640x480" in refusal(capsys, tmp_path / "same.yaml", data)
-    assert "for alignment.mode 'plane'" in refusal(capsys, tmp_path / "same.yaml", data, "--mode", "plane")
+    assert "same.yaml: rgb.size: the calibration is for 640x480" in refusal(
+        "calibrate", "check", tmp_path / "same.yaml", data
+    )
+    assert "for alignment.mode 'plane'" in refusal(
+        "calibrate", "check", tmp_path / "same.yaml", data, "--mode", "plane"
+    )
     (tmp_path / "points.csv").write_text("rgb_x,rgb_y,thermal_x,thermal_y\n1,2,3,4\n")
     points = ("--points", tmp_path / "points.csv")
-    assert "the points have no depth" in refusal(capsys, data / "true.yaml", data, "--mode", "depth", *points)
-    assert refusal(capsys, data / "true.yaml", data, "--mode", "depth", *points).startswith(
+    assert "the points have no depth" in refusal(
+        "calibrate", "check", data / "true.yaml", data, "--mode", "depth", *points
+    )
+    assert refusal("calibrate", "check", data / "true.yaml", data, "--mode", "depth", *points).startswith(
         f"rgbt-seg: error: {points[1]}: mode depth"
     )
     (tmp_path / "header.csv").write_text("rgb_x,rgb_y,thermal_x,thermal_y\n")
     header = ("--points", tmp_path / "header.csv")
-    assert "header.csv: no points; at least one was expected" in refusal(capsys, data / "true.yaml", data, *header)
-    assert "nowhere: no such file or folder" in refusal(capsys, data / "true.yaml", tmp_path / "nowhere")
-    assert "is a folder" in refusal(capsys, data / "true.yaml", data, "--picture", tmp_path)
+    assert "header.csv: no points; at least one was expected" in refusal(
+        "calibrate", "check", data / "true.yaml", data, *header
+    )
+    assert "nowhere: no such file or folder" in refusal("calibrate", "check", data / "true.yaml", tmp_path / "nowhere")
+    assert "is a folder" in refusal("calibrate", "check", data / "true.yaml", data, "--picture", tmp_path)
     for camera_name in ("rgb", "thermal"):
         (tmp_path / camera_name).symlink_to(data / camera_name)
-    assert "expected a folder depth/ in it" in refusal(capsys, data / "true.yaml", tmp_path, "--mode", "depth")
+    assert "expected a folder depth/ in it" in refusal(
+        "calibrate", "check", data / "true.yaml", tmp_path, "--mode", "depth"
+    )
     (tmp_path / "depth").mkdir()
-    assert "no depth image named 0" in refusal(capsys, data / "true.yaml", tmp_path, "--mode", "depth")
+    assert "no depth image named 0" in refusal("calibrate", "check", data / "true.yaml", tmp_path, "--mode", "depth")
     for wrong, words in ((np.zeros((24, 32), np.uint16), "32x24"), (np.zeros((240, 320), np.uint8), "of uint8")):
         for name in "01":
             cv2.imwrite(
                 str(tmp_path / "depth" / f"{name}.png"), wrong if name == "1" else np.ones((240, 320), np.uint16)
             )
-        line = refusal(capsys, data / "true.yaml", tmp_path, "--mode", "depth")
+        line = refusal("calibrate", "check", data / "true.yaml", tmp_path, "--mode", "depth")
         assert f"{tmp_path / 'depth' / '1.png'}: depth image: " in line
         assert words in line
 
 
 @pytest.mark.parametrize("option", ["--picture", "--json"])
-def test_files_that_are_there_stay_unless_they_are_to_be_replaced(option, data, tmp_path, capsys):
+def test_files_that_are_there_stay_unless_they_are_to_be_replaced(option, data, tmp_path, refusal):
     out = tmp_path / "out.png"
     out.write_text("mine")
-    line = refusal(capsys, data / "true.yaml", data, "--mode", "depth", option, out)
+    line = refusal("calibrate", "check", data / "true.yaml", data, "--mode", "depth", option, out)
     assert line.endswith(f"{out}: exists already; --overwrite replaces it")
     assert out.read_text() == "mine"
     assert check(data / "true.yaml", data, "--mode", "depth", option, out, "--overwrite") == 0
     assert out.read_bytes() != b"mine"
 
 
-def test_a_picture_of_no_known_kind_is_refused_before_anything_is_read(tmp_path, capsys):
-    line = refusal(capsys, tmp_path / "none.yaml", tmp_path, "--picture", tmp_path / "edges.txt")
+def test_a_picture_of_no_known_kind_is_refused_before_anything_is_read(tmp_path, refusal):
+    line = refusal("calibrate", "check", tmp_path / "none.yaml", tmp_path, "--picture", tmp_path / "edges.txt")
     assert line.endswith("edges.txt: '.txt' is no picture; expected .png or .jpg")
 
 

@@ -139,21 +139,11 @@ def test_lenses_of_other_tools_are_read_as_the_options_say(kind, folder, tmp_pat
         ),
     ],
 )
-def test_what_cannot_be_used_is_one_sentence(arguments, words, folder, tmp_path, capsys):
+def test_what_cannot_be_used_is_one_sentence(arguments, words, folder, tmp_path, refusal):
     (tmp_path / "there.yaml").write_text("mine")
     write_calibration(tmp_path / "small.yaml", replace(RIG, rgb=RIG.rgb.scaled((240, 320))))
     filled = [argument.format(folder=folder, dir=tmp_path) for argument in arguments]
-    usage = False
-    try:
-        code = main(["calibrate", "target", *filled])
-    except SystemExit as stop:  # argparse leaves by itself, after its lines of usage
-        code, usage = int(stop.code or 0), True
-    assert code == 2
-    output = capsys.readouterr()
-    lines = output.err.splitlines()
-    assert words in lines[-1]
-    assert usage or len(lines) == 1
-    assert output.out == ""
+    assert words in refusal("calibrate", "target", *filled)
     assert not (tmp_path / "a.yaml").exists()
     assert (tmp_path / "there.yaml").read_text() == "mine"
     assert Path(folder, "rgb").is_dir()

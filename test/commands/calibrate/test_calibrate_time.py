@@ -47,14 +47,6 @@ def time(*arguments):
     return main(["calibrate", "time", *map(str, arguments)])
 
 
-def refusal(capsys, *arguments):
-    assert time(*arguments) == 2
-    output = capsys.readouterr()
-    assert output.out == ""
-    (line,) = output.err.splitlines()
-    return line
-
-
 def test_a_delay_of_40_ms_is_found_printed_and_written(bag, tmp_path, capsys):
     out, report = tmp_path / "new.yaml", tmp_path / "time.json"
     assert time(bag, "--calibration", EXAMPLE, "-o", out, "--json", report) == 0
@@ -81,34 +73,34 @@ def test_the_file_that_is_read_can_be_the_one_that_is_written(bag, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["c.yaml"]
 
 
-def test_files_that_are_there_stay_unless_they_are_to_be_replaced(bag, tmp_path, capsys):
+def test_files_that_are_there_stay_unless_they_are_to_be_replaced(bag, tmp_path, refusal):
     out = tmp_path / "there.yaml"
     out.write_text("mine")
     for options in (("--json", out), ("--calibration", EXAMPLE, "-o", out)):
-        assert refusal(capsys, bag, *options).endswith(f"{out}: exists already; --overwrite replaces it")
+        assert refusal("calibrate", "time", bag, *options).endswith(f"{out}: exists already; --overwrite replaces it")
         assert out.read_text() == "mine"
     assert time(bag, "--json", out, "--overwrite") == 0
     assert json.loads(out.read_text())["time_offset"] < 0
 
 
-def test_a_recording_in_which_nothing_moves_is_refused_and_nothing_is_written(tmp_path, capsys):
+def test_a_recording_in_which_nothing_moves_is_refused_and_nothing_is_written(tmp_path, refusal):
     still = record(tmp_path / "still", 0.04, moving=False)
     out = tmp_path / "new.yaml"
-    line = refusal(capsys, still, "--calibration", EXAMPLE, "-o", out)
+    line = refusal("calibrate", "time", still, "--calibration", EXAMPLE, "-o", out)
     assert "still: the delay cannot be told: no motion" in line
     assert not out.exists()
 
 
-def test_a_delay_beyond_what_is_tried_is_refused_and_found_where_more_is(tmp_path, capsys):
+def test_a_delay_beyond_what_is_tried_is_refused_and_found_where_more_is(tmp_path, capsys, refusal):
     late = record(tmp_path / "late", 0.45)
-    assert "the delay cannot be told" in refusal(capsys, late)
+    assert "the delay cannot be told" in refusal("calibrate", "time", late)
     assert time(late, "--max-delay", "0.6") == 0
     assert re.match(r"thermal delay: 4[45]\d\.\d ms", capsys.readouterr().out)
 
 
-def test_what_cannot_be_is_refused_in_one_sentence(bag, tmp_path, capsys):
-    assert "expected one by --calibration too" in refusal(capsys, bag, "-o", tmp_path / "new.yaml")
-    assert "is a folder" in refusal(capsys, bag, "--json", tmp_path)
-    assert "neither a bag nor a folder" in refusal(capsys, tmp_path)
-    assert "/none" in refusal(capsys, bag, "--rgb-topic", "/none")
-    assert "nowhere.yaml" in refusal(capsys, bag, "--calibration", tmp_path / "nowhere.yaml")
+def test_what_cannot_be_is_refused_in_one_sentence(bag, tmp_path, refusal):
+    assert "expected one by --calibration too" in refusal("calibrate", "time", bag, "-o", tmp_path / "new.yaml")
+    assert "is a folder" in refusal("calibrate", "time", bag, "--json", tmp_path)
+    assert "neither a bag nor a folder" in refusal("calibrate", "time", tmp_path)
+    assert "/none" in refusal("calibrate", "time", bag, "--rgb-topic", "/none")
+    assert "nowhere.yaml" in refusal("calibrate", "time", bag, "--calibration", tmp_path / "nowhere.yaml")
