@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,20 +13,6 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("launch_ros.actions", reason="launch_ros is not installed")
 
 LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "segmentation.launch.py"
-# Noninteractive: nobody but launch itself passes the signal on to the node.
-START = """
-import sys
-from launch import LaunchDescription, LaunchService
-from launch.actions import IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-file, *arguments = sys.argv[1:]
-included = IncludeLaunchDescription(
-    PythonLaunchDescriptionSource(file), launch_arguments=[argument.split(":=", 1) for argument in arguments]
-)
-service = LaunchService(noninteractive=True)
-service.include_launch_description(LaunchDescription([included]))
-sys.exit(service.run())
-"""
 PARAMETERS = """
 /**:
   ros__parameters:
@@ -45,32 +27,6 @@ def params_file(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text(PARAMETERS)
     return path
-
-
-@pytest.fixture
-def run_launch(tmp_path):
-    """Start the launch file with arguments; what is left of its process group is killed after the test."""
-    started = []
-
-    def run(**arguments):
-        # The installed node starts with `env python3`.
-        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-        log = tmp_path / f"launch{len(started)}.log"
-        command = [sys.executable, "-c", START, str(LAUNCH_FILE)]
-        command += [f"{name}:={value}" for name, value in arguments.items()]
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=tmp_path, start_new_session=True
-            )
-        started.append(process)
-        return process, log
-
-    yield run
-    for process in started:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 @pytest.fixture
