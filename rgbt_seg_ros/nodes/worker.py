@@ -16,6 +16,8 @@ _ALIVE = 1.0
 class FairWorker(Generic[Item]):
     """Run ``work`` on the newest item of each slot; what is put meanwhile replaces what waits, so latency cannot grow.
 
+    An item that is put while the thread has nothing to do is as good as taken, although the thread takes a moment to wake up:
+    of two that come in one breath, the second waits for the first and does not replace it.
     The slot served longest ago comes first. Others that wait share its turn where ``together`` says so.
     """
 
@@ -44,6 +46,9 @@ class FairWorker(Generic[Item]):
         self._work, self._failed, self._together, self._largest, self._wait = work, failed, together, largest, wait
         self._condition = threading.Condition()
         self._waiting: dict[int, tuple[Item, float]] = {}
+        self._idle = False
+        self._handed: int | None = None
+        self._behind: tuple[Item, float] | None = None
         self._calls: list[Callable[[], object]] = []
         self._last_put = [float("-inf")] * slots
         self._turn = 0
@@ -58,18 +63,25 @@ class FairWorker(Generic[Item]):
         """Hand over an item; return whether one of its slot that waited was dropped for it."""
         now = time.monotonic()
         with self._condition:
+            self._last_put[slot] = now
+            if slot == self._handed:
+                superseded = self._behind is not None
+                self._behind = (item, now)
+                return superseded
             superseded = slot in self._waiting
             # The wait is for others, counted from the first that came: an item that is replaced does not start it anew.
             since = self._waiting[slot][1] if superseded else now
             self._waiting[slot] = (item, since)
-            self._last_put[slot] = now
+            if self._idle:
+                self._idle, self._handed = False, slot
             self._condition.notify()
         return superseded
 
     def call(self, work: Callable[[], object]) -> None:
-        """Have something done in the thread before the next items are taken; nobody is told of what it raises."""
+        """Have something done in the thread before items that are put later; nobody is told of what it raises."""
         with self._condition:
             self._calls.append(work)
+            self._idle = False
             self._condition.notify()
 
     def _companions(self, first: int) -> list[int]:
@@ -81,6 +93,8 @@ class FairWorker(Generic[Item]):
         return sorted(others, key=lambda slot: self._served[slot])
 
     def _first(self) -> int:
+        if self._handed is not None:
+            return self._handed
         return min(self._waiting, key=lambda slot: (self._served[slot], slot))
 
     def _missing(self) -> float:
@@ -102,18 +116,24 @@ class FairWorker(Generic[Item]):
         self._turn += 1
         for slot in chosen:
             self._served[slot] = self._turn
-        return [(slot, self._waiting.pop(slot)[0]) for slot in chosen]
+        taken = [(slot, self._waiting.pop(slot)[0]) for slot in chosen]
+        if self._handed is not None and self._behind is not None:
+            self._waiting[self._handed] = self._behind
+        self._handed = self._behind = None
+        return taken
 
     def _loop(self) -> None:
         self._begin()
         while True:
             with self._condition:
+                self._idle = not (self._calls or self._waiting)
                 self._condition.wait_for(lambda: self._calls or self._waiting or not self._running)
+                self._idle = False
                 while self._wait and self._running and not self._calls and (left := self._missing()) > 0:
                     self._condition.wait(left)
                 if not self._running:
                     return
-                call = self._calls.pop(0) if self._calls else None
+                call = self._calls.pop(0) if self._calls and self._handed is None else None
                 items = [] if call is not None else self._take()
             self.busy_since = time.monotonic()
             try:

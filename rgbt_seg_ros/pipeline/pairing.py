@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.pipeline.pairing_gaps import GapFiller
 from rgbt_seg_ros.pipeline.pairing_match import Frame, Matcher, OneToOneMatcher, Outcome, ReuseMatcher
 from rgbt_seg_ros.pipeline.pairing_stamps import STREAMS, StampGuard, Stream
 
@@ -35,6 +36,8 @@ class PairingSettings:
         reuse_thermal: Pair every RGB frame with its nearest thermal frame, however often that one was used.
         assume_periodic: Expect the next frame of a stream at least half the shortest of its last 8 intervals
             after the newest: pairs come earlier, and a frame that comes earlier may find its partner gone.
+        fill_gaps: Give an RGB frame that by the rhythms of both streams should have a partner and finds none free the nearest
+            thermal frame within the slop, though that has another partner.
 
     Raises:
         PairingError: A value is out of its range.
@@ -45,6 +48,7 @@ class PairingSettings:
     thermal_offset: float = 0.0
     reuse_thermal: bool = False
     assume_periodic: bool = True
+    fill_gaps: bool = True
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be used."""
@@ -99,7 +103,7 @@ class PairingCounters:
             is always present.
         waiting_rgb: RGB frames that may still find a partner.
         waiting_thermal: Thermal frames that may still find a partner.
-        paired_thermal: Thermal frames paired at least once: ``pairs``, unless thermal frames are reused.
+        paired_thermal: Thermal frames paired at least once: ``pairs``, but for those that are reused or fill a gap.
     """
 
     received_rgb: int
@@ -183,6 +187,8 @@ class NearestPairer:
         self._matcher: Matcher = make(self.settings.slop_ns, self.settings.queue_size, self.settings.assume_periodic)
         self._guard = StampGuard(self.settings.slop_ns)
         self._ledger = PairingLedger()
+        fill = self.settings.fill_gaps and not self.settings.reuse_thermal
+        self._gaps = GapFiller(self.settings.slop_ns, self.settings.queue_size + 1) if fill else None
         self._thermal_offset = self.settings.thermal_offset_ns
 
     def add_rgb(self, stamp_ns: int, item: Any) -> list[Pair]:
@@ -214,14 +220,30 @@ class NearestPairer:
         if verdict.drop is not None:
             self._ledger.drop(frame.stream, verdict.drop)
             return []
+        if self._gaps is not None:
+            self._gaps.observe(frame)
         return self._settle(self._matcher.add(frame))
 
     def _drop_waiting(self) -> None:
+        if self._gaps is not None:
+            self._gaps.clear()
         for frame in self._matcher.clear():
             self._ledger.drop(frame.stream, "reset")
 
     def _settle(self, outcome: Outcome) -> list[Pair]:
+        matches, filled = outcome.matches, False
         for frame, reason in outcome.dropped:
+            if self._gaps is not None and frame.stream == "rgb" and reason == "no_partner":
+                nearest = self._gaps.nearest(frame)
+                if nearest is not None:
+                    # It has, or will have, a partner of its own: else the two would have been a pair.
+                    matches.append((frame, nearest))
+                    filled = True
+                    continue
             self._ledger.drop(frame.stream, reason)
-        self._ledger.pair(len(outcome.matches), outcome.first_uses)
-        return [make_pair(rgb, thermal) for rgb, thermal in outcome.matches]
+        if filled:
+            matches.sort(key=lambda match: match[0].time)
+        if matches and self._gaps is not None:
+            self._gaps.forget_before(matches[-1][0].time)
+        self._ledger.pair(len(matches), outcome.first_uses)
+        return [make_pair(rgb, thermal) for rgb, thermal in matches]

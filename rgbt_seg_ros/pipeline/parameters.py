@@ -70,6 +70,7 @@ PARAMETERS = (
     ),
     Parameter("sync.reuse_thermal", False, "pair every RGB frame with the nearest thermal frame, used or not"),
     Parameter("sync.assume_periodic", True, "trust a stream's rhythm instead of waiting for its next frame"),
+    Parameter("sync.fill_gaps", True, "where a thermal frame is missing take the nearest one, though used"),
     Parameter("rgb.transport", "raw", "raw: rgb/image_raw; compressed: rgb/image_raw/compressed", TRANSPORTS),
     Parameter("rgb.qos", "auto", "reliability of the subscription; auto follows the publisher", QOS),
     Parameter(
@@ -221,6 +222,7 @@ def settings_of(values: Mapping[str, Any]) -> NodeSettings:
             thermal_offset=values["sync.thermal_offset"],
             reuse_thermal=values["sync.reuse_thermal"],
             assume_periodic=values["sync.assume_periodic"],
+            fill_gaps=values["sync.fill_gaps"],
         ),
         segmenter=SegmenterSettings(
             input_size=values["model.input_size"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,8 @@ def _from_bag(
     with Bag(path) as bag:
         cameras = find_cameras(bag, rgb_topic, thermal_topic)
         topics = (cameras.rgb.name, cameras.thermal.name)
-        pairs = _pair_stamps(bag, topics, settings)
+        # What fills a gap is of another moment than its RGB frame.
+        pairs = _pair_stamps(bag, topics, replace(settings, fill_gaps=False))
         if not pairs:
             raise BagError(
                 f"{path}: no frame of {topics[0]} and {topics[1]} lie within {settings.slop:g} s of each other; "

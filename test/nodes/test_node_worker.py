@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 
 from rgbt_seg_ros.nodes.worker import FairWorker
@@ -39,6 +40,60 @@ def test_what_waits_is_replaced_by_what_is_newer_and_said_so():
     work.wait()
     assert work.seen == [[(0, 1)], [(0, 3)]]
     assert worker.stop(10)
+
+
+def idle(worker):
+    """Wait until it waits for something to do, and return a lock under which it cannot wake up."""
+    end = time.monotonic() + 10
+    while not worker._idle:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    return worker._condition
+
+
+def test_of_two_that_come_in_one_breath_to_an_idle_worker_none_is_lost():
+    work = Slow()
+    worker = FairWorker(2, work, ignore)
+    with idle(worker):
+        assert worker.put(1) is False
+        assert worker.put(2) is False
+        # It is bounded all the same: one in hand, one that waits.
+        assert worker.put(3) is True
+        assert worker.put(4) is True
+        # Not the one that the worker was woken up for.
+        assert worker.put(5, 1) is False
+        assert worker.put(6, 1) is True
+    work.release.release(3)
+    for _ in range(3):
+        work.wait()
+    assert worker.stop(10)
+    assert work.seen == [[(0, 1)], [(1, 6)], [(0, 4)]]
+
+
+def test_the_one_it_was_woken_up_for_comes_before_a_call_and_the_next_after_it():
+    order, done = [], threading.Event()
+    worker = FairWorker(1, lambda items: (order.append(items[0][1]), len(order) == 3 and done.set()), ignore)
+    with idle(worker):
+        worker.put(1)
+        worker.call(lambda: order.append("call"))
+        worker.put(2)
+    assert done.wait(10)
+    assert order == [1, "call", 2]
+    assert worker.stop(10)
+
+
+def test_what_it_was_woken_up_for_goes_first_when_companions_have_come():
+    work = Slow()
+    worker = FairWorker(2, work, ignore, together=lambda slot: 0, largest=lambda: 2, wait=0.2)
+    with idle(worker):
+        worker.put(1, 1)
+        worker.put(2, 0)
+        worker.put(3, 1)
+    work.release.release(2)
+    for _ in range(2):
+        work.wait()
+    assert worker.stop(10)
+    assert work.seen == [[(1, 1), (0, 2)], [(1, 3)]]
 
 
 def test_slots_take_turns_however_fast_one_of_them_is():

@@ -23,7 +23,9 @@ any_events = st.lists(st.tuples(st.sampled_from(["rgb", "thermal"]), st.integers
 
 
 def pairer(**settings: float | bool) -> NearestPairer:
-    return NearestPairer(PairingSettings(**{"slop": SLOP / 1000, "queue_size": 100, **settings}))  # type: ignore[arg-type]
+    """Make one that replaces nothing: see test_pairing_gaps.py."""
+    given = {"slop": SLOP / 1000, "queue_size": 100, "fill_gaps": False, **settings}
+    return NearestPairer(PairingSettings(**given))  # type: ignore[arg-type]
 
 
 def feed(target: NearestPairer, events: Iterable[Event]) -> list[Pair]:
