@@ -17,6 +17,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("launch_ros.actions", reason="launch_ros is not installed")
 
 LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "segmentation.launch.py"
+# What launch does where a process has not ended within 5 s of SIGINT would tell of the machine.
 # Noninteractive: nobody but launch itself passes the signal on to the node.
 START = """
 import sys
@@ -25,7 +26,8 @@ from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 file, *arguments = sys.argv[1:]
 included = IncludeLaunchDescription(
-    PythonLaunchDescriptionSource(file), launch_arguments=[argument.split(":=", 1) for argument in arguments]
+    PythonLaunchDescriptionSource(file),
+    launch_arguments=[("sigterm_timeout", "60"), *(argument.split(":=", 1) for argument in arguments)],
 )
 service = LaunchService(noninteractive=True)
 service.include_launch_description(LaunchDescription([included]))
@@ -90,7 +92,7 @@ def client():
 
 
 def spin_until(executor, done, process, log, step):
-    end = time.monotonic() + 90
+    end = time.monotonic() + 180
     while not done():
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < end, log.read_text()
@@ -151,7 +153,7 @@ def test_masks_come_out_of_the_topics_it_was_given_and_sigint_ends_it(run_launch
     assert values == ["cpu", "32x64", 0.02, "demo", True, False]
 
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 0, log.read_text()
+    assert process.wait(120) == 0, log.read_text()
     assert "process has finished cleanly" in log.read_text()
     assert "escalating" not in log.read_text()
 
@@ -175,14 +177,14 @@ def test_without_autostart_a_lifecycle_manager_configures_it(run_launch, client,
 def test_a_params_file_that_is_not_there_is_named(run_launch, tmp_path):
     process, log = run_launch(params_file=tmp_path / "missing.yaml")
 
-    assert process.wait(60) == 1
+    assert process.wait(180) == 1
     assert f"params_file: {tmp_path / 'missing.yaml'} is not there" in log.read_text()
 
 
 def test_a_wrong_log_level_is_refused_with_the_legal_ones(run_launch):
     process, log = run_launch(log_level="loud")
 
-    assert process.wait(60) == 1
+    assert process.wait(180) == 1
     assert "'debug', 'info', 'warn', 'error', 'fatal'" in log.read_text()
 
 
@@ -212,4 +214,4 @@ def test_masks_of_several_pairs_come_out_below_their_names(run_launch, client, p
 
     client.spin_until(lambda: all(masks.values()), process, log, publish)
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 0, log.read_text()
+    assert process.wait(120) == 0, log.read_text()
