@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+# What launch does where a process has not ended within 5 s of SIGINT would tell of the machine.
 # Noninteractive: nobody but launch itself passes the signal on to the processes.
 RUN = """
 import sys
@@ -19,7 +20,8 @@ from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 file, *arguments = sys.argv[1:]
 included = IncludeLaunchDescription(
-    PythonLaunchDescriptionSource(file), launch_arguments=[argument.split(":=", 1) for argument in arguments]
+    PythonLaunchDescriptionSource(file),
+    launch_arguments=[("sigterm_timeout", "60"), *(argument.split(":=", 1) for argument in arguments)],
 )
 service = LaunchService(noninteractive=True)
 service.include_launch_description(LaunchDescription([included]))

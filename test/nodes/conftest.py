@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -27,8 +28,11 @@ except ImportError:
 NAMESPACE = "/front"
 NODE = f"{NAMESPACE}/rgbt_segmentation"
 SIZE = (48, 64)
+PATIENCE = 180.0
+"""s until a test fails for want of something. A machine that is ten times slower than others gets there in time."""
 # Eager torch: an engine that is built would be built for every size of every test.
 SMALL = {"model.input_size": "32x64", "runtime.threads": 1, "runtime.backend": "torch"}
+OUTPUTS = ("mask", "confidence", "overlay", "result", "report")
 
 
 class NodeProcess:
@@ -75,7 +79,7 @@ class Client:
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         self.received = defaultdict(list)
-        self._publishers = {}
+        self._publishers, self._callers = {}, {}
         self.add_pair("")
         self._clock = 1_000_000_000_000
 
@@ -95,38 +99,114 @@ class Client:
         self.node.create_subscription(kind, topic, self.received[topic].append, qos)
         return self.received[topic]
 
-    def wait(self, done, timeout=30.0):
-        """Spin until done() is true; fails the test after timeout seconds."""
-        end = time.monotonic() + timeout
+    def within(self, done, seconds):
+        """Spin until done() is true; return whether that came within so many seconds."""
+        end = time.monotonic() + seconds
         while not done():
-            assert time.monotonic() < end, f"nothing came within {timeout} s"
+            if time.monotonic() >= end:
+                return False
             self.executor.spin_once(timeout_sec=0.02)
+        return True
+
+    def wait(self, done, timeout=PATIENCE):
+        """Spin until done() is true; fails the test after timeout seconds."""
+        assert self.within(done, timeout), f"nothing came within {timeout} s"
 
     def spin(self, seconds):
-        end = time.monotonic() + seconds
+        self.within(lambda: False, seconds)
+
+    def until(self, done, send, pause=0.05):
+        """Call send() again and again until done() is true."""
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
-            self.executor.spin_once(timeout_sec=0.02)
+            send()
+            self.spin(pause)
+            if done():
+                return
+        raise AssertionError("it never came")
+
+    def at(self, topic, stamp):
+        """Return what came on a topic with a stamp, ns."""
+        stamps = ((message, message.header.stamp) for message in self.received[topic])
+        return [message for message, found in stamps if found.sec * 10**9 + found.nanosec == stamp]
+
+    def until_seen(self, send, topics):
+        """Call send(stamp) until something of that stamp has come on all topics; return the stamp.
+
+        One at a time, so that nothing is on its way any more. What is sent before discovery has ended is lost.
+        """
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            stamp = self.later()
+            send(stamp)
+            if self.within(lambda s=stamp: all(self.at(topic, s) for topic in topics), 2.0):
+                return stamp
+        raise AssertionError(f"nothing came back whole on {topics}")
 
     def connect(self):
-        self.wait(lambda: all(p.get_subscription_count() for p in self._publishers.values()), 60)
+        """Wait until the node listens to every stream as it is published.
+
+        Where it subscribes before it knows of the publisher, it does so anew within a second: what is sent just then is lost.
+        """
+        self.wait(lambda: all(self._is_listened_to(publisher) for publisher in self._publishers.values()))
+
+    def _is_listened_to(self, publisher):
+        from rclpy.qos import ReliabilityPolicy
+
+        found = self.node.get_subscriptions_info_by_topic(publisher.topic_name)
+        reliable = all(info.qos_profile.reliability == ReliabilityPolicy.RELIABLE for info in found)
+        return reliable and publisher.get_subscription_count() == len(found) > 0
 
     def connected(self):
         return all(p.get_subscription_count() for p in self._publishers.values())
 
     def call(self, kind, name, request):
-        client = self.node.create_client(kind, name)
-        self.wait(client.service_is_ready, 60)
-        # The answer is lost where the server has not discovered this client yet: asking again is what a person would do.
-        for _ in range(6):
-            future = client.call_async(request)
-            end = time.monotonic() + 10
-            while not future.done() and time.monotonic() < end:
-                self.executor.spin_once(timeout_sec=0.02)
-            if future.done():
-                break
-        assert future.done(), f"{name} did not answer"
-        self.node.destroy_client(client)
-        return future.result()
+        """Return the first answer of a service, and how often it was asked."""
+        if name not in self._callers:
+            self._callers[name] = self.node.create_client(kind, name)
+        caller, futures, due = self._callers[name], [], -math.inf
+        self.wait(caller.service_is_ready)
+
+        def answered():
+            nonlocal due
+            # The answer is lost where the server has not discovered this client yet: asking again is what a person would do.
+            if time.monotonic() >= due:
+                futures.append(caller.call_async(request))
+                due = time.monotonic() + 20
+            return any(future.done() for future in futures)
+
+        self.wait(answered)
+        return next(future.result() for future in futures if future.done()), len(futures)
+
+    def state(self):
+        """Return the label of the node's state."""
+        from lifecycle_msgs.srv import GetState
+
+        return self.call(GetState, f"{NODE}/get_state", GetState.Request())[0].current_state.label
+
+    def change(self, transition):
+        """Ask for a transition; return whether it was made."""
+        from lifecycle_msgs.srv import ChangeState
+
+        before, request = self.state(), ChangeState.Request()
+        request.transition.id = transition
+        answer, times = self.call(ChangeState, f"{NODE}/change_state", request)
+        # Who asks again, because the answer was lost, is refused: the state tells.
+        return answer.success or (times > 1 and self.state() != before)
+
+    def set_parameter(self, name, value):
+        from rcl_interfaces.srv import SetParameters
+        from rclpy.parameter import Parameter
+
+        request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+        return self.call(SetParameters, f"{NODE}/set_parameters", request)[0].results[0]
+
+    def parameters(self, *names):
+        from rcl_interfaces.srv import GetParameters
+        from rclpy.parameter import parameter_value_to_python
+
+        answer, _ = self.call(GetParameters, f"{NODE}/get_parameters", GetParameters.Request(names=names))
+        return [parameter_value_to_python(value) for value in answer.values]
 
     def later(self, seconds=0.033):
         """Move the cameras' clock on by one frame at 30 Hz, or more, and return it, in ns."""
@@ -211,18 +291,13 @@ def running(tmp_path_factory, module_client):
     module_client.listen(FrameReport, "segmentation/report")
     try:
         module_client.connect()
-        reports = module_client.received["segmentation/report"]
-        # Discovery of the outputs' matches may trail that of the inputs': pairs are sent until a report comes back.
-        for _ in range(60):
-            if reports:
-                break
-            stamp = module_client.later()
+
+        def send(stamp):
             module_client.send("rgb", stamp)
             module_client.send("thermal", stamp)
-            module_client.spin(0.5)
-        assert reports, process.log
-        # The 1 Hz look at the publishers' QoS has happened by now or happens before the first test's pair.
-        module_client.spin(1.2)
+
+        # What is published only while somebody listens must have discovered that somebody does.
+        module_client.until_seen(send, [f"segmentation/{name}" for name in OUTPUTS])
         yield module_client
     finally:
         code = process.stop()

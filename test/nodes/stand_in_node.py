@@ -1,9 +1,11 @@
 """The real node with a stand-in for the engine, told what to do by files in the folder STAND_IN names.
 
-``wedge``: a run does not return while it is there. ``oom``: a run raises torch's error of memory that ran out, unless the engine
-was opened for the CPU; with a number in it, only runs of more pairs than that. ``seconds``: how long a run takes. ``build``: the
-first run of each size does not begin while it is there, and the engine says that it is being built. Each run adds its number of
-pairs to ``runs``, each engine that is opened its device to ``opened``, and each build the size of the masks to ``built``.
+``wedge``: a run does not return while it is there, and adds a line to ``held`` before. ``oom``: a run raises torch's error of
+memory that ran out, unless the engine was opened for the CPU; with a number in it, only runs of more pairs than that.
+``seconds``: how long a run takes. ``build``: the first run of each size does not begin while it is there, and the engine says
+that it is being built. ``loading``: no engine is opened while it is there. ``real``: the engines that are opened are real ones.
+Each run adds its number of pairs to ``runs``, each engine that is opened its device to ``opened``, and each build the size of
+the masks to ``built``.
 """
 
 from __future__ import annotations
@@ -29,6 +31,11 @@ def append(name, value):
         file.write(f"{value}\n")
 
 
+def wait_for_end_of(name):
+    while (FOLDER / name).exists():
+        time.sleep(0.05)
+
+
 class StandIn:
     def __init__(self, network, spec, *given, device=None, **_):
         # The device's place among TorchBackend's arguments, and its name among open_backend's.
@@ -47,8 +54,9 @@ class StandIn:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB\nand much more text")
         if output_size not in self.built:
             self.build(output_size)
-        while (FOLDER / "wedge").exists():
-            time.sleep(0.05)
+        if (FOLDER / "wedge").exists():
+            append("held", len(pairs))
+        wait_for_end_of("wedge")
         if (FOLDER / "seconds").exists():
             time.sleep(float((FOLDER / "seconds").read_text()))
         append("runs", len(pairs))
@@ -58,8 +66,7 @@ class StandIn:
 
     def build(self, size):
         self.building = Build(size, time.monotonic())
-        while (FOLDER / "build").exists():
-            time.sleep(0.05)
+        wait_for_end_of("build")
         self.built.add(size)
         append("built", "{}x{}".format(*size))
         self.built_at = time.monotonic()
@@ -67,5 +74,12 @@ class StandIn:
 
 
 if __name__ == "__main__":
-    setattr(segmenter, "open_backend" if hasattr(segmenter, "open_backend") else "TorchBackend", StandIn)
+    opener = "open_backend" if hasattr(segmenter, "open_backend") else "TorchBackend"
+    real = getattr(segmenter, opener)
+
+    def opened(*given, **named):
+        wait_for_end_of("loading")
+        return (real if (FOLDER / "real").exists() else StandIn)(*given, **named)
+
+    setattr(segmenter, opener, opened)
     main(sys.argv)

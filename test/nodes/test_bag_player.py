@@ -27,10 +27,13 @@ STRING = "std_msgs/msg/String"
 
 
 def make_bag(path, storage="mcap"):
-    """A second of images at 50 Hz, a note latched at the start, and one replaced in the middle."""
+    """A second of images at 50 Hz, a note latched at the start, and one replaced in the middle.
+
+    All images fit into the player's queue: nothing is lost on the way, however long a listener is kept from listening.
+    """
     random = np.random.default_rng(3)
     with BagWriter(path, storage) as writer:
-        writer.add_topic("/rgb/image_raw", IMAGE, [qos(reliable=True, depth=5)])
+        writer.add_topic("/rgb/image_raw", IMAGE, [qos(reliable=True, depth=1000)])
         writer.add_topic("/thermal/image_raw", IMAGE, [qos(reliable=False, depth=5)])
         writer.add_topic("/note", STRING, [qos(latched=True, depth=1)])
         writer.write("/note", START, make(STRING, data="first"))
@@ -53,7 +56,7 @@ def bag(tmp_path_factory):
 class Playing:
     process: subprocess.Popen
 
-    def end(self, timeout=60):
+    def end(self, timeout=180):
         out, err = self.process.communicate(timeout=timeout)
         return self.process.returncode, out, err
 
@@ -85,7 +88,7 @@ def nanoseconds(message):
 def listen_to_images(client):
     from sensor_msgs.msg import Image
 
-    return client.listen(Image, "/rgb/image_raw", 200)
+    return client.listen(Image, "/rgb/image_raw", 1000)
 
 
 def listen_to_clock(client):
@@ -106,12 +109,14 @@ def test_every_message_arrives_in_order_as_it_was_recorded_and_clock_tells_the_l
 
     images, ticks = listen_to_images(client), listen_to_clock(client)
     raw = []
-    client.node.create_subscription(Image, "/rgb/image_raw", raw.append, 200, raw=True)
+    client.node.create_subscription(Image, "/rgb/image_raw", raw.append, 1000, raw=True)
     player = play(bag, "--wait-for", "/rgb/image_raw=2", "/clock")
-    client.wait(lambda: len(images) >= COUNT and len(raw) >= COUNT, 60)
+    client.wait(lambda: len(images) >= COUNT and len(raw) >= COUNT)
     code, out, err = player.end()
-    client.spin(0.3)
     assert code == 0, err
+    # Behind its time, the player lets the clock go on.
+    end = START + (COUNT - 1) * SPACING
+    client.wait(lambda: ticks and nanoseconds(ticks[-1]) >= end)
 
     with Bag(bag) as recorded:
         messages = list(recorded.messages(["/rgb/image_raw"]))
@@ -124,56 +129,57 @@ def test_every_message_arrives_in_order_as_it_was_recorded_and_clock_tells_the_l
         for ours, theirs in zip(images, expected, strict=True)
     )
     times = [nanoseconds(message) for message in ticks]
-    end = START + (COUNT - 1) * SPACING
     assert times == sorted(times)
     assert START <= times[0] < times[-1]
-    # Behind its time, the player lets the clock go on.
-    assert times[-1] >= end
     assert "played 102 messages" in out
     assert "late by at most" in out
 
 
 def test_the_rate_sets_how_long_it_takes_and_the_clock_goes_with_it(bag, play, client):
     images, ticks = listen_to_images(client), listen_to_clock(client)
-    seconds = {}
+    seconds, late = {}, {}
     for rate in (2, 0.5):
         images.clear()
         ticks.clear()
         player = play(bag, "--rate", rate, "--wait-for", "/rgb/image_raw", "/clock", "--delay", "0.5")
-        client.wait(lambda: len(images) == COUNT, 60)
+        client.wait(lambda: len(images) == COUNT)
         code, out, err = player.end()
         assert code == 0, err
         seconds[rate] = float(re.search(r"played 102 messages in ([\d.]+) s", out)[1])
-        client.spin(0.2)
+        late[rate] = float(re.search(r"late by at most ([\d.]+) ms", out)[1]) / 1000
+        client.wait(lambda: ticks and nanoseconds(ticks[-1]) >= START + (COUNT - 1) * SPACING)
         times = [nanoseconds(message) for message in ticks]
         assert times == sorted(times)
-        assert times[-1] >= START + (COUNT - 1) * SPACING
         # A message is never early, but for what rounding to 0.1 s takes off; a busy machine may take longer.
         assert seconds[rate] > (COUNT - 1) * SPACING / 1e9 / rate - 0.06
-    assert seconds[0.5] > seconds[2]
+    # But for what a busy machine made it late by, as it says itself.
+    assert seconds[0.5] > seconds[2] - late[2]
 
 
 def test_a_loop_begins_again_with_the_time_jumping_back_until_a_signal_ends_it(bag, play, client):
     images, ticks = listen_to_images(client), listen_to_clock(client)
     player = play(bag, "--loop", "--wait-for", "/rgb/image_raw", "/clock", "--delay", "0.5", "--rate", "4")
-    client.wait(lambda: len(images) > 2 * COUNT, 60)
+
+    def times():
+        return [nanoseconds(message) for message in ticks]
+
+    client.wait(lambda: len(images) > 2 * COUNT and any(later < earlier for earlier, later in pairwise(times())))
     player.process.send_signal(signal.SIGINT)
     code, out, err = player.end()
     assert code == 0, err
     assert "stopped after" in out.splitlines()[-1]
     stamps = [stamp(message) for message in images]
     assert stamps[COUNT : 2 * COUNT] == stamps[:COUNT] == sorted(set(stamps))
-    times = [nanoseconds(message) for message in ticks]
-    assert any(later < earlier for earlier, later in pairwise(times))
 
 
 def test_latched_messages_from_before_the_start_reach_a_late_subscriber(bag, play, client):
     images = listen_to_images(client)
-    options = ["--start", "0.3", "--rate", "0.05", "--wait-for", "/rgb/image_raw", "--delay", "0.2"]
+    # Slow enough for the one that replaces it to be minutes away.
+    options = ["--start", "0.3", "--rate", "0.001", "--wait-for", "/rgb/image_raw", "--delay", "0.2"]
     player = play(bag, *options)
-    client.wait(lambda: images, 60)
+    client.wait(lambda: images)
     notes = latched_notes(client)
-    client.wait(lambda: notes, 30)
+    client.wait(lambda: notes)
     assert [note.data for note in notes] == ["first"]
     assert stamp(images[0]) == START + 15 * SPACING - 7_000_000
     player.process.send_signal(signal.SIGTERM)
@@ -185,11 +191,11 @@ def test_only_the_topics_and_the_part_that_were_asked_for_are_played_under_the_n
 
     bag = make_bag(tmp_path / "drive", "sqlite3")
     original, ticks = listen_to_images(client), listen_to_clock(client)
-    renamed = client.listen(Image, "/front/color", 200)
+    renamed = client.listen(Image, "/front/color", 1000)
     part = ["--start", "0.2", "--duration", "0.4", "--no-clock"]
     remap = ["--topics", "/rgb/image_raw", "--remap", "/rgb/image_raw:=/front/color"]
     player = play(bag, *part, *remap, "--wait-for", "/rgb/image_raw", "--delay", "0.5")
-    client.wait(lambda: len(renamed) >= 20, 60)
+    client.wait(lambda: len(renamed) >= 20)
     code, out, err = player.end()
     client.spin(0.2)
     assert code == 0, err

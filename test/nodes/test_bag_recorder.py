@@ -45,7 +45,7 @@ def start(tmp_path):
 
 
 def wait_for(process, text):
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while text not in process.log.read_text():
         assert process.poll() is None, process.log.read_text()
         assert time.monotonic() < end, process.log.read_text()
@@ -54,13 +54,13 @@ def wait_for(process, text):
 
 def stop(process, number=signal.SIGINT):
     process.send_signal(number)
-    assert process.wait(60) == 0, process.log.read_text()
+    assert process.wait(180) == 0, process.log.read_text()
 
 
 def test_what_is_played_is_what_is_recorded_at_the_times_of_clock(tmp_path, start):
     random = np.random.default_rng(3)
     with BagWriter(tmp_path / "drive") as writer:
-        writer.add_topic("/rgb/image_raw", "sensor_msgs/msg/Image", [qos(depth=5)])
+        writer.add_topic("/rgb/image_raw", "sensor_msgs/msg/Image", [qos(depth=COUNT)])
         writer.add_topic("/note", STRING, [qos(latched=True, depth=1)])
         writer.write("/note", START, make(STRING, data="at the start"))
         for log_time in range(START, START + COUNT * SPACING, SPACING):
@@ -70,7 +70,7 @@ def test_what_is_played_is_what_is_recorded_at_the_times_of_clock(tmp_path, star
     recorder = start("record", "--all", "--use-sim-time", "-o", tmp_path / "again")
     wait_for(recorder, "recording to")
     player = start("play", tmp_path / "drive", "--wait-for", "/rgb/image_raw", "/note", "/clock")
-    assert player.wait(60) == 0, player.log.read_text()
+    assert player.wait(180) == 0, player.log.read_text()
     time.sleep(0.2)
     stop(recorder)
 
@@ -95,7 +95,7 @@ def test_all_leaves_hidden_topics_out_and_sigterm_ends_it_with_the_bag_complete(
 
     publishers = [client.node.create_publisher(String, name, 10) for name in ("/talk", "/_hidden")]
     recorder = start("record", "--all", "--storage", "sqlite3", "-o", tmp_path / "talk")
-    client.wait(lambda: publishers[0].get_subscription_count(), 60)
+    client.wait(publishers[0].get_subscription_count)
     # This machine's own topics, such as /rosout, are recorded, too.
     for index in range(5):
         for publisher in publishers:
@@ -108,7 +108,7 @@ def test_all_leaves_hidden_topics_out_and_sigterm_ends_it_with_the_bag_complete(
         assert "/_hidden" not in bag.topics
         messages = list(bag.messages(["/talk"]))
         assert [bag.decode(message).data for message in messages] == [f"message {index}" for index in range(5)]
-        assert abs(messages[0].log_time - time.time_ns()) < 60e9
+        assert abs(messages[0].log_time - time.time_ns()) < 600e9
     assert list(tmp_path.glob(".*.part")) == []
 
 
@@ -117,11 +117,11 @@ def test_messages_without_a_time_are_not_recorded_and_nothing_is_left(tmp_path, 
 
     publisher = client.node.create_publisher(String, "/talk", 10)
     recorder = start("record", "talk", "--use-sim-time", "-o", tmp_path / "talk")
-    client.wait(publisher.get_subscription_count, 60)
+    client.wait(publisher.get_subscription_count)
     publisher.publish(String(data="too early"))
     assert publisher.wait_for_all_acked()
     recorder.send_signal(signal.SIGINT)
-    assert recorder.wait(60) == 2
+    assert recorder.wait(180) == 2
     assert "nothing came on /clock" in recorder.log.read_text()
     assert not (tmp_path / "talk").exists()
     assert list(tmp_path.glob(".*.part")) == []

@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
-
-NODE = "/front/rgbt_segmentation"
-
-
-def change(client, transition):
-    from lifecycle_msgs.srv import ChangeState
-
-    request = ChangeState.Request()
-    request.transition.id = transition
-    return client.call(ChangeState, f"{NODE}/change_state", request).success
-
-
-def state(client):
-    from lifecycle_msgs.srv import GetState
-
-    return client.call(GetState, f"{NODE}/get_state", GetState.Request()).current_state.label
-
-
-def set_parameter(client, name, value):
-    from rcl_interfaces.msg import Parameter
-    from rcl_interfaces.srv import SetParameters
-    from rclpy.parameter import Parameter as RclpyParameter
-
-    message: Parameter = RclpyParameter(name, value=value).to_parameter_msg()
-    return client.call(SetParameters, f"{NODE}/set_parameters", SetParameters.Request(parameters=[message])).results[0]
 
 
 def test_every_transition_and_what_it_means(client, start):
@@ -41,37 +15,34 @@ def test_every_transition_and_what_it_means(client, start):
     from sensor_msgs.msg import Image
 
     start(autostart=False)
-    masks = client.listen(Image, "segmentation/mask")
-    assert state(client) == "unconfigured"
+    client.listen(Image, "segmentation/mask")
+
+    def send(stamp):
+        client.send("rgb", stamp)
+        client.send("thermal", stamp)
+
+    assert client.state() == "unconfigured"
     assert not client.connected()
 
-    assert set_parameter(client, "sync.policy", "closest").successful
-    assert not change(client, Transition.TRANSITION_CONFIGURE)
-    assert state(client) == "unconfigured"
-    assert set_parameter(client, "sync.policy", "nearest").successful
-    assert change(client, Transition.TRANSITION_CONFIGURE)
-    assert state(client) == "inactive"
-    refused = set_parameter(client, "output.threshold", 0.5)
+    assert client.set_parameter("sync.policy", "closest").successful
+    assert not client.change(Transition.TRANSITION_CONFIGURE)
+    assert client.state() == "unconfigured"
+    assert client.set_parameter("sync.policy", "nearest").successful
+    assert client.change(Transition.TRANSITION_CONFIGURE)
+    assert client.state() == "inactive"
+    refused = client.set_parameter("output.threshold", 0.5)
     assert not refused.successful
     assert "cleanup" in refused.reason
 
     for _ in range(2):
-        assert change(client, Transition.TRANSITION_ACTIVATE)
+        assert client.change(Transition.TRANSITION_ACTIVATE)
         client.connect()
-        masks.clear()
-        for _ in range(40):
-            stamp = client.later()
-            client.send("rgb", stamp)
-            client.send("thermal", stamp)
-            client.spin(0.25)
-            if masks:
-                break
-        assert masks
-        assert change(client, Transition.TRANSITION_DEACTIVATE)
+        client.until_seen(send, ["segmentation/mask"])
+        assert client.change(Transition.TRANSITION_DEACTIVATE)
         client.wait(lambda: not client.connected())
-    assert change(client, Transition.TRANSITION_CLEANUP)
-    assert state(client) == "unconfigured"
-    assert set_parameter(client, "output.threshold", 0.5).successful
+    assert client.change(Transition.TRANSITION_CLEANUP)
+    assert client.state() == "unconfigured"
+    assert client.set_parameter("output.threshold", 0.5).successful
 
 
 @pytest.mark.parametrize(
@@ -94,14 +65,14 @@ def test_a_wrong_parameter_refuses_configure_and_says_what_is_legal(client, star
 
     process = start(**parameters)
     statuses = client.listen(DiagnosticArray, "/diagnostics")
-    client.wait(lambda: statuses, 60)
+    client.wait(lambda: statuses)
     assert statuses[-1].status[0].level == DiagnosticStatus.ERROR
     assert words in statuses[-1].status[0].message
-    assert state(client) == "unconfigured"
+    assert client.state() == "unconfigured"
     assert words in process.log
     assert "Traceback" not in process.log
     # It can still be put right.
-    assert set_parameter(client, "runtime.threads", 1).successful
+    assert client.set_parameter("runtime.threads", 1).successful
 
 
 def shared_memory(pid):
@@ -126,7 +97,7 @@ def test_a_node_that_ends_leaves_no_shared_memory_behind(client, start):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_busy_node_within_two_seconds_with_code_0(client, start, number):
+def test_a_signal_ends_the_busy_node_with_code_0(client, start, number):
     process = start(**{"model.input_size": "480x640"})
     client.connect()
     for _ in range(5):
@@ -134,18 +105,41 @@ def test_a_signal_ends_the_busy_node_within_two_seconds_with_code_0(client, star
         client.send("rgb", stamp)
         client.send("thermal", stamp)
         client.spin(0.1)
-    # The two seconds are the interface's promise to launch, not a measurement.
-    assert process.stop(number, timeout=2.0) == 0, process.log
+    assert process.stop(number) == 0, process.log
     assert "Traceback" not in process.log
 
 
-def test_a_signal_during_start_up_ends_it_too(start):
+def test_a_signal_ends_the_node_though_its_engine_never_returns(client, start, tmp_path):
+    # Launch is promised an end within two seconds: whatever takes longer is not waited for.
+    process = start(stand_in=tmp_path)
+    client.connect()
+    (tmp_path / "wedge").touch()
+
+    def send():
+        stamp = client.later()
+        client.send("rgb", stamp)
+        client.send("thermal", stamp)
+
+    client.until((tmp_path / "held").exists, send)
+    assert process.stop() == 0, process.log
+    assert "Traceback" not in process.log
+
+
+def catches(pid, number):
+    """Return whether a process handles a signal by itself."""
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt:"))
+    return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize("stage", ["at once", "torch is imported"])
+def test_a_signal_during_start_up_ends_it_too(client, start, stage):
     process = start()
-    time.sleep(0.7)
-    try:
-        assert process.stop(signal.SIGINT, timeout=5.0) == 0, process.log
-    except subprocess.TimeoutExpired:
-        pytest.fail(f"still running 5 s after SIGINT: {process.log}")
+    # Python handles SIGINT by itself, but not SIGTERM.
+    client.wait(lambda: catches(process.process.pid, signal.SIGTERM))
+    if stage != "at once":
+        maps = Path(f"/proc/{process.process.pid}/maps")
+        client.wait(lambda: "libtorch" in maps.read_text())
+    assert process.stop(signal.SIGINT) == 0, process.log
 
 
 def test_threads_are_bound_to_the_cores_that_the_parameters_name(client, start):
@@ -158,11 +152,15 @@ def test_threads_are_bound_to_the_cores_that_the_parameters_name(client, start):
     client.connect()
 
     def bound():
-        tasks = [int(task.name) for task in Path(f"/proc/{process.process.pid}/task").iterdir()]
-        return [os.sched_getaffinity(task) for task in tasks], os.sched_getaffinity(process.process.pid)
+        threads = []
+        for task in Path(f"/proc/{process.process.pid}/task").iterdir():
+            # One may end meanwhile.
+            with contextlib.suppress(ProcessLookupError):
+                threads.append(os.sched_getaffinity(int(task.name)))
+        return threads, os.sched_getaffinity(process.process.pid)
 
-    threads, main = bound()
-    assert main == {cores[0]}
-    assert {cores[1]} in threads
-    assert change(client, Transition.TRANSITION_DEACTIVATE)
+    # The worker binds itself when it is first given a core.
+    client.wait(lambda: {cores[1]} in bound()[0])
+    assert bound()[1] == {cores[0]}
+    assert client.change(Transition.TRANSITION_DEACTIVATE)
     assert bound()[1] == set(cores)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ def stamp_of(message):
 
 
 def outputs(client, topic, stamp):
-    return [message for message in client.received[f"segmentation/{topic}"] if stamp_of(message) == stamp]
+    return client.at(f"segmentation/{topic}", stamp)
 
 
 def last_drops(client):
@@ -27,11 +28,13 @@ def last_drops(client):
 
 
 def pair(client, stamp=None, offset=0, thermal=None, **changes):
-    """Send a pair and wait for its report; return the stamp of its RGB image."""
+    """Send a pair and wait for all that comes of it; return the stamp of its RGB image."""
     stamp = stamp or client.later()
     client.send("rgb", stamp, **changes)
     client.send("thermal", stamp + offset, thermal)
-    client.wait(lambda: outputs(client, "report", stamp) and outputs(client, "result", stamp))
+    # Topics have no order among each other.
+    topics = ("mask", "confidence", "overlay", "result", "report")
+    client.wait(lambda: all(outputs(client, topic, stamp) for topic in topics))
     return stamp
 
 
@@ -41,7 +44,9 @@ def settled_drops(client):
 
 
 def test_a_pair_gives_masks_and_report_with_the_rgb_header_and_size(running):
+    begun = time.perf_counter()
     stamp = pair(running, offset=7 * MILLISECOND)
+    elapsed = time.perf_counter() - begun
     for topic in ("mask", "confidence", "overlay"):
         (message,) = outputs(running, topic, stamp)
         channels = 3 if topic == "overlay" else 1
@@ -60,7 +65,8 @@ def test_a_pair_gives_masks_and_report_with_the_rgb_header_and_size(running):
     expected = ["wait", "conversion", "thermal", "alignment", "preprocess", "network", "masks", "publish"]
     assert list(stages) == expected
     assert all(duration >= 0 for duration in stages.values())
-    assert report.overhead == pytest.approx(sum(stages.values()) - stages["network"], abs=0.005)
+    # What lies between stages belongs to no stage, and may be long on a busy machine.
+    assert sum(stages.values()) - 1e-4 <= report.overhead + stages["network"] <= elapsed
     assert report.model == read_spec("demo").title
 
 
@@ -148,9 +154,11 @@ def test_late_thermal_frames_still_pair_and_every_pair_is_accounted_for(running)
     for stamp in stamps:
         running.send("thermal", stamp)
     running.wait(lambda: outputs(running, "report", stamps[-1]))
+    # The one before may be counted after the report of the one that replaced it was made: not after the next one's.
+    settled_drops(running)
     after, last = last_drops(running)
     superseded = after.get("pair_superseded", 0) - before.get("pair_superseded", 0)
-    assert last.processed - first.processed + superseded == 4
+    assert last.processed - first.processed + superseded == 4 + 1
 
 
 def test_frames_without_a_partner_and_duplicates_are_counted_by_reason(running):
@@ -209,9 +217,14 @@ def test_nav2_reads_the_masks_by_row_and_column_with_equal_stamps(running):
             lambda m, t=topic: best_effort.setdefault((t, stamp_of(m)), m),
             qos_profile_sensor_data,
         )
-    running.spin(1.0)
-    stamp = pair(running)
-    running.wait(lambda: ("mask", stamp) in best_effort and ("confidence", stamp) in best_effort)
+
+    def both():
+        # Until it is discovered, and wherever a message is lost, nothing comes.
+        stamp = pair(running)
+        topics = [(topic, stamp) for topic in ("mask", "confidence")]
+        return stamp if running.within(lambda: all(topic in best_effort for topic in topics), 1.0) else None
+
+    stamp = next(filter(None, (both() for _ in range(60))))
     mask, confidence = best_effort["mask", stamp], best_effort["confidence", stamp]
     assert len(mask.data) == len(confidence.data) == mask.width * mask.height
     counted = np.bincount(np.asarray(mask.data, np.uint8), minlength=256)
@@ -259,16 +272,25 @@ def test_diagnostics_tell_what_goes_on(running):
 
 
 def test_enable_stops_and_resumes(running):
+    from diagnostic_msgs.msg import DiagnosticArray
     from std_srvs.srv import SetBool
 
-    assert running.call(SetBool, "/front/rgbt_segmentation/enable", SetBool.Request(data=False)).success
+    def enable(on):
+        return running.call(SetBool, "/front/rgbt_segmentation/enable", SetBool.Request(data=on))[0].success
+
+    def dropped():
+        values = {entry.key: entry.value for array in statuses[-1:] for entry in array.status[0].values}
+        return [values.get(f"dropped {stream}_disabled") for stream in ("rgb", "thermal")]
+
+    statuses = running.listen(DiagnosticArray, "/diagnostics")
+    assert enable(False)
     stamp = running.later()
     running.send("rgb", stamp)
     running.send("thermal", stamp)
-    running.spin(0.5)
-    assert not outputs(running, "mask", stamp)
-    running.call(SetBool, "/front/rgbt_segmentation/enable", SetBool.Request(data=True))
+    running.wait(lambda: dropped() == ["1", "1"])
+    assert enable(True)
     assert settled_drops(running)["rgb_disabled"] == 1
+    assert not outputs(running, "mask", stamp)
 
 
 def test_big_endian_thermal_gives_the_same_mask(running):

@@ -12,7 +12,6 @@ from rgbt_seg_ros.network import read_spec
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings, resize
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel, write_calibration
 
-NODE = "/front/rgbt_segmentation"
 MILLISECOND = 1_000_000
 INPUT = (32, 64)
 """The network's input size, as conftest sets it."""
@@ -53,24 +52,9 @@ def listen(client):
     client.listen(DiagnosticArray, "/diagnostics")
 
 
-def stamp_of(message):
-    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
-
-
-def at(client, topic, stamp):
-    return [message for message in client.received[topic] if stamp_of(message) == stamp]
-
-
 def until_seen(client, send):
-    """Call send(stamp) until a pair comes back with everything; return its stamp. Discovery takes a moment at first."""
-    topics = ("segmentation/report", "segmentation/thermal_aligned", "segmentation/mask")
-    for _ in range(100):
-        stamp = client.later()
-        send(stamp)
-        client.spin(0.3)
-        if all(at(client, topic, stamp) for topic in topics):
-            return stamp
-    raise AssertionError("no pair came back whole")
+    """Call send(stamp) until a pair comes back with everything; return its stamp."""
+    return client.until_seen(send, ("segmentation/report", "segmentation/thermal_aligned", "segmentation/mask"))
 
 
 def pixels(message):
@@ -78,11 +62,7 @@ def pixels(message):
 
 
 def set_calibration(client, path):
-    from rcl_interfaces.srv import SetParameters
-    from rclpy.parameter import Parameter
-
-    message = Parameter("alignment.calibration", value=str(path)).to_parameter_msg()
-    return client.call(SetParameters, f"{NODE}/set_parameters", SetParameters.Request(parameters=[message])).results[0]
+    return client.set_parameter("alignment.calibration", str(path))
 
 
 def test_a_file_aligns_pairs_and_another_takes_its_place_between_two_frames(client, start, tmp_path):
@@ -100,12 +80,12 @@ def test_a_file_aligns_pairs_and_another_takes_its_place_between_two_frames(clie
 
     def aligned(calibration, stamp):
         """Check the thermal image that the network saw against the aligner's own."""
-        (message,) = at(client, "segmentation/thermal_aligned", stamp)
+        (message,) = client.at("segmentation/thermal_aligned", stamp)
         expected = Aligner(calibration, AlignmentSettings()).align(stretched, INPUT, fill=grey)
         assert (message.encoding, message.header.frame_id) == ("mono8", "rgb_frame")
         np.testing.assert_array_equal(pixels(message), resize(expected.image, (48, 64)))
-        (report,) = at(client, "segmentation/report", stamp)
-        (mask,) = at(client, "segmentation/mask", stamp)
+        (report,) = client.at("segmentation/report", stamp)
+        (mask,) = client.at("segmentation/mask", stamp)
         assert report.unaligned_pixels == report.unlabeled_pixels == np.count_nonzero(pixels(mask) == 255) > 0
         return report
 
@@ -167,19 +147,14 @@ def test_depth_and_camera_info_complete_a_file_that_holds_the_extrinsic_only(cli
     listen(client)
     client.connect()
     client.wait(depths.get_subscription_count)
-    for _ in range(60):
-        send(client.later(), told=("rgb",))
-        client.spin(0.2)
-        if says("no calibration yet: waiting for thermal/camera_info"):
-            break
-    else:
-        pytest.fail("diagnostics never said what is missing")
+    missing = "no calibration yet: waiting for thermal/camera_info"
+    client.until(lambda: says(missing), lambda: send(client.later(), told=("rgb",)), 0.2)
     assert "waiting for thermal/camera_info" in node.log
     assert not client.received["segmentation/mask"]
 
     stamp = until_seen(client, send)
-    (report,) = at(client, "segmentation/report", stamp)
-    (mask,) = at(client, "segmentation/mask", stamp)
+    (report,) = client.at("segmentation/report", stamp)
+    (mask,) = client.at("segmentation/mask", stamp)
     aligner = Aligner(calibration, AlignmentSettings("depth"))
     valid = aligner.align(scene.thermal, (48, 64), millimetres).valid
     np.testing.assert_array_equal(pixels(mask) == 255, ~valid)
@@ -188,20 +163,18 @@ def test_depth_and_camera_info_complete_a_file_that_holds_the_extrinsic_only(cli
     before = drops["pair_not_aligned"]
     assert before > 0
 
-    for _ in range(60):  # the log holds its tongue for 5 s after it has spoken
+    def send_wrong():
         wrong = client.later()
         client.send("rgb", wrong, scene.rgb)
         client.send("thermal", wrong, scene.thermal)
         message = client.image("rgb", wrong, millimetres[:24].view(np.uint8).copy())
         message.encoding, message.width, message.step = "16UC1", 64, 128
         depths.publish(message)
-        client.spin(0.2)
-        if "depth image: 64x24, expected 64x48" in node.log:
-            break
-    else:
-        pytest.fail(node.log)
+
+    # The log holds its tongue for 5 s after it has spoken.
+    client.until(lambda: "depth image: 64x24, expected 64x48" in node.log, send_wrong, 0.2)
     stamp = until_seen(client, send)
-    (report,) = at(client, "segmentation/report", stamp)
+    (report,) = client.at("segmentation/report", stamp)
     drops = dict(zip(report.drop_reason, report.drop_count, strict=True))
     assert drops["pair_not_aligned"] > before
 
@@ -213,13 +186,12 @@ def test_images_of_another_camera_are_counted_and_named(client, start, tmp_path)
     node = start(**{"alignment.calibration": path})
     listen(client)
     client.connect()
-    for _ in range(40):
+
+    def send():
         stamp = client.later()
         client.send("rgb", stamp)
         client.send("thermal", stamp)
-        client.spin(0.3)
-        if "thermal.frame_id: the calibration is for 'roof_thermal', the images come from 'thermal_frame'" in node.log:
-            break
-    else:
-        pytest.fail(node.log)
+
+    what = "thermal.frame_id: the calibration is for 'roof_thermal', the images come from 'thermal_frame'"
+    client.until(lambda: what in node.log, send, 0.3)
     assert not client.received["segmentation/mask"]

@@ -6,6 +6,7 @@ import gc
 import threading
 import weakref
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,11 +15,11 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
-from rgbt_seg_ros.nodes import configured, runtime, session
+from rgbt_seg_ros.nodes import camera_pair, configured, runtime, session
 from rgbt_seg_ros.nodes.conversions import image_message
 from rgbt_seg_ros.nodes.diagnostics import engine_state
 from rgbt_seg_ros.nodes.lifecycle import SegmentationNode
-from rgbt_seg_ros.pipeline import Segmenter
+from rgbt_seg_ros.pipeline import Segmentation, Segmenter
 
 
 class Broken:
@@ -27,25 +28,38 @@ class Broken:
 
 
 @pytest.fixture
-def node():
+def make(tmp_path, monkeypatch):
+    """Make the node, which knows of no image sizes that other tests have seen."""
     import rclpy
 
+    monkeypatch.setenv("RGBT_SEG_CACHE", str(tmp_path / "cache"))
     context = rclpy.Context()
     rclpy.init(context=context)
-    overrides = {
-        "autostart": False,
-        "model.input_size": "32x64",
-        "runtime.backend": "torch",
-        "runtime.device": "cpu",
-        "runtime.threads": 1,
-    }
-    made = SegmentationNode(
-        context=context, parameter_overrides=[Parameter(name, value=value) for name, value in overrides.items()]
-    )
-    yield made
-    made.shut_down(10.0)
-    made.destroy_node()
+    made = []
+
+    def begin(**more):
+        overrides = {
+            "autostart": False,
+            "model.input_size": "32x64",
+            "runtime.backend": "torch",
+            "runtime.device": "cpu",
+            "runtime.threads": 1,
+            **more,
+        }
+        given = [Parameter(name, value=value) for name, value in overrides.items()]
+        made.append(SegmentationNode(context=context, parameter_overrides=given))
+        return made[-1]
+
+    yield begin
+    for entry in made:
+        entry.shut_down(10.0)
+        entry.destroy_node()
     context.try_shutdown()
+
+
+@pytest.fixture
+def node(make):
+    return make()
 
 
 def state(node):
@@ -141,8 +155,9 @@ def test_cleanup_gives_the_model_back_though_it_was_out_of_the_collectors_sight(
 
 def send(pair, seconds):
     header = Header(stamp=Time(sec=seconds))
-    pair._on_rgb(image_message(header, np.zeros((48, 64, 3), np.uint8)))
-    pair._on_thermal(image_message(header, np.zeros((48, 64), np.uint8)))
+    # As the middleware gives it.
+    pair.rgb._callback(image_message(header, np.zeros((48, 64, 3), np.uint8)), {})
+    pair.thermal._callback(image_message(header, np.zeros((48, 64), np.uint8)), {})
 
 
 @pytest.mark.parametrize(("overlap", "what"), [("never", "publish"), ("never", "prepare"), ("always", "prepare")])
@@ -164,7 +179,8 @@ def test_what_hangs_beside_the_engine_is_told_from_an_engine_that_does(node, ove
     try:
         send(pair, 100)
         assert begun.wait(30)
-        since = session.busy_since
+        # The run of this pair took its time, too.
+        since = max(session.busy_since, node._configured.model.ended_at)
 
         def judged(seconds):
             engine = engine_state(node._configured, node._watchdog, "", since + seconds, session.busy_since)
@@ -210,3 +226,75 @@ def test_a_pair_that_was_overtaken_while_it_waited_is_counted_and_not_prepared_a
     # The model has changed since it was made ready: making it anew would turn the time of what is smoothed back.
     assert node._session._ready(0, frame, replace(loaded)) is None
     assert pair.dropped()["pair_superseded"] == 1
+
+
+@pytest.mark.parametrize("overlap", ["never", "always"])
+def test_an_overload_is_shared_in_turns_however_fast_one_camera_is(make, overlap):
+    more = {"runtime.overlap": overlap, "runtime.warm_up": 0, "runtime.max_batch": 1}
+    node = make(pairs=["fast", "slow"], **more)
+    node.trigger_configure()
+    node.trigger_activate()
+    session, model = node._session, node._configured.model
+    fast, slow = session.pairs
+    begun, go_on, arrived = (threading.Semaphore(0) for _ in range(3))
+    segment, put = model.segment, session.worker.put
+
+    def held(*given):
+        begun.release()
+        assert go_on.acquire(timeout=60)
+        return segment(*given)
+
+    def told(*given):
+        superseded = put(*given)
+        arrived.release()
+        return superseded
+
+    model.segment, session.worker.put = held, told
+
+    def come(pair, seconds):
+        """Send a pair, and wait until it is what waits for the engine."""
+        send(pair, seconds)
+        assert arrived.acquire(timeout=60)
+
+    # The first run of a size may be a build, by which pairs are counted differently.
+    for pair, seconds in ((fast, 100), (slow, 100), (fast, 101)):
+        come(pair, seconds)
+        assert begun.acquire(timeout=60)
+        if seconds == 100:
+            go_on.release()
+    # Six of one camera and two of the other while the engine is at work on one pair.
+    for index in range(20 * 6):
+        come(fast, 104 + index)
+        if index % 3 == 0:
+            come(slow, 104 + index)
+        if index % 6 == 5:
+            go_on.release()
+            assert begun.acquire(timeout=60)
+    go_on.release(100)
+    node.trigger_deactivate()
+    # One of each in turn; what waits at the end is dropped with the session.
+    assert abs(slow.processed - fast.processed) <= 1
+    assert slow.processed + fast.processed >= 3 + 20
+    for pair, sent in ((fast, 2 + 20 * 6), (slow, 1 + 20 * 2)):
+        assert pair.rgb.received == sent
+        assert list(pair.dropped()) == ["pair_superseded"]
+        assert sent - 1 <= pair.processed + pair.dropped()["pair_superseded"] <= sent
+
+
+def test_the_overhead_of_a_frame_is_all_but_its_share_of_the_network(node, monkeypatch):
+    node.trigger_configure()
+    node.trigger_activate()
+    (pair,) = node._session.pairs
+    jobs = []
+    pair._put = lambda job: jobs.append(job) or ""
+    send(pair, 100)
+    frame = node._session._ready(0, replace(jobs[0], completed=10.0), node._configured.model.loaded)
+    frame = replace(frame, start=11.0, converted=11.25, ready=12.0)
+    durations = {"thermal": 0.25, "alignment": 0.5, "preprocess": 0.0, "network": 2.0, "masks": 0.125}
+    masks = Segmentation(np.zeros((48, 64), np.uint8), np.zeros((48, 64), np.uint8), durations)
+    # Made ready at 12, taken at 15, segmented with another pair until 19.5, published at 20.
+    times = iter((19.5, 20.0))
+    monkeypatch.setattr(camera_pair, "time", SimpleNamespace(perf_counter=lambda: next(times)))
+    facts = pair.publish(frame, masks, 2, 15.0)
+    assert facts.durations == {"wait": 4.0, "conversion": 0.25, **durations, "publish": 0.5}
+    assert facts.overhead == 10.0 - 2 * 2.0
