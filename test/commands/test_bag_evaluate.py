@@ -183,8 +183,24 @@ def test_masks_go_into_a_bag_and_a_video(bag, models, tmp_path):
     assert not (tmp_path / "out" / ".unfinished").exists()
 
 
-def start(bag, output, model, *options, environment=None):
-    command = [sys.executable, "-m", "rgbt_seg_ros.cli", "bag", "evaluate", str(bag), "-o", str(output)]
+# The command, held where some pairs are done, since a test that is not woken up for a second finds all of them done.
+HELD = """
+import sys, time
+from rgbt_seg_ros.cli import main
+from rgbt_seg_ros.evaluation.bags.workspace import Workspace
+add = Workspace.add
+def hold(self, record, *rest):
+    add(self, record, *rest)
+    while record.index == 20:
+        time.sleep(0.01)
+Workspace.add = hold
+sys.exit(main())
+"""
+
+
+def start(bag, output, model, *options, environment=None, held=False):
+    program = ["-c", HELD] if held else ["-m", "rgbt_seg_ros.cli"]
+    command = [sys.executable, *program, "bag", "evaluate", str(bag), "-o", str(output)]
     variables = {**os.environ, **(environment or {})}
     return subprocess.Popen([*command, "--model", model, *options], stderr=subprocess.PIPE, text=True, env=variables)
 
@@ -194,9 +210,9 @@ def test_what_was_done_is_kept_and_gone_on_with(models, tmp_path, how, capsys):
     bag = write_bag(tmp_path / "long", SAMPLES * 12)
     options = (*LABELS, "--write-bag", str(tmp_path / "masks"))
     assert evaluate(bag, tmp_path / "whole", models[0], *LABELS) == 0
-    process = start(bag, tmp_path / "out", models[0], *options)
+    process = start(bag, tmp_path / "out", models[0], *options, held=True)
     lines = tmp_path / "out" / ".unfinished" / "frames.jsonl"
-    while process.poll() is None and not (lines.is_file() and lines.stat().st_size > 3000):
+    while process.poll() is None and not (lines.is_file() and lines.read_bytes().count(b"\n") == 21):
         time.sleep(0.01)
     process.send_signal(how)
     errors = process.communicate(timeout=60)[1]

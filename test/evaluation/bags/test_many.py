@@ -109,14 +109,22 @@ def test_a_bag_whose_process_is_killed_is_gone_on_with(jobs_in, alone, tmp_path)
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core is one worker")
 def test_a_ray_cluster_gives_the_same_with_one_of_two_workers_killed(jobs_in, alone, tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed")
-    jobs, killed = jobs_in(tmp_path), []
+    jobs, killed, held = jobs_in(tmp_path), [], []
 
     def running():
-        # One of two: while the other one is still starting, nobody is killed.
+        # One of two: the first one is held until the other one has started, which may take longer than all three bags.
         found = descendants("ray::evaluate_bag")
-        return found if len(found) == 2 else []
+        if found and not held:
+            os.kill(found[0], signal.SIGSTOP)
+            held.append(found[0])
+        return held if len(found) == 2 else []
 
-    killer = threading.Thread(target=kill_one, args=(running, tmp_path, killed))
+    def interfere():
+        kill_one(running, tmp_path, killed)
+        if not killed and held:
+            os.kill(held[0], signal.SIGCONT)
+
+    killer = threading.Thread(target=interfere)
     killer.start()
     results = on_ray(jobs, "local", lambda position, result: None)
     killer.join()
