@@ -229,7 +229,8 @@ def figures(
         "processed": last.processed,
         "dropped": {name: int(count) for name, count in drops.items()},
         "lost_in_transport": int(lost),
-        # Frames in the pair that waits, in the pairing, or received since the last report are on neither side yet.
+        # Frames in the pair that waits, in the pairing, or received since the last report are on neither side yet. A thermal
+        # frame that fills the gap of one that was lost in transport is counted twice.
         "unaccounted": {
             "rgb": int(last.received_rgb - accounted["rgb"] + drops.get("rgb_lost_in_transport", 0)),
             "thermal": int(last.received_thermal - accounted["thermal"] + drops.get("thermal_lost_in_transport", 0)),

@@ -60,6 +60,7 @@ class CameraPair:
         self._preparing = threading.Lock()
         self._newest = float("-inf")
         self._dropped: Counter[str] = Counter()
+        self._reused = 0
         self._palette_warned = False
         self.name = configured.name
         self.enabled = True
@@ -96,7 +97,9 @@ class CameraPair:
         """Pair with the settings of this moment from the next frame on; what waits is dropped, counted as reset."""
         with self._lock:
             self._pairer.reset()
-            self._dropped.update(self._pairer.counters().dropped)
+            counters = self._pairer.counters()
+            self._dropped.update(counters.dropped)
+            self._reused += counters.reused
             self._pairer = self._configured.make_pairer()
 
     def _drop(self, reason: str) -> None:
@@ -263,6 +266,12 @@ class CameraPair:
         outputs.publish_extras(header, frame.rgb, masks, pair.thermal.header.stamp, spec)
         outputs.publish_thermal(header, frame.prepared)
         outputs.publish_report(header, masks, frame.prepared, facts, spec)
+
+    @property
+    def reused(self) -> int:
+        """Pairs whose thermal frame another pair has, too: with ``sync.reuse_thermal``, or where one is missing."""
+        with self._lock:
+            return self._reused + self._pairer.counters().reused
 
     def dropped(self) -> dict[str, int]:
         """Return how many frames and pairs were dropped, by reason; what a middleware lost is ``*_lost_in_transport``."""

@@ -17,7 +17,7 @@ from rgbt_seg_ros.nodes.model_loader import ModelLoader
 from rgbt_seg_ros.nodes.outputs import Outputs
 from rgbt_seg_ros.pipeline.alignment import Aligner
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder
-from rgbt_seg_ros.pipeline.cores import bound_to
+from rgbt_seg_ros.pipeline.cores import bound_to, thread_count
 from rgbt_seg_ros.pipeline.known_sizes import FILE, KnownSizes, pair_key
 from rgbt_seg_ros.pipeline.loaded import Loaded
 from rgbt_seg_ros.pipeline.pairing import Pairer, PairingSettings
@@ -98,8 +98,7 @@ class Configured:
         alignments = {name: AlignmentSource(entry, prefix_of(name)) for name, entry in settings.items()}
         for name, entry in settings.items():
             create_pairer(entry.policy, entry.pairing_with(alignments[name].calibration))
-        # A thread more than there are cores waits for one of the others in every layer.
-        threads = first.threads or min(_TORCH_THREADS, len(first.runtime.worker_cores) or _TORCH_THREADS)
+        threads = thread_count(first.threads, first.runtime.worker_cores, _TORCH_THREADS)
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)
         sizes = _known_sizes(self._log.info)

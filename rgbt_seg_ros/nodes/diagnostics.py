@@ -173,6 +173,7 @@ class Diagnostics:
                     "received rgb": str(pair.rgb.received),
                     "received thermal": str(pair.thermal.received),
                     "processed": str(pair.processed),
+                    "thermal frames used again": str(pair.reused),
                     "latency (s)": f"{pair.latency:.4f}",
                     "rgb qos": pair.rgb.reliability,
                     "thermal qos": pair.thermal.reliability,

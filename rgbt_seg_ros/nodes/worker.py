@@ -46,6 +46,7 @@ class FairWorker(Generic[Item]):
         self._work, self._failed, self._together, self._largest, self._wait = work, failed, together, largest, wait
         self._condition = threading.Condition()
         self._waiting: dict[int, tuple[Item, float]] = {}
+        # Whether the thread waits for something to do; the slot of the item that woke it up; what came after that to this slot.
         self._idle = False
         self._handed: int | None = None
         self._behind: tuple[Item, float] | None = None
@@ -130,6 +131,9 @@ class FairWorker(Generic[Item]):
                 self._condition.wait_for(lambda: self._calls or self._waiting or not self._running)
                 self._idle = False
                 while self._wait and self._running and not self._calls and (left := self._missing()) > 0:
+                    if self._behind is None:
+                        # It is awake: what comes while it waits for others replaces what came before.
+                        self._handed = None
                     self._condition.wait(left)
                 if not self._running:
                     return

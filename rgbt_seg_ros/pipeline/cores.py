@@ -47,6 +47,17 @@ def parse_cores(text: str, parameter: str) -> frozenset[int]:
     return frozenset(cores)
 
 
+def thread_count(threads: int, cores: frozenset[int], most: int) -> int:
+    """Return how many threads a network on some cores gets: one more than there are cores waits for the others in every layer.
+
+    Args:
+        threads: As set; 0: as many as it may.
+        cores: Those it is bound to; an empty set: any.
+        most: What it gets where nothing says less.
+    """
+    return threads or min(most, len(cores) or most)
+
+
 def bind_thread(cores: frozenset[int]) -> frozenset[int]:
     """Bind the calling thread, and threads that it starts from now on, to cores; an empty set leaves it alone.
 

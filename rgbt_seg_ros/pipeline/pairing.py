@@ -103,7 +103,7 @@ class PairingCounters:
             is always present.
         waiting_rgb: RGB frames that may still find a partner.
         waiting_thermal: Thermal frames that may still find a partner.
-        paired_thermal: Thermal frames paired at least once: ``pairs``, but for those that are reused or fill a gap.
+        paired_thermal: Thermal frames paired at least once.
     """
 
     received_rgb: int
@@ -113,6 +113,11 @@ class PairingCounters:
     waiting_rgb: int
     waiting_thermal: int
     paired_thermal: int
+
+    @property
+    def reused(self) -> int:
+        """Pairs with a thermal frame that another pair has, too: with ``reuse_thermal``, or to fill a gap."""
+        return self.pairs - self.paired_thermal
 
 
 class Pairer(Protocol):
@@ -236,7 +241,7 @@ class NearestPairer:
             if self._gaps is not None and frame.stream == "rgb" and reason == "no_partner":
                 nearest = self._gaps.nearest(frame)
                 if nearest is not None:
-                    # It has, or will have, a partner of its own: else the two would have been a pair.
+                    # It has, or will have, a partner of its own (else the two would have been a pair), so that it counts there.
                     matches.append((frame, nearest))
                     filled = True
                     continue

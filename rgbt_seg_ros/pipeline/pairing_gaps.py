@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections import deque
 
 from rgbt_seg_ros.pipeline.pairing_match import Frame
-from rgbt_seg_ros.pipeline.pairing_stamps import REMEMBERED_INTERVALS, STREAMS
+from rgbt_seg_ros.pipeline.pairing_stamps import STREAMS
 
-LEAST_INTERVALS = 4
-"""A rhythm is none before as many intervals."""
+INTERVALS = 15
+"""A rhythm is that of so many intervals: jitter must not make a slower camera seem as fast."""
+
+LEAST_INTERVALS = 5
+"""It is none before as many."""
 
 AS_FAST = 1.1
 """RGB intervals: a thermal camera whose interval is no longer is as fast as the RGB camera."""
 
 
 class Rhythm:
-    """The usual interval of a stream: the median of the last 8, which a frame that is lost now and then does not move."""
+    """The usual interval of a stream: the median of the last 15, which a frame that is lost now and then does not move."""
 
     def __init__(self) -> None:
         """Nothing has been seen."""
         self._newest: int | None = None
-        self._intervals: deque[int] = deque(maxlen=REMEMBERED_INTERVALS)
+        self._intervals: deque[int] = deque(maxlen=INTERVALS)
 
     def observe(self, time: int) -> None:
         """Take the time (ns) of a frame, greater than the newest."""
@@ -65,13 +68,18 @@ class GapFiller:
         rhythm.observe(frame.time)
         if frame.stream == "rgb":
             self._rgb.append((frame.time, rhythm.interval))
+        if self._rgb:
+            self._forget_thermal_before(self._rgb[0][0])
 
     def forget_before(self, time: int) -> None:
         """Let go of what is not needed for RGB frames at ``time`` (ns) or later."""
-        while len(self._thermal) > 1 and self._thermal[1][0].time <= time:
-            self._thermal.popleft()
+        self._forget_thermal_before(time)
         while self._rgb and self._rgb[0][0] < time:
             self._rgb.popleft()
+
+    def _forget_thermal_before(self, time: int) -> None:
+        while len(self._thermal) > 1 and self._thermal[1][0].time <= time:
+            self._thermal.popleft()
 
     def nearest(self, rgb: Frame) -> Frame | None:
         """Return the nearest thermal frame for an RGB frame that was owed one, within the slop, used or not; else None.
@@ -83,6 +91,9 @@ class GapFiller:
         if len(self._thermal) < 2 or not self._rgb or self._rgb[0][0] != rgb.time:
             return None
         (before, _), (after, interval) = self._thermal[0], self._thermal[1]
+        if before.time > rgb.time:
+            # The queue was too short for streams so far apart: the frame before it, perhaps the nearest, is not known any more.
+            return None
         nearest = min(before, after, key=lambda frame: abs(frame.time - rgb.time))
         own_interval = self._rgb[0][1]
         if not (interval and own_interval) or abs(nearest.time - rgb.time) > self._slop:

@@ -97,6 +97,32 @@ def test_what_it_was_woken_up_for_goes_first_when_companions_have_come():
     assert work.seen == [[(1, 1), (0, 2)], [(1, 3)]]
 
 
+def test_the_newest_takes_the_place_of_what_waits_for_companions():
+    work, others = Slow(), threading.Event()
+    worker = FairWorker(
+        2, work, ignore, together=lambda slot: 0, largest=lambda: 2 if not others.is_set() else 1, wait=60.0
+    )
+    worker.put("alive", 1)
+    work.wait()
+    work.release.release()
+    with idle(worker):
+        worker.put(1)
+    missing, asked = worker._missing, threading.Semaphore(0)
+    worker._missing = lambda: (asked.release(), missing())[1]
+    # It has been woken up, and waits for the other slot.
+    while worker._handed is not None:
+        time.sleep(0.001)
+    assert worker.put(2) is True
+    assert asked.acquire(timeout=10)
+    others.set()
+    with worker._condition:
+        worker._condition.notify()
+    work.wait()
+    work.release.release()
+    assert work.seen[1:] == [[(0, 2)]]
+    assert worker.stop(10)
+
+
 def test_slots_take_turns_however_fast_one_of_them_is():
     work = Slow()
     worker = FairWorker(3, work, ignore)

@@ -184,6 +184,10 @@ def _pairing_text(title: str, pairing: PairingPreview) -> list[str]:
         f"  {pairing.pairs} pairs of {pairing.rgb} RGB and {pairing.thermal} thermal frames; without partner: "
         f"{pairing.rgb - pairing.pairs} RGB, {pairing.thermal - pairing.thermal_paired} thermal",
     ]
+    if pairing.pairs > pairing.thermal_paired:
+        lines.append(
+            f"  {pairing.pairs - pairing.thermal_paired} of them with a thermal frame that another pair has, too"
+        )
     if pairing.dropped:
         lines.append("  dropped: " + ", ".join(f"{reason} {count}" for reason, count in pairing.dropped.items()))
     if pairing.pairs:

@@ -36,6 +36,7 @@ from rgbt_seg_ros.evaluation.files import write_texts
 from rgbt_seg_ros.evaluation.pictures import pictures_of
 from rgbt_seg_ros.network.model_file import read_spec, resolve_model
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
+from rgbt_seg_ros.pipeline.cores import thread_count
 from rgbt_seg_ros.pipeline.parameters import NodeSettings, settings_of
 
 
@@ -46,8 +47,7 @@ class Interrupted(KeyboardInterrupt):
 @lru_cache(maxsize=2)
 def open_segmenter(model: str, settings: SegmenterSettings, threads: int, warm_up: int) -> Segmenter:
     """Return a segmenter, kept for the next bag of this process; raises UserError as ``Segmenter.open``."""
-    if threads:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads)
     segmenter = Segmenter.open(model, settings)
     segmenter.warm_up(runs=warm_up)
     return segmenter
@@ -185,7 +185,9 @@ def _identity(job: Job, bag: Bag, engine: str) -> dict[str, Any]:
 
 def _open_models(job: Job, settings: NodeSettings) -> Models:
     def opened(model: str) -> Segmenter:
-        return open_segmenter(model, settings.segmenter, settings.threads, settings.warm_up)
+        # As many as in a node: some engines are built for a number of threads, and sums differ by it in the last bits.
+        threads = thread_count(settings.threads, settings.runtime.worker_cores, torch.get_num_threads())
+        return open_segmenter(model, settings.segmenter, threads, settings.warm_up)
 
     return Models(opened(job.model), opened(job.compare) if job.compare else None)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import platform
 import re
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -31,8 +31,8 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _PART = ".part-"
 """Begins the name of a folder that is being filled."""
 
-_ABANDONED = 24 * 3600.0
-"""s; no engine takes as long to build."""
+_OLD = "-old"
+"""Ends that of one that gives way to it."""
 
 
 class CacheError(BackendError):
@@ -99,10 +99,10 @@ def cached(folder: Path, build: Callable[[Path], None], anew: bool = False) -> t
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _sweep(folder.parent)
-        part = Path(tempfile.mkdtemp(prefix=_PART, dir=folder.parent))
+        part, lock = _make_part(folder.parent)
     except OSError as error:
         raise _unwritable(folder, error) from error
-    old = part.with_name(f"{part.name}-old")
+    old = part.with_name(f"{part.name}{_OLD}")
     try:
         build(part)
         _flush(part)
@@ -127,15 +127,38 @@ def cached(folder: Path, build: Callable[[Path], None], anew: bool = False) -> t
                 os.replace(old, folder)
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+        os.close(lock)
     return folder, True
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what builds that were killed have left here; one that still goes on began less than a day ago."""
-    with suppress(OSError):
-        for left in folder.glob(f"{_PART}*"):
-            # A folder that is renamed keeps the time of its last change, but not that of its status.
-            if time.time() - left.stat().st_ctime > _ABANDONED:
+def _make_part(parent: Path) -> tuple[Path, int]:
+    """Make a folder to build in; return it, and a handle by which it is locked until that is closed or the process ends."""
+    while True:
+        part = Path(tempfile.mkdtemp(prefix=_PART, dir=parent))
+        with suppress(FileNotFoundError):
+            handle = os.open(part, os.O_RDONLY)
+            # Not every file system has locks.
+            with suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if part.is_dir():
+                return part, handle
+            os.close(handle)
+        # Another process took it, before it was locked, for one that a killed build has left.
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the folders that builds have left that were killed: nobody holds their lock."""
+    for left in parent.glob(f"{_PART}*"):
+        part = left.with_name(left.name.removesuffix(_OLD))
+        with suppress(OSError):
+            if part.is_dir():
+                handle = os.open(part, os.O_RDONLY)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(left, ignore_errors=True)
+                finally:
+                    os.close(handle)
+            else:
                 shutil.rmtree(left, ignore_errors=True)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -72,15 +73,32 @@ def test_an_engine_that_cannot_be_read_is_built_anew_with_one_warning(request_of
     assert [entry.name for entry in place.parent.iterdir()] == [place.name]
 
 
-def test_what_a_killed_build_has_left_is_removed_a_day_later_by_the_next(tmp_path, monkeypatch):
-    for name in (".part-killed", ".part-killed-old", "engine"):
+BUILD_FOR_EVER = """
+import sys, time
+from pathlib import Path
+from rgbt_seg_ros.pipeline.backends.cache import cached
+def build(folder):
+    (folder / "half").write_bytes(bytes(9))
+    print(folder.name, flush=True)
+    time.sleep(600)
+cached(Path(sys.argv[1]), build)
+"""
+
+
+def test_what_a_killed_build_has_left_is_removed_by_the_next_and_one_at_work_is_left_alone(tmp_path):
+    for name in (".part-killed", ".part-killed-old", ".part-other-old", "engine"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "half").write_bytes(bytes(9))
-    cached(tmp_path / "second", lambda folder: None)
-    # They may be at work still.
-    assert {entry.name for entry in tmp_path.iterdir()} == {".part-killed", ".part-killed-old", "engine", "second"}
-    day = time.time() + 86_500
-    monkeypatch.setattr(time, "time", lambda: day)
+    killed = subprocess.Popen([sys.executable, "-c", BUILD_FOR_EVER, str(tmp_path / "third")], stdout=subprocess.PIPE)
+    try:
+        at_work = tmp_path / killed.stdout.readline().decode().strip()
+        cached(tmp_path / "second", lambda folder: None)
+        assert {entry.name for entry in tmp_path.iterdir()} == {"engine", "second", at_work.name}
+        assert (at_work / "half").is_file()
+    finally:
+        killed.kill()
+        killed.communicate()
+    assert at_work.is_dir()
     cached(tmp_path / "third", lambda folder: None)
     assert {entry.name for entry in tmp_path.iterdir()} == {"engine", "second", "third"}
 
