@@ -62,7 +62,7 @@ class MessageFiltersPairer:
     """``ApproximateTimeSynchronizer`` (``approximate``) or ``TimeSynchronizer`` (``exact``) as a ``Pairer``.
 
     Counts besides the common reasons ``invalid_stamp`` (outside what a ROS time holds) and ``error`` (the
-    synchroniser raised). ``assume_periodic`` has no meaning here; ``exact`` uses the slop only to tell a
+    synchroniser raised). ``assume_periodic`` and ``fill_gaps`` have no meaning here; ``exact`` uses the slop only to tell a
     swapped frame from a jump back in time.
     """
 
