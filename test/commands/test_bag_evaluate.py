@@ -183,9 +183,11 @@ def test_masks_go_into_a_bag_and_a_video(bag, models, tmp_path):
     assert not (tmp_path / "out" / ".unfinished").exists()
 
 
-# The command, held where some pairs are done, since a test that is not woken up for a second finds all of them done.
+# The command, held where some pairs are done, since a test that is not woken up for a second finds all of them done. A shell's
+# background job, which the tests may be, ignores SIGINT, and with it what it starts.
 HELD = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from rgbt_seg_ros.cli import main
 from rgbt_seg_ros.evaluation.bags.workspace import Workspace
 add = Workspace.add
