@@ -74,13 +74,13 @@ def test_an_engine_that_cannot_be_read_is_built_anew_with_one_warning(request_of
 
 
 BUILD_FOR_EVER = """
-import sys, time
+import sys
 from pathlib import Path
 from rgbt_seg_ros.pipeline.backends.cache import cached
 def build(folder):
     (folder / "half").write_bytes(bytes(9))
     print(folder.name, flush=True)
-    time.sleep(600)
+    sys.stdin.read()
 cached(Path(sys.argv[1]), build)
 """
 
@@ -89,7 +89,8 @@ def test_what_a_killed_build_has_left_is_removed_by_the_next_and_one_at_work_is_
     for name in (".part-killed", ".part-killed-old", ".part-other-old", "engine"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "half").write_bytes(bytes(9))
-    killed = subprocess.Popen([sys.executable, "-c", BUILD_FOR_EVER, str(tmp_path / "third")], stdout=subprocess.PIPE)
+    command = [sys.executable, "-c", BUILD_FOR_EVER, str(tmp_path / "third")]
+    killed = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         at_work = tmp_path / killed.stdout.readline().decode().strip()
         cached(tmp_path / "second", lambda folder: None)
