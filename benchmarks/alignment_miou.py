@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 
 from rgbt_seg_ros.data.rig_scenes import default_rig
-from rgbt_seg_ros.data.rig_street import render_street_rig
 from rgbt_seg_ros.evaluation.confusion import confusion_matrix, scores
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.calibration.transforms import flat
+from rig_street import render_street_rig
 
 FINER = "aligned, through the RGB camera's finer lens"
 SAME = "aligned: this thermal camera in the RGB camera's place"

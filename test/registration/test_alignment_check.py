@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from rgbt_seg_ros.data.rig_scenes import default_rig
-from rgbt_seg_ros.data.rig_street import render_street_rig
 from rgbt_seg_ros.pipeline.alignment import Aligned, Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.calibration import Calibration, CalibrationError, CameraModel
 from rgbt_seg_ros.registration.alignment_check import check_alignment, mutual_information
 from rgbt_seg_ros.registration.edge_picture import edge_grid, edges_over
 from rgbt_seg_ros.registration.image_pairs import ImagePair
 from rgbt_seg_ros.registration.reprojection import Reprojection
+from rig_street import render_street_rig
 
 SIZE = (240, 320)
 

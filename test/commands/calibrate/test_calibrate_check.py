@@ -13,8 +13,8 @@ from rgbt_seg_ros.cli import main
 from rgbt_seg_ros.data.bags.messages import header, image
 from rgbt_seg_ros.data.bags.writer import BagWriter
 from rgbt_seg_ros.data.rig_scenes import default_rig
-from rgbt_seg_ros.data.rig_street import render_street_rig
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel, write_calibration
+from rig_street import render_street_rig
 
 RIG = default_rig()
 RIG = replace(RIG, rgb=RIG.rgb.scaled((240, 320)), thermal=RIG.thermal.scaled((256, 320)), depth_pixels="raw")
