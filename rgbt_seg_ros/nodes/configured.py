@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import torch
 
+from rgbt_seg_ros.cores import bound_to, thread_count
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.nodes.alignment_source import AlignmentSource
 from rgbt_seg_ros.nodes.message_filters_pairing import create_pairer
@@ -17,7 +18,6 @@ from rgbt_seg_ros.nodes.model_loader import ModelLoader
 from rgbt_seg_ros.nodes.outputs import Outputs
 from rgbt_seg_ros.pipeline.alignment import Aligner
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder
-from rgbt_seg_ros.pipeline.cores import bound_to, thread_count
 from rgbt_seg_ros.pipeline.known_sizes import FILE, KnownSizes, pair_key
 from rgbt_seg_ros.pipeline.loaded import Loaded
 from rgbt_seg_ros.pipeline.pairing import Pairer, PairingSettings

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from rgbt_seg_ros import __version__
+from rgbt_seg_ros.cores import thread_count
 from rgbt_seg_ros.data.bags.reader import Bag, BagError
 from rgbt_seg_ros.data.bags.topics import find_cameras
 from rgbt_seg_ros.data.samples import Sample
@@ -36,7 +37,6 @@ from rgbt_seg_ros.evaluation.files import write_texts
 from rgbt_seg_ros.evaluation.pictures import pictures_of
 from rgbt_seg_ros.network.model_file import read_spec, resolve_model
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
-from rgbt_seg_ros.pipeline.cores import thread_count
 from rgbt_seg_ros.pipeline.parameters import NodeSettings, settings_of
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from rgbt_seg_ros.cores import PROCESS_CORES, bind_thread
 from rgbt_seg_ros.network import read_model
 from rgbt_seg_ros.pipeline.backends import BackendError, EngineRequest, TorchBackend, open_backend
 from rgbt_seg_ros.pipeline.backends.compile_backend import CompileBackend
@@ -20,7 +21,6 @@ from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.eager_backend import EagerBackend
 from rgbt_seg_ros.pipeline.backends.masks import Upsample, decide_planes
 from rgbt_seg_ros.pipeline.backends.sized import KEPT, Shape
-from rgbt_seg_ros.pipeline.cores import PROCESS_CORES, bind_thread
 
 SIZE = (64, 96)
 NEEDS = {"torch": (), "openvino": ("openvino",), "onnxruntime": ("onnxruntime", "onnx", "onnxscript")}

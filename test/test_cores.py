@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from rgbt_seg_ros.pipeline import cores as module
-from rgbt_seg_ros.pipeline.cores import PROCESS_CORES, CoresError, bind_thread, bound_to, parse_cores
+from rgbt_seg_ros import cores as module
+from rgbt_seg_ros.cores import PROCESS_CORES, CoresError, bind_thread, bound_to, parse_cores
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="threads cannot be bound here")
 
