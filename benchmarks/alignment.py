@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.benchmark.rig.rig_scenes import box_surfaces, render_rig
 from rgbt_seg_ros.benchmark.stages.alignment import rig_of
-from rgbt_seg_ros.data.rig_scenes import box_surfaces, render_rig
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 
 

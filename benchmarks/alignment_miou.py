@@ -2,7 +2,7 @@
 
     python benchmarks/alignment_miou.py [--model demo] [--scenes 60] [--seed 900]
 
-The rig is ``data.rig_scenes.default_rig``: other lenses, 10 cm and 3° apart. Every row is scored on the same pixels, those that
+The rig is ``benchmark.rig.rig_scenes.default_rig``: other lenses, 10 cm and 3° apart. Every row is scored on the same pixels, those that
 mode depth calls valid. The thermal lens is coarser than the RGB camera's, which costs something by itself: the second row has the
 same thermal camera in the RGB camera's place, so what is below it is the cost of the alignment.
 """
@@ -15,7 +15,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from rgbt_seg_ros.data.rig_scenes import default_rig
+from rgbt_seg_ros.benchmark.rig.rig_scenes import default_rig
 from rgbt_seg_ros.evaluation.confusion import confusion_matrix, scores
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings

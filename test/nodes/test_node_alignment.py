@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rgbt_seg_ros.data.rig_scenes import box_surfaces, default_rig, render_rig
+from rgbt_seg_ros.benchmark.rig.rig_scenes import box_surfaces, default_rig, render_rig
 from rgbt_seg_ros.network import read_spec
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings, resize
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel, write_calibration

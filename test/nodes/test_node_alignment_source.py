@@ -10,7 +10,7 @@ import pytest
 from geometry_msgs.msg import TransformStamped
 from sensor_msgs.msg import CameraInfo
 
-from rgbt_seg_ros.data.rig_scenes import default_rig
+from rgbt_seg_ros.benchmark.rig.rig_scenes import default_rig
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.nodes import alignment_source
 from rgbt_seg_ros.nodes.alignment_source import AlignmentSource

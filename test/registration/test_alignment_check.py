@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rgbt_seg_ros.data.rig_scenes import default_rig
+from rgbt_seg_ros.benchmark.rig.rig_scenes import default_rig
 from rgbt_seg_ros.pipeline.alignment import Aligned, Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.calibration import Calibration, CalibrationError, CameraModel
 from rgbt_seg_ros.registration.alignment_check import check_alignment, mutual_information

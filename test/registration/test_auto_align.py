@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from rgbt_seg_ros.data.rig_scenes import default_rig
+from rgbt_seg_ros.benchmark.rig.rig_scenes import default_rig
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel
 from rgbt_seg_ros.pipeline.calibration.projection import pixel_grid, project, rays
 from rgbt_seg_ros.pipeline.calibration.transforms import flat

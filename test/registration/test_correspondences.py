@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rgbt_seg_ros.data.rig_scenes import default_rig
+from rgbt_seg_ros.benchmark.rig.rig_scenes import default_rig
 from rgbt_seg_ros.pipeline.calibration.projection import project
 from rgbt_seg_ros.registration.correspondences import PointsError, read_points, write_points
 

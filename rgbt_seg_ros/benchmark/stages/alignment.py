@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from rgbt_seg_ros.benchmark.rig.rig_scenes import RigScene, box_surfaces, default_rig, render_rig
 from rgbt_seg_ros.benchmark.stages.case import Case
-from rgbt_seg_ros.data.rig_scenes import RigScene, box_surfaces, default_rig, render_rig
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.alignment.tables import homography_at
 from rgbt_seg_ros.pipeline.calibration import Calibration

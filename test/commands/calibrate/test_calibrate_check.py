@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+from rgbt_seg_ros.benchmark.rig.rig_scenes import default_rig
 from rgbt_seg_ros.cli import main
 from rgbt_seg_ros.data.bags.messages import header, image
 from rgbt_seg_ros.data.bags.writer import BagWriter
-from rgbt_seg_ros.data.rig_scenes import default_rig
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel, write_calibration
 from rig_street import render_street_rig
 

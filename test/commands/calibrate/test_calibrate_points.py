@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from rgbt_seg_ros.benchmark.rig.rig_scenes import default_rig
 from rgbt_seg_ros.cli import main
 from rgbt_seg_ros.commands.calibrate.points import size
-from rgbt_seg_ros.data.rig_scenes import default_rig
 from rgbt_seg_ros.pipeline.calibration import read_calibration, write_calibration
 from rgbt_seg_ros.pipeline.calibration.kalibr import format_kalibr
 from rgbt_seg_ros.pipeline.calibration.projection import project

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+from rgbt_seg_ros.benchmark.rig.rig_scenes import default_rig
 from rgbt_seg_ros.cli import main
 from rgbt_seg_ros.data.bags import messages
 from rgbt_seg_ros.data.bags.writer import BagWriter, qos
-from rgbt_seg_ros.data.rig_scenes import default_rig
 from rgbt_seg_ros.pipeline.calibration import read_calibration, write_calibration
 from rgbt_seg_ros.pipeline.calibration.kalibr import format_kalibr
 from rgbt_seg_ros.pipeline.calibration.ros_yaml import format_ros_pair

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from rgbt_seg_ros.data.rig_scenes import box_surfaces, default_rig, plane_surfaces, render_rig
-from rgbt_seg_ros.data.rig_surfaces import Box, Wall
+from rgbt_seg_ros.benchmark.rig.rig_scenes import box_surfaces, default_rig, plane_surfaces, render_rig
+from rgbt_seg_ros.benchmark.rig.rig_surfaces import Box, Wall
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.calibration import Calibration
 from rgbt_seg_ros.pipeline.calibration.transforms import flat

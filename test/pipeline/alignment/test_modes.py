@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rgbt_seg_ros.data.rig_scenes import default_rig, plane_surfaces, render_rig
+from rgbt_seg_ros.benchmark.rig.rig_scenes import default_rig, plane_surfaces, render_rig
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings, resize
 from rgbt_seg_ros.pipeline.alignment.tables import homography_at, plane_positions
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel

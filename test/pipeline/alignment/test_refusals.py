@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rgbt_seg_ros.data.rig_scenes import default_rig
+from rgbt_seg_ros.benchmark.rig.rig_scenes import default_rig
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.calibration import write_calibration

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rgbt_seg_ros.data.rig_scenes import box_surfaces, default_rig, plane_surfaces, render_rig
+from rgbt_seg_ros.benchmark.rig.rig_scenes import box_surfaces, default_rig, plane_surfaces, render_rig
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import read_model
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings

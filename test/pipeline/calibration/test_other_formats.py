@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from rgbt_seg_ros.data.rig_scenes import default_rig
+from rgbt_seg_ros.benchmark.rig.rig_scenes import default_rig
 from rgbt_seg_ros.pipeline.calibration import CalibrationError
 from rgbt_seg_ros.pipeline.calibration.camera_info import calibration_of, camera_from_info
 from rgbt_seg_ros.pipeline.calibration.kalibr import format_kalibr, read_kalibr

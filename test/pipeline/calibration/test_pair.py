@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rgbt_seg_ros.data.rig_scenes import default_rig
+from rgbt_seg_ros.benchmark.rig.rig_scenes import default_rig
 from rgbt_seg_ros.pipeline.calibration import Calibration, CalibrationError, CameraModel
 from rgbt_seg_ros.pipeline.calibration.transforms import flat, inverse, quaternion_of, transform_from
 

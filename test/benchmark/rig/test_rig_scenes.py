@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from rgbt_seg_ros.data.rig_scenes import CAMERA_HEIGHT, box_surfaces, default_rig, plane_surfaces, render_rig
-from rgbt_seg_ros.data.rig_surfaces import Box, Wall, cast
+from rgbt_seg_ros.benchmark.rig.rig_scenes import CAMERA_HEIGHT, box_surfaces, default_rig, plane_surfaces, render_rig
+from rgbt_seg_ros.benchmark.rig.rig_surfaces import Box, Wall, cast
 from rgbt_seg_ros.data.samples import DataError
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.calibration.transforms import flat

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.data.rig_surfaces import Box, Hits, Surface, Wall, cast
+from rgbt_seg_ros.benchmark.rig.rig_surfaces import Box, Hits, Surface, Wall, cast
 from rgbt_seg_ros.data.samples import DataError
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel
 from rgbt_seg_ros.pipeline.calibration.projection import pixel_grid, project, rays
