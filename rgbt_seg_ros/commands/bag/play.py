@@ -67,12 +67,12 @@ def expected(text: str) -> tuple[str, int]:
 
 def run(args: argparse.Namespace) -> int:
     """Play the bag."""
-    from rgbt_seg_ros.nodes.stopping import StopSignals
+    from rgbt_seg_ros.nodes.bags.stopping import StopSignals
 
     with StopSignals() as stop:
         try:
-            from rgbt_seg_ros.nodes.bag_plan import PlaySettings
-            from rgbt_seg_ros.nodes.bag_player import play
+            from rgbt_seg_ros.nodes.bags.plan import PlaySettings
+            from rgbt_seg_ros.nodes.bags.player import play
         except ImportError as error:
             raise UserError(f"bag play: ROS 2 is needed ({error})") from error
         settings = PlaySettings(

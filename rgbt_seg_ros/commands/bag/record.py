@@ -24,13 +24,13 @@ def register(actions: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Record until Ctrl-C, or for the duration."""
-    from rgbt_seg_ros.nodes.stopping import StopSignals
+    from rgbt_seg_ros.nodes.bags.stopping import StopSignals
 
     if args.all == bool(args.topics):
         raise UserError("bag record: expected topics, or --all")
     with StopSignals() as stop:
         try:
-            from rgbt_seg_ros.nodes.bag_recorder import RecordSettings, record
+            from rgbt_seg_ros.nodes.bags.recorder import RecordSettings, record
         except ImportError as error:
             raise UserError(f"bag record: ROS 2 is needed ({error})") from error
         settings = RecordSettings(

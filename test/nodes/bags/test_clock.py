@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rgbt_seg_ros.nodes.bag_clock import Pace, Ticker
+from rgbt_seg_ros.nodes.bags.clock import Pace, Ticker
 
 SECOND = 1_000_000_000
 FIRST = 1_700_000_000 * SECOND

@@ -13,7 +13,7 @@ from typing import Any
 from rgbt_seg_ros.data.bags.reader import BagError, RawMessage, Topic
 from rgbt_seg_ros.data.bags.types import typestore
 from rgbt_seg_ros.data.bags.writer import BagWriter
-from rgbt_seg_ros.nodes.stopping import StopSignals
+from rgbt_seg_ros.nodes.bags.stopping import StopSignals
 from rgbt_seg_ros.resources import fastdds_profile, prepare_ros_environment
 from rgbt_seg_ros.words import counted
 
@@ -28,9 +28,9 @@ from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import QoSProfile  # noqa: E402
 from rclpy.signals import SignalHandlerOptions  # noqa: E402
 
-from rgbt_seg_ros.nodes.bag_plan import CLOCK, REFUSALS, reason, warn  # noqa: E402
-from rgbt_seg_ros.nodes.bag_qos import recorded, requested, weaker  # noqa: E402
-from rgbt_seg_ros.nodes.bag_types import (  # noqa: E402
+from rgbt_seg_ros.nodes.bags.plan import CLOCK, REFUSALS, reason, warn  # noqa: E402
+from rgbt_seg_ros.nodes.bags.qos import recorded, requested, weaker  # noqa: E402
+from rgbt_seg_ros.nodes.bags.types import (  # noqa: E402
     Definition,
     installed_definition,
     message_class,

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rgbt_seg_ros.data.bags.read_ahead import ReadAhead
 from rgbt_seg_ros.data.bags.reader import NANOSECONDS, BagError, RawMessage
-from rgbt_seg_ros.nodes.bag_clock import Pace, Ticker
-from rgbt_seg_ros.nodes.stopping import StopSignals
+from rgbt_seg_ros.nodes.bags.clock import Pace, Ticker
+from rgbt_seg_ros.nodes.bags.read_ahead import ReadAhead
+from rgbt_seg_ros.nodes.bags.stopping import StopSignals
 from rgbt_seg_ros.resources import fastdds_profile, prepare_ros_environment
 from rgbt_seg_ros.words import counted
 
@@ -26,9 +26,9 @@ from rclpy.signals import SignalHandlerOptions  # noqa: E402
 from rclpy.time import Time  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 
-from rgbt_seg_ros.nodes.bag_plan import CLOCK, REFUSALS, Plan, PlaySettings, make_plan, reason, warn  # noqa: E402
-from rgbt_seg_ros.nodes.bag_qos import offered  # noqa: E402
-from rgbt_seg_ros.nodes.bag_types import message_class  # noqa: E402
+from rgbt_seg_ros.nodes.bags.plan import CLOCK, REFUSALS, Plan, PlaySettings, make_plan, reason, warn  # noqa: E402
+from rgbt_seg_ros.nodes.bags.qos import offered  # noqa: E402
+from rgbt_seg_ros.nodes.bags.types import message_class  # noqa: E402
 
 NODE = "rgbt_seg_bag_player"
 LATE = 10_000_000

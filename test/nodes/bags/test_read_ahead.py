@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from rgbt_seg_ros.data.bags.read_ahead import ReadAhead
 from rgbt_seg_ros.data.bags.reader import BagError, RawMessage
+from rgbt_seg_ros.nodes.bags.read_ahead import ReadAhead
 
 
 def message(index, size=100):

@@ -12,7 +12,7 @@ from rosbags.interfaces import QosHistory, QosTime
 
 from rgbt_seg_ros.data.bags.reader import Topic
 from rgbt_seg_ros.data.bags.writer import qos
-from rgbt_seg_ros.nodes.bag_qos import is_latched, offered, recorded, requested, weaker
+from rgbt_seg_ros.nodes.bags.qos import is_latched, offered, recorded, requested, weaker
 
 pytestmark = pytest.mark.ros
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT

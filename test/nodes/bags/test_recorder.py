@@ -164,8 +164,8 @@ def test_a_place_that_is_taken_is_refused(tmp_path, capsys):
 
 def test_definitions_are_ours_or_the_installed_ones_of_the_same_hash():
     from rgbt_seg_ros.data.bags.types import typestore
-    from rgbt_seg_ros.nodes.bag_recorder import find_definition
-    from rgbt_seg_ros.nodes.bag_types import installed_definition, installed_digest
+    from rgbt_seg_ros.nodes.bags.recorder import find_definition
+    from rgbt_seg_ros.nodes.bags.types import installed_definition, installed_digest
 
     for type_ in ("sensor_msgs/msg/CameraInfo", "rgbt_seg_ros/msg/FrameReport"):
         ours = find_definition(type_, "INVALID")
@@ -176,7 +176,7 @@ def test_definitions_are_ours_or_the_installed_ones_of_the_same_hash():
 
 
 def test_an_installed_type_that_rosbags_cannot_parse_has_no_definition(tmp_path, monkeypatch):
-    from rgbt_seg_ros.nodes.bag_types import installed_definition
+    from rgbt_seg_ros.nodes.bags.types import installed_definition
 
     (tmp_path / "share/ament_index/resource_index/packages").mkdir(parents=True)
     (tmp_path / "share/ament_index/resource_index/packages/odd_msgs").touch()
@@ -194,7 +194,7 @@ def test_a_publisher_that_tells_no_hash_is_recorded_by_the_types_name(tmp_path):
 
     from rclpy.qos import QoSProfile
 
-    from rgbt_seg_ros.nodes.bag_recorder import BagRecorder, RecordSettings
+    from rgbt_seg_ros.nodes.bags.recorder import BagRecorder, RecordSettings
 
     subscribed = []
     # As rclpy of Humble describes a publisher.

@@ -12,8 +12,8 @@ from pathlib import Path
 from rclpy.exceptions import NameValidationException
 
 from rgbt_seg_ros.data.bags.reader import NANOSECONDS, Bag, BagError, RawMessage, Topic
-from rgbt_seg_ros.nodes.bag_qos import is_latched, offered
-from rgbt_seg_ros.nodes.bag_types import installed_digest, message_class, same_type
+from rgbt_seg_ros.nodes.bags.qos import is_latched, offered
+from rgbt_seg_ros.nodes.bags.types import installed_digest, message_class, same_type
 
 CLOCK = "/clock"
 

@@ -228,7 +228,7 @@ def bag_with_foreign_topics(path, *topics, own=True):
 
 
 def test_types_that_are_not_here_or_are_another_version_are_left_out_with_a_warning(tmp_path, capsys):
-    from rgbt_seg_ros.nodes.bag_plan import PlaySettings, make_plan
+    from rgbt_seg_ros.nodes.bags.plan import PlaySettings, make_plan
 
     missing = foreign_topic("/odd", "no_such_msgs/msg/Thing", "int32 a\n")
     other = foreign_topic("/changed", "std_msgs/msg/Int32", "int32 number\n")
@@ -240,7 +240,7 @@ def test_types_that_are_not_here_or_are_another_version_are_left_out_with_a_warn
 
 
 def test_a_bags_own_clock_is_played_only_where_the_player_tells_no_time(tmp_path, capsys):
-    from rgbt_seg_ros.nodes.bag_plan import PlaySettings, make_plan
+    from rgbt_seg_ros.nodes.bags.plan import PlaySettings, make_plan
 
     with BagWriter(tmp_path / "drive") as writer:
         for name, type_ in (("/clock", "rosgraph_msgs/msg/Clock"), ("/text", STRING)):

@@ -1,0 +1,1 @@
+"""Bags with ROS: the player that sends a recording, and the recorder."""
