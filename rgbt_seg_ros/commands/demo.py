@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.network import read_spec
 
     try:
-        from rgbt_seg_ros.nodes.demo import play
+        from rgbt_seg_ros.nodes.demo.play import play
     except ImportError as error:
         raise UserError(
             f"demo: ROS 2 and this package's messages are needed ({error}); `make demo` installs both"
