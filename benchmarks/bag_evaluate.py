@@ -30,10 +30,10 @@ from rgbt_seg_ros.evaluation.bags.evaluate import evaluate_bag, open_segmenter
 from rgbt_seg_ros.evaluation.bags.frames import Images, convert, read_pairs
 from rgbt_seg_ros.evaluation.bags.job import Job
 from rgbt_seg_ros.evaluation.bags.plan import make_plan
+from rgbt_seg_ros.parameters.file import defaults, read_parameter_file
+from rgbt_seg_ros.parameters.table import settings_of
 from rgbt_seg_ros.pipeline import Segmenter
 from rgbt_seg_ros.pipeline.pairing import NearestPairer
-from rgbt_seg_ros.pipeline.parameter_file import defaults, read_parameter_file
-from rgbt_seg_ros.pipeline.parameters import settings_of
 
 
 def first_pairs(path: Path, count: int, short: Path) -> list[Images]:

@@ -61,7 +61,7 @@ def node_parameters(path: str | None, node: str | None = None) -> dict[str, Any]
     Raises:
         ParameterError: As ``read_parameter_file``.
     """
-    from rgbt_seg_ros.pipeline.parameter_file import NODE, defaults, read_parameter_file
+    from rgbt_seg_ros.parameters.file import NODE, defaults, read_parameter_file
 
     if not path:
         return defaults()

@@ -20,14 +20,14 @@ def flat(tree, prefix=""):
 
 
 def test_params_yaml_holds_every_parameter_with_its_default():
-    from rgbt_seg_ros.pipeline.parameters import PARAMETERS
+    from rgbt_seg_ros.parameters.table import PARAMETERS
 
     content = yaml.safe_load((ROOT / "config" / "params.yaml").read_text())
     assert dict(flat(content["/**"]["ros__parameters"])) == {p.name: p.default for p in PARAMETERS}
 
 
 def test_interface_names_every_parameter_and_topic():
-    from rgbt_seg_ros.pipeline.parameters import PARAMETERS
+    from rgbt_seg_ros.parameters.table import PARAMETERS
 
     text = (ROOT / "docs" / "interface.md").read_text()
     topics = re.findall(r'"(segmentation/\w+)"', (ROOT / "rgbt_seg_ros/nodes/outputs.py").read_text())

@@ -12,10 +12,10 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo
 
 from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.parameters.table import NodeSettings
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentError, AlignmentSettings
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel, read_calibration
 from rgbt_seg_ros.pipeline.calibration.camera_info import calibration_of, camera_from_info
-from rgbt_seg_ros.pipeline.parameters import NodeSettings
 
 _TOPICS = {"rgb": "rgb/camera_info", "thermal": "thermal/camera_info"}
 _RECENT = 1.0

@@ -16,12 +16,12 @@ from rgbt_seg_ros.nodes.alignment_source import AlignmentSource
 from rgbt_seg_ros.nodes.message_filters_pairing import create_pairer
 from rgbt_seg_ros.nodes.model_loader import ModelLoader
 from rgbt_seg_ros.nodes.outputs import Outputs
+from rgbt_seg_ros.parameters.table import NodeSettings
 from rgbt_seg_ros.pipeline.alignment import Aligner
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder
 from rgbt_seg_ros.pipeline.known_sizes import FILE, KnownSizes, pair_key
 from rgbt_seg_ros.pipeline.loaded import Loaded
 from rgbt_seg_ros.pipeline.pairing import Pairer, PairingSettings
-from rgbt_seg_ros.pipeline.parameters import NodeSettings
 from rgbt_seg_ros.pipeline.shared_model import SharedModel
 
 _TORCH_THREADS = torch.get_num_threads()

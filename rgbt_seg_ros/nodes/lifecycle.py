@@ -19,7 +19,7 @@ from rgbt_seg_ros.nodes.parameters import NodeParameters
 from rgbt_seg_ros.nodes.runtime import collect_all
 from rgbt_seg_ros.nodes.session import Session
 from rgbt_seg_ros.nodes.watchdog import Watchdog
-from rgbt_seg_ros.pipeline.parameters import ParameterError
+from rgbt_seg_ros.parameters.table import ParameterError
 
 _STOP_TIMEOUT = 10.0
 _LEAST_STOP_TIMEOUT = 2.0

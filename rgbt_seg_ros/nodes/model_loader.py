@@ -10,8 +10,8 @@ from typing import Any
 from rgbt_seg_ros.cores import PROCESS_CORES, bind_thread
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import read_spec
+from rgbt_seg_ros.parameters.table import ParameterError
 from rgbt_seg_ros.pipeline.loaded import Loaded
-from rgbt_seg_ros.pipeline.parameters import ParameterError
 from rgbt_seg_ros.pipeline.shared_model import SharedModel
 
 

@@ -1,4 +1,4 @@
-"""The node's parameters (``pipeline.parameters``) declared in ROS with type, range and description."""
+"""The node's parameters (``parameters.table``) declared in ROS with type, range and description."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.exceptions import ParameterException
 from rclpy.parameter import Parameter as RosParameter
 
-from rgbt_seg_ros.pipeline.pair_parameters import PAIR_PARAMETERS, check_pairs, settings_of_pairs
-from rgbt_seg_ros.pipeline.parameters import LIVE, PARAMETERS, NodeSettings, Parameter, ParameterError
+from rgbt_seg_ros.parameters.pairs import PAIR_PARAMETERS, check_pairs, settings_of_pairs
+from rgbt_seg_ros.parameters.table import LIVE, PARAMETERS, NodeSettings, Parameter, ParameterError
 
 _COMMON = {parameter.name: parameter for parameter in PARAMETERS}
 _OF_PAIRS = {parameter.name: parameter for parameter in PAIR_PARAMETERS}

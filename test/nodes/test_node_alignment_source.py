@@ -14,9 +14,9 @@ from rgbt_seg_ros.benchmark.rig.rig_scenes import default_rig
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.nodes import alignment_source
 from rgbt_seg_ros.nodes.alignment_source import AlignmentSource
+from rgbt_seg_ros.parameters.table import PARAMETERS, settings_of
 from rgbt_seg_ros.pipeline.calibration import write_calibration
 from rgbt_seg_ros.pipeline.calibration.transforms import quaternion_of
-from rgbt_seg_ros.pipeline.parameters import PARAMETERS, settings_of
 
 RIG = default_rig()
 

@@ -16,10 +16,10 @@ from rgbt_seg_ros.network import read_model, read_spec, write_model
 from rgbt_seg_ros.nodes import configured as module
 from rgbt_seg_ros.nodes import outputs
 from rgbt_seg_ros.nodes.configured import Configured
+from rgbt_seg_ros.parameters.file import defaults
+from rgbt_seg_ros.parameters.pairs import settings_of_pairs
 from rgbt_seg_ros.pipeline import shared_model
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
-from rgbt_seg_ros.pipeline.pair_parameters import settings_of_pairs
-from rgbt_seg_ros.pipeline.parameter_file import defaults
 
 
 class Node:

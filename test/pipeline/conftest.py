@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from rgbt_seg_ros.parameters.table import RuntimeSettings
 from rgbt_seg_ros.pipeline import SegmenterSettings, shared_model
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import BackendError, Inference
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel
-from rgbt_seg_ros.pipeline.parameters import RuntimeSettings
 from rgbt_seg_ros.pipeline.shared_model import SharedModel
 from rgbt_seg_ros.pipeline.thermal import ThermalSettings
 

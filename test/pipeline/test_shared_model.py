@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.parameters.table import RuntimeSettings
 from rgbt_seg_ros.pipeline import Segmenter
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import BackendError
-from rgbt_seg_ros.pipeline.parameters import RuntimeSettings
 from rgbt_seg_ros.pipeline.shared_model import OutOfMemoryError, SharedModel, is_out_of_memory
 
 

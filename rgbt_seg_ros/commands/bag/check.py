@@ -49,7 +49,7 @@ def pairing_of(args: argparse.Namespace) -> PairingSettings:
     import sys
     from dataclasses import replace
 
-    from rgbt_seg_ros.pipeline.parameters import settings_of
+    from rgbt_seg_ros.parameters.table import settings_of
 
     settings = settings_of(node_parameters(args.params))
     if settings.policy != "nearest":

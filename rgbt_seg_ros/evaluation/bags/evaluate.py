@@ -36,8 +36,8 @@ from rgbt_seg_ros.evaluation.figures import to_json
 from rgbt_seg_ros.evaluation.files import write_texts
 from rgbt_seg_ros.evaluation.pictures import pictures_of
 from rgbt_seg_ros.network.model_file import read_spec, resolve_model
+from rgbt_seg_ros.parameters.table import NodeSettings, settings_of
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
-from rgbt_seg_ros.pipeline.parameters import NodeSettings, settings_of
 
 
 class Interrupted(KeyboardInterrupt):

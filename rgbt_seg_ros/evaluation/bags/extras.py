@@ -17,7 +17,7 @@ from rgbt_seg_ros.evaluation.bags.timings import durations_by_pair
 from rgbt_seg_ros.evaluation.bags.video import check_video, write_video
 from rgbt_seg_ros.evaluation.bags.workspace import Workspace, has_written
 from rgbt_seg_ros.network import ModelSpec
-from rgbt_seg_ros.pipeline.parameters import NodeSettings
+from rgbt_seg_ros.parameters.table import NodeSettings
 from rgbt_seg_ros.pipeline.rendering import overlay
 
 

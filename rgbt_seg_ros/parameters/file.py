@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from rgbt_seg_ros.pipeline.pair_parameters import PAIR_PARAMETERS
-from rgbt_seg_ros.pipeline.parameters import PARAMETERS, Parameter, ParameterError
-from rgbt_seg_ros.pipeline.ros_yaml import load
+from rgbt_seg_ros.parameters.pairs import PAIR_PARAMETERS
+from rgbt_seg_ros.parameters.table import PARAMETERS, Parameter, ParameterError
+from rgbt_seg_ros.parameters.yaml import load
 
 NODE = "rgbt_segmentation"
 KEY = "ros__parameters"

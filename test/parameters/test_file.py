@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from rgbt_seg_ros.pipeline.parameter_file import defaults, read_parameter_file
-from rgbt_seg_ros.pipeline.parameters import PARAMETERS, ParameterError, settings_of
+from rgbt_seg_ros.parameters.file import defaults, read_parameter_file
+from rgbt_seg_ros.parameters.table import PARAMETERS, ParameterError, settings_of
 from rgbt_seg_ros.resources import config_file
 
 

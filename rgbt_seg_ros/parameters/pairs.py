@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rgbt_seg_ros.errors import UserError
-from rgbt_seg_ros.pipeline.parameters import PARAMETERS, NodeSettings, ParameterError, settings_of
+from rgbt_seg_ros.parameters.table import PARAMETERS, NodeSettings, ParameterError, settings_of
 
 _GROUPS = ("sync", "rgb", "thermal", "alignment")
 

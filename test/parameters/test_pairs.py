@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rgbt_seg_ros.pipeline.pair_parameters import PAIR_PARAMETERS, check_pairs, settings_of_pairs
-from rgbt_seg_ros.pipeline.parameter_file import defaults, read_parameter_file
-from rgbt_seg_ros.pipeline.parameters import ParameterError
+from rgbt_seg_ros.parameters.file import defaults, read_parameter_file
+from rgbt_seg_ros.parameters.pairs import PAIR_PARAMETERS, check_pairs, settings_of_pairs
+from rgbt_seg_ros.parameters.table import ParameterError
 
 
 def test_without_pairs_there_is_one_without_a_name():
