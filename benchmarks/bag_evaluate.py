@@ -33,7 +33,7 @@ from rgbt_seg_ros.evaluation.bags.plan import make_plan
 from rgbt_seg_ros.parameters.file import defaults, read_parameter_file
 from rgbt_seg_ros.parameters.table import settings_of
 from rgbt_seg_ros.pipeline import Segmenter
-from rgbt_seg_ros.pipeline.pairing import NearestPairer
+from rgbt_seg_ros.pipeline.pairing.nearest import NearestPairer
 
 
 def first_pairs(path: Path, count: int, short: Path) -> list[Images]:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rgbt_seg_ros.nodes.message_filters_pairing import create_pairer
-from rgbt_seg_ros.pipeline.pairing import Pair, Pairer, PairingError, PairingSettings
+from rgbt_seg_ros.pipeline.pairing.nearest import Pair, Pairer, PairingError, PairingSettings
 
 RATES = ((30.0, 30.0), (30.0, 9.0), (60.0, 30.0), (30.0, 25.0))
 JITTER = 0.002

@@ -67,7 +67,7 @@ def test_calibrating_page_names_every_action_and_option():
 
 
 def test_interface_explains_every_reason_to_drop():
-    from rgbt_seg_ros.pipeline.pairing import REASONS
+    from rgbt_seg_ros.pipeline.pairing.nearest import REASONS
 
     text = (ROOT / "docs" / "interface.md").read_text().partition("## Drop reasons")[2].partition("\n## ")[0]
     pair = "".join((ROOT / "rgbt_seg_ros/nodes" / name).read_text() for name in ("camera_pair.py", "session.py"))

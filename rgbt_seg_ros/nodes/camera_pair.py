@@ -20,10 +20,10 @@ from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.alignment import AlignmentError
 from rgbt_seg_ros.pipeline.backends.memory import OutOfMemoryError
 from rgbt_seg_ros.pipeline.calibration import CalibrationError
-from rgbt_seg_ros.pipeline.depth_pairing import DepthPairer
 from rgbt_seg_ros.pipeline.images import check_depth, check_thermal, stamp_ns, to_depth, to_thermal
 from rgbt_seg_ros.pipeline.loaded import Loaded
-from rgbt_seg_ros.pipeline.pairing import Pair
+from rgbt_seg_ros.pipeline.pairing.nearest import Pair
+from rgbt_seg_ros.pipeline.pairing.nearest.depth import DepthPairer
 from rgbt_seg_ros.pipeline.rate_limit import RateLimit
 
 

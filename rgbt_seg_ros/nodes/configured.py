@@ -21,7 +21,7 @@ from rgbt_seg_ros.pipeline.alignment import Aligner
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder
 from rgbt_seg_ros.pipeline.known_sizes import FILE, KnownSizes, pair_key
 from rgbt_seg_ros.pipeline.loaded import Loaded
-from rgbt_seg_ros.pipeline.pairing import Pairer, PairingSettings
+from rgbt_seg_ros.pipeline.pairing.nearest import Pairer, PairingSettings
 from rgbt_seg_ros.pipeline.shared_model import SharedModel
 
 _TORCH_THREADS = torch.get_num_threads()

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rgbt_seg_ros.pipeline import Segmenter
 from rgbt_seg_ros.pipeline.loaded import Loaded
-from rgbt_seg_ros.pipeline.pairing import Pair
+from rgbt_seg_ros.pipeline.pairing.nearest import Pair
 from rgbt_seg_ros.pipeline.preparation import Prepared
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, Literal
 
-from rgbt_seg_ros.pipeline.pairing import (
+from rgbt_seg_ros.pipeline.pairing.nearest import (
     NANOSECONDS,
     NearestPairer,
     Pair,
@@ -22,8 +22,8 @@ from rgbt_seg_ros.pipeline.pairing import (
     PairingSettings,
     make_pair,
 )
-from rgbt_seg_ros.pipeline.pairing_match import Frame
-from rgbt_seg_ros.pipeline.pairing_stamps import STREAMS, StampGuard, Stream
+from rgbt_seg_ros.pipeline.pairing.nearest.match import Frame
+from rgbt_seg_ros.pipeline.pairing.nearest.stamps import STREAMS, StampGuard, Stream
 
 POLICIES = ("nearest", "approximate", "exact")
 LARGEST_SECOND = 2**31 - 1

@@ -11,7 +11,7 @@ from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.pipeline.alignment import MODES, AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import BACKENDS, PRECISIONS
 from rgbt_seg_ros.pipeline.calibration import Calibration
-from rgbt_seg_ros.pipeline.pairing import PairingSettings
+from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
 from rgbt_seg_ros.pipeline.segmenter import SegmenterSettings
 from rgbt_seg_ros.pipeline.thermal import METHODS, PRESETS, REPAIRS, ThermalSettings
 

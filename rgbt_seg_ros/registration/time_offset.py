@@ -23,7 +23,7 @@ from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.pipeline.calibration import Calibration
 from rgbt_seg_ros.pipeline.calibration.pair import LARGEST_TIME_OFFSET
 from rgbt_seg_ros.pipeline.images import Bridge
-from rgbt_seg_ros.pipeline.pairing import PairingSettings
+from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
 from rgbt_seg_ros.registration.fit_report import stamped
 
 TIMES = "times.csv"

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from rgbt_seg_ros.nodes.message_filters_pairing import MessageFiltersPairer, create_pairer
-from rgbt_seg_ros.pipeline.pairing import NearestPairer, Pair, Pairer, PairingError, PairingSettings
+from rgbt_seg_ros.pipeline.pairing.nearest import NearestPairer, Pair, Pairer, PairingError, PairingSettings
 
 MS = 1_000_000
 SETTINGS = PairingSettings(slop=0.02, queue_size=10)

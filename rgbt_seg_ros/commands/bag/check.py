@@ -9,7 +9,7 @@ from rgbt_seg_ros.arguments import node_parameters, number, seconds_above_zero
 from rgbt_seg_ros.errors import UserError
 
 if TYPE_CHECKING:
-    from rgbt_seg_ros.pipeline.pairing import PairingSettings
+    from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
 
 LARGEST_DELAY = 10.0
 """What ``sync.thermal_offset`` takes (s): a delay beyond it could not be made up for."""

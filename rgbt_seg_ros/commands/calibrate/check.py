@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.nodes.bridge import find_bridge
     from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
     from rgbt_seg_ros.pipeline.calibration import CalibrationError
-    from rgbt_seg_ros.pipeline.pairing import PairingSettings
+    from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
     from rgbt_seg_ros.registration.alignment_check import check_alignment
     from rgbt_seg_ros.registration.calibration_formats import check_output
     from rgbt_seg_ros.registration.correspondences import PointsError, read_points

@@ -24,7 +24,7 @@ from rgbt_seg_ros.data.bags.statistics import LISTED, StreamStatistics, stream_s
 from rgbt_seg_ros.data.bags.topics import Cameras
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.pipeline.images import Bridge, check_rgb, check_thermal, is_compressed, to_rgb, to_thermal
-from rgbt_seg_ros.pipeline.pairing import PairingSettings
+from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
 
 LARGEST_OFFSET = 10.0
 """What ``sync.thermal_offset`` takes (s)."""

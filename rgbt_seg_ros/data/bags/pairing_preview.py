@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rgbt_seg_ros.data.bags.statistics import OTHER_CLOCK
-from rgbt_seg_ros.pipeline.pairing import NearestPairer, PairingSettings
+from rgbt_seg_ros.pipeline.pairing.nearest import NearestPairer, PairingSettings
 from rgbt_seg_ros.words import counted
 
 BINS = 10

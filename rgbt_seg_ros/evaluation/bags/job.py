@@ -9,7 +9,7 @@ from typing import Any
 
 from rgbt_seg_ros.evaluation.bags.totals import Sums
 from rgbt_seg_ros.pipeline.images import Bridge
-from rgbt_seg_ros.pipeline.pairing import NearestPairer, Pairer, PairingError, PairingSettings
+from rgbt_seg_ros.pipeline.pairing.nearest import NearestPairer, Pairer, PairingError, PairingSettings
 
 PairerFactory = Callable[[str, PairingSettings], Pairer]
 """Makes the pairer of a policy."""

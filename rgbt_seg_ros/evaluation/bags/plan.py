@@ -11,7 +11,7 @@ from rgbt_seg_ros.data.bags.topics import Cameras
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.evaluation.bags.axis import Axis, axis_of
 from rgbt_seg_ros.pipeline.images import Bridge, check_rgb, check_thermal, stamp_ns
-from rgbt_seg_ros.pipeline.pairing import Pair, Pairer
+from rgbt_seg_ros.pipeline.pairing.nearest import Pair, Pairer
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from rgbt_seg_ros.data.bags.pairing_preview import (
     why_no_pairs,
 )
 from rgbt_seg_ros.data.bags.statistics import stream_statistics
-from rgbt_seg_ros.pipeline.pairing import PairingSettings
+from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
 
 START = 1_700_000_000_000_000_000
 MS = 1_000_000

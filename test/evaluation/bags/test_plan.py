@@ -8,7 +8,7 @@ from rgbt_seg_ros.data.bags.reader import Bag, BagError
 from rgbt_seg_ros.data.bags.topics import find_cameras
 from rgbt_seg_ros.evaluation.bags.axis import axis_of
 from rgbt_seg_ros.evaluation.bags.plan import make_plan
-from rgbt_seg_ros.pipeline.pairing import NearestPairer, PairingSettings
+from rgbt_seg_ros.pipeline.pairing.nearest import NearestPairer, PairingSettings
 
 SECOND = 1_000_000_000
 

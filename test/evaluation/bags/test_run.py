@@ -20,7 +20,7 @@ from rgbt_seg_ros.evaluation.bags.run import Models, Runner
 from rgbt_seg_ros.evaluation.confusion import confusion_matrix
 from rgbt_seg_ros.network.conventions import MFNET, PST900
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
-from rgbt_seg_ros.pipeline.pairing import NearestPairer
+from rgbt_seg_ros.pipeline.pairing.nearest import NearestPairer
 
 
 @pytest.fixture(scope="module")

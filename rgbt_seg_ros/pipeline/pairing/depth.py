@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from rgbt_seg_ros.pipeline.pairing import NearestPairer, Pair, PairingSettings
+from rgbt_seg_ros.pipeline.pairing.nearest import NearestPairer, Pair, PairingSettings
 
 
 class DepthPairer:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rgbt_seg_ros.errors import UserError
-from rgbt_seg_ros.pipeline.pairing import NearestPairer, Pair, PairingError, PairingSettings
+from rgbt_seg_ros.pipeline.pairing.nearest import NearestPairer, Pair, PairingError, PairingSettings
 
 MS = 1_000_000
 SLOP = 50

@@ -1,0 +1,1 @@
+"""Which RGB frame and which thermal frame belong together."""
