@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.data.folders import find_pairs, read_rgb, read_thermal, write_image
     from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
     from rgbt_seg_ros.pipeline.rendering import overlay
-    from rgbt_seg_ros.pipeline.thermal import ThermalSettings
+    from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings
 
     pairs = find_pairs(args.rgb, args.thermal)
     settings = SegmenterSettings(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from rgbt_seg_ros.data.samples import IGNORED, DataError, Sample
 from rgbt_seg_ros.pipeline.alignment import resize
-from rgbt_seg_ros.pipeline.thermal import ThermalSettings, normalise
+from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings, normalise
 
 Mask = npt.NDArray[np.uint8]
 

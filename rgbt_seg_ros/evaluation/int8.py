@@ -11,7 +11,7 @@ from rgbt_seg_ros.data.specs import open_dataset
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.preparation import RawPair, prepare
-from rgbt_seg_ros.pipeline.thermal import ThermalInput, ThermalSettings
+from rgbt_seg_ros.pipeline.thermal.stage import ThermalInput, ThermalSettings
 
 DEFAULT = "synthetic:64@100"
 """Of another seed than the scenes that the package evaluates on."""

@@ -15,7 +15,7 @@ from rgbt_seg_ros.network import ClassInfo, ModelSpec
 from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.alignment import resize
 from rgbt_seg_ros.pipeline.rendering import colourise, heat
-from rgbt_seg_ros.pipeline.thermal import ThermalSettings, normalise, resolve
+from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings, normalise, resolve
 
 WIDTH = 320
 """Of a picture in a report, in pixels; smaller images stay as they are."""

@@ -13,7 +13,7 @@ from rgbt_seg_ros.pipeline.backends import BACKENDS, PRECISIONS
 from rgbt_seg_ros.pipeline.calibration import Calibration
 from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
 from rgbt_seg_ros.pipeline.segmenter import SegmenterSettings
-from rgbt_seg_ros.pipeline.thermal import METHODS, PRESETS, REPAIRS, ThermalSettings
+from rgbt_seg_ros.pipeline.thermal.stage import METHODS, PRESETS, REPAIRS, ThermalSettings
 
 TRANSPORTS = ("raw", "compressed")
 QOS = ("auto", "sensor_data", "reliable")

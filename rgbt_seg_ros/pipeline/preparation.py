@@ -12,7 +12,7 @@ import numpy.typing as npt
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.pipeline.alignment import Aligner, resize
-from rgbt_seg_ros.pipeline.thermal import ThermalFrame, ThermalInput
+from rgbt_seg_ros.pipeline.thermal.stage import ThermalFrame, ThermalInput
 
 MODALITIES = ("rgbt", "rgb", "thermal")
 

@@ -24,7 +24,7 @@ from rgbt_seg_ros.pipeline.preparation import (
     parse_input_size,
     prepare,
 )
-from rgbt_seg_ros.pipeline.thermal import ThermalInput, ThermalSettings
+from rgbt_seg_ros.pipeline.thermal.stage import ThermalInput, ThermalSettings
 
 Sizes = tuple[tuple[int, int], tuple[int, int]]
 """(H, W) of the network's input, and of the RGB image and the masks."""

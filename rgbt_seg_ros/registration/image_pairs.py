@@ -19,7 +19,7 @@ from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network.spec import ThermalPreprocessing
 from rgbt_seg_ros.pipeline.images import Bridge, to_rgb, to_thermal
 from rgbt_seg_ros.pipeline.pairing.nearest import NearestPairer, Pair, PairingSettings
-from rgbt_seg_ros.pipeline.thermal import ThermalInput, ThermalSettings
+from rgbt_seg_ros.pipeline.thermal.stage import ThermalInput, ThermalSettings
 
 STRETCH = (0.5, 99.5)
 """Percentiles of a thermal image that become black and white."""

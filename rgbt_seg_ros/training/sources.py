@@ -17,7 +17,7 @@ from rgbt_seg_ros.data.weak_masks import weak_label
 from rgbt_seg_ros.evaluation.classes import ClassMap
 from rgbt_seg_ros.network.conventions import CONVENTIONS, Convention
 from rgbt_seg_ros.network.spec import ClassInfo, ThermalPreprocessing
-from rgbt_seg_ros.pipeline.thermal import ThermalSettings, normalise, resolve
+from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings, normalise, resolve
 from rgbt_seg_ros.training.config import DataConfig
 from rgbt_seg_ros.training.schema import ConfigError
 

@@ -11,7 +11,7 @@ from rgbt_seg_ros.benchmark.stages.alignment import alignment_cases
 from rgbt_seg_ros.benchmark.stages.images import image_cases
 from rgbt_seg_ros.benchmark.stages.thermal import plain, thermal_cases, thermal_scene
 from rgbt_seg_ros.benchmark.timing import Rounds
-from rgbt_seg_ros.pipeline.thermal import METHODS, REPAIRS, ThermalSettings, normalise
+from rgbt_seg_ros.pipeline.thermal.stage import METHODS, REPAIRS, ThermalSettings, normalise
 
 
 def test_every_normalisation_and_repair_has_a_case():

@@ -89,7 +89,7 @@ def test_a_file_aligns_pairs_and_another_takes_its_place_between_two_frames(clie
         assert report.unaligned_pixels == report.unlabeled_pixels == np.count_nonzero(pixels(mask) == 255) > 0
         return report
 
-    from rgbt_seg_ros.pipeline.thermal import ThermalSettings, normalise
+    from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings, normalise
 
     stretched = normalise(thermal, ThermalSettings("percentile"))
     node = start(**{"alignment.calibration": paths["first"], "thermal.preset": "centikelvin"})

@@ -16,7 +16,7 @@ from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import BackendError, Inference
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel
 from rgbt_seg_ros.pipeline.shared_model import SharedModel
-from rgbt_seg_ros.pipeline.thermal import ThermalSettings
+from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings
 
 RNG = np.random.default_rng(0)
 IMAGES = {

@@ -13,7 +13,7 @@ from rgbt_seg_ros.pipeline.alignment import AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import Inference, TorchBackend
 from rgbt_seg_ros.pipeline.backends.torch_backend import decide
 from rgbt_seg_ros.pipeline.masks import UNLABELED, apply_threshold, statistics
-from rgbt_seg_ros.pipeline.thermal import ThermalSettings, normalise, resolve
+from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings, normalise, resolve
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (96, 128, 3), dtype=np.uint8)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rgbt_seg_ros.benchmark.stages.case import Case
 from rgbt_seg_ros.network.spec import ThermalPreprocessing
-from rgbt_seg_ros.pipeline.thermal import ThermalInput, ThermalSettings
+from rgbt_seg_ros.pipeline.thermal.stage import ThermalInput, ThermalSettings
 
 Array = npt.NDArray[Any]
 
@@ -78,7 +78,7 @@ def thermal_cases(size: tuple[int, int]) -> list[Case]:
 
 def table_case() -> Case:
     """Return the case of the table of 65536 grey levels alone, which every mono16 frame builds: an image of one pixel."""
-    from rgbt_seg_ros.pipeline.thermal_normalise import stretch
+    from rgbt_seg_ros.pipeline.thermal.stage.normalise import stretch
 
     pixel = np.full((1, 1), 29000, np.uint16)
     return Case(

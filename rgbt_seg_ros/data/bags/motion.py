@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.pipeline.thermal import ThermalSettings, normalise
+from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings, normalise
 
 GRID = (3, 4)
 """Cells: rows, columns."""

@@ -18,7 +18,7 @@ from rgbt_seg_ros.msg import FrameReport
 from rgbt_seg_ros.network import ClassInfo, read_spec
 from rgbt_seg_ros.pipeline.images import to_rgb, view
 from rgbt_seg_ros.pipeline.rendering import heat, overlay, strip
-from rgbt_seg_ros.pipeline.thermal import ThermalSettings, normalise
+from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings, normalise
 
 
 @dataclass

@@ -18,7 +18,7 @@ from rgbt_seg_ros.data.samples import Box, DataError, Sample
 from rgbt_seg_ros.data.synthetic import SyntheticDrive
 from rgbt_seg_ros.network.conventions import MFNET
 from rgbt_seg_ros.pipeline.images import stamp_ns, to_rgb, to_thermal, view
-from rgbt_seg_ros.pipeline.thermal import ThermalSettings, normalise
+from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings, normalise
 
 SIZE = (48, 64)
 

@@ -17,7 +17,7 @@ from rgbt_seg_ros.pipeline.backends import Inference
 from rgbt_seg_ros.pipeline.calibration import write_calibration
 from rgbt_seg_ros.pipeline.masks import UNLABELED
 from rgbt_seg_ros.pipeline.preparation import ThermalFacts
-from rgbt_seg_ros.pipeline.thermal import ThermalSettings
+from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings
 
 
 class Engine:

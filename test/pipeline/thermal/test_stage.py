@@ -7,7 +7,7 @@ import pytest
 
 from rgbt_seg_ros.network.spec import ThermalPreprocessing
 from rgbt_seg_ros.parameters.table import PARAMETERS, settings_of
-from rgbt_seg_ros.pipeline.thermal import ThermalError, ThermalInput, ThermalSettings, normalise, resolve
+from rgbt_seg_ros.pipeline.thermal.stage import ThermalError, ThermalInput, ThermalSettings, normalise, resolve
 
 RAMP = np.linspace(29000, 31000, 64 * 64).astype(np.uint16).reshape(64, 64)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rgbt_seg_ros.network.spec import ThermalPreprocessing
-from rgbt_seg_ros.pipeline.thermal import PRESETS, Scale, ThermalError, ThermalInput, ThermalSettings, resolve
+from rgbt_seg_ros.pipeline.thermal.stage import PRESETS, Scale, ThermalError, ThermalInput, ThermalSettings, resolve
 
 BODY = 310.15
 """K, 37 °C."""
