@@ -64,12 +64,12 @@ def run(args: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from rgbt_seg_ros.data.bags.check import CheckOptions, check_bag
-    from rgbt_seg_ros.data.bags.check_text import as_dict, to_json, to_text
     from rgbt_seg_ros.data.bags.reader import Bag
     from rgbt_seg_ros.data.bags.topics import find_cameras
     from rgbt_seg_ros.files import check_place, replacing
     from rgbt_seg_ros.nodes.bridge import find_bridge
+    from rgbt_seg_ros.recordings.check import CheckOptions, check_bag
+    from rgbt_seg_ros.recordings.check_text import as_dict, to_json, to_text
 
     if args.json:
         check_place(Path(args.json), UserError)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rgbt_seg_ros.words import counted
 
 if TYPE_CHECKING:
-    from rgbt_seg_ros.data.bags.info import BagInfo, TopicInfo
+    from rgbt_seg_ros.recordings.info import BagInfo, TopicInfo
 
 
 def register(actions: Any) -> None:
@@ -24,9 +24,9 @@ def run(args: argparse.Namespace) -> int:
     """Print what is in the bag."""
     from tqdm import tqdm
 
-    from rgbt_seg_ros.data.bags.check_text import to_json
-    from rgbt_seg_ros.data.bags.info import read_info
     from rgbt_seg_ros.data.bags.reader import Bag
+    from rgbt_seg_ros.recordings.check_text import to_json
+    from rgbt_seg_ros.recordings.info import read_info
 
     with Bag(args.bag) as bag:
         info = read_info(

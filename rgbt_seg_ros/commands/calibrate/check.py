@@ -46,12 +46,12 @@ def run(args: argparse.Namespace) -> int:
     """
     from pathlib import Path
 
-    from rgbt_seg_ros.data.bags.check_text import to_json
     from rgbt_seg_ros.data.folders import write_image, write_text
     from rgbt_seg_ros.nodes.bridge import find_bridge
     from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
     from rgbt_seg_ros.pipeline.calibration import CalibrationError
     from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
+    from rgbt_seg_ros.recordings.check_text import to_json
     from rgbt_seg_ros.registration.alignment_check import check_alignment
     from rgbt_seg_ros.registration.calibration_formats import check_output
     from rgbt_seg_ros.registration.correspondences import PointsError, read_points

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.data.bags.motion import Motion
+from rgbt_seg_ros.recordings.motion import Motion
 
 STEP = 0.004
 """Lags that are tried lie so far apart (s); the peak among them is refined by a parabola."""

@@ -7,15 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from rgbt_seg_ros.data.bags.pairing_preview import (
+from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
+from rgbt_seg_ros.recordings.pairing_preview import (
     FrameLog,
     clock_difference,
     different_clocks,
     preview_pairing,
     why_no_pairs,
 )
-from rgbt_seg_ros.data.bags.statistics import stream_statistics
-from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
+from rgbt_seg_ros.recordings.statistics import stream_statistics
 
 START = 1_700_000_000_000_000_000
 MS = 1_000_000

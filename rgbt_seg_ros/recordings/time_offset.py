@@ -13,9 +13,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from rgbt_seg_ros.data.bags.check import CheckOptions, check_bag
-from rgbt_seg_ros.data.bags.delay import LARGEST, Delay, estimate_delay
-from rgbt_seg_ros.data.bags.motion import Motion, MotionMeter, grey
 from rgbt_seg_ros.data.bags.reader import NANOSECONDS, Bag, is_bag
 from rgbt_seg_ros.data.bags.topics import find_cameras
 from rgbt_seg_ros.data.folders import files_in, read_rgb, read_thermal
@@ -24,6 +21,9 @@ from rgbt_seg_ros.pipeline.calibration import Calibration
 from rgbt_seg_ros.pipeline.calibration.pair import LARGEST_TIME_OFFSET
 from rgbt_seg_ros.pipeline.images import Bridge
 from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
+from rgbt_seg_ros.recordings.check import CheckOptions, check_bag
+from rgbt_seg_ros.recordings.delay import LARGEST, Delay, estimate_delay
+from rgbt_seg_ros.recordings.motion import Motion, MotionMeter, grey
 from rgbt_seg_ros.registration.fit_report import stamped
 
 TIMES = "times.csv"

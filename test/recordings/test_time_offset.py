@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from rgbt_seg_ros.data.bags.delay import Delay
 from rgbt_seg_ros.data.synthetic import render_scene
 from rgbt_seg_ros.pipeline.calibration import CalibrationError, read_calibration
-from rgbt_seg_ros.registration.time_offset import (
+from rgbt_seg_ros.recordings.delay import Delay
+from rgbt_seg_ros.recordings.time_offset import (
     TimeOffsetError,
     TimeOptions,
     find_delay,

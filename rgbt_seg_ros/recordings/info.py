@@ -12,8 +12,8 @@ import numpy as np
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosReliability
 
 from rgbt_seg_ros.data.bags.reader import METADATA, NANOSECONDS, Bag, BagError, RawMessage, Topic, header_stamp
-from rgbt_seg_ros.data.bags.statistics import mean_rate_hz, rate_hz
 from rgbt_seg_ros.data.bags.topics import COMPRESSED, IMAGE
+from rgbt_seg_ros.recordings.statistics import mean_rate_hz, rate_hz
 
 _STORAGES = {".mcap": "mcap", ".db3": "sqlite3"}
 Progress = Callable[[Iterable[RawMessage]], Iterable[RawMessage]]

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rgbt_seg_ros.data.bags.motion import Motion
-from rgbt_seg_ros.data.bags.motion_delay import MotionDelay, motion_delay
-from rgbt_seg_ros.data.bags.stamp_phase import StampPhase, Stamps, increasing, stamp_phase
+from rgbt_seg_ros.recordings.motion import Motion
+from rgbt_seg_ros.recordings.motion_delay import MotionDelay, motion_delay
+from rgbt_seg_ros.recordings.stamp_phase import StampPhase, Stamps, increasing, stamp_phase
 
 LARGEST = 0.3
 """Delays are sought from minus to plus this (s), unless told otherwise."""

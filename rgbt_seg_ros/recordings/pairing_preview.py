@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.data.bags.statistics import OTHER_CLOCK
 from rgbt_seg_ros.pipeline.pairing.nearest import NearestPairer, PairingSettings
+from rgbt_seg_ros.recordings.statistics import OTHER_CLOCK
 from rgbt_seg_ros.words import counted
 
 BINS = 10

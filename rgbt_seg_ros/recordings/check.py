@@ -9,9 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from rgbt_seg_ros.data.bags.delay import LARGEST, Delay, estimate_delay
-from rgbt_seg_ros.data.bags.motion import Motion, MotionMeter, grey
-from rgbt_seg_ros.data.bags.pairing_preview import (
+from rgbt_seg_ros.data.bags.reader import NANOSECONDS, Bag, RawMessage, Topic, header_stamp
+from rgbt_seg_ros.data.bags.topics import Cameras
+from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.pipeline.images import Bridge, check_rgb, check_thermal, is_compressed, to_rgb, to_thermal
+from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
+from rgbt_seg_ros.recordings.delay import LARGEST, Delay, estimate_delay
+from rgbt_seg_ros.recordings.motion import Motion, MotionMeter, grey
+from rgbt_seg_ros.recordings.pairing_preview import (
     FrameLog,
     PairingPreview,
     clock_difference,
@@ -19,12 +24,7 @@ from rgbt_seg_ros.data.bags.pairing_preview import (
     preview_pairing,
     why_no_pairs,
 )
-from rgbt_seg_ros.data.bags.reader import NANOSECONDS, Bag, RawMessage, Topic, header_stamp
-from rgbt_seg_ros.data.bags.statistics import LISTED, StreamStatistics, stream_statistics
-from rgbt_seg_ros.data.bags.topics import Cameras
-from rgbt_seg_ros.errors import UserError
-from rgbt_seg_ros.pipeline.images import Bridge, check_rgb, check_thermal, is_compressed, to_rgb, to_thermal
-from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
+from rgbt_seg_ros.recordings.statistics import LISTED, StreamStatistics, stream_statistics
 
 LARGEST_OFFSET = 10.0
 """What ``sync.thermal_offset`` takes (s)."""

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
-from rgbt_seg_ros.data.bags.check import LARGEST_OFFSET, BagCheck, CameraCheck
-from rgbt_seg_ros.data.bags.delay import Delay
-from rgbt_seg_ros.data.bags.pairing_preview import BINS, PairingPreview
-from rgbt_seg_ros.data.bags.statistics import GAP, ClockLag
+from rgbt_seg_ros.recordings.check import LARGEST_OFFSET, BagCheck, CameraCheck
+from rgbt_seg_ros.recordings.delay import Delay
+from rgbt_seg_ros.recordings.pairing_preview import BINS, PairingPreview
+from rgbt_seg_ros.recordings.statistics import GAP, ClockLag
 from rgbt_seg_ros.words import counted
 
 _BAR = 40

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from rgbt_seg_ros.data.bags.delay import Delay, estimate_delay
-from rgbt_seg_ros.data.bags.motion import Motion, MotionMeter, grey
-from rgbt_seg_ros.data.bags.motion_delay import motion_delay
-from rgbt_seg_ros.data.bags.stamp_phase import stamp_phase
 from rgbt_seg_ros.data.synthetic import render_scene, render_sequence
+from rgbt_seg_ros.recordings.delay import Delay, estimate_delay
+from rgbt_seg_ros.recordings.motion import Motion, MotionMeter, grey
+from rgbt_seg_ros.recordings.motion_delay import motion_delay
+from rgbt_seg_ros.recordings.stamp_phase import stamp_phase
 
 START = 1_700_000_000_000_000_000
 Array = npt.NDArray[np.float64]
