@@ -9,7 +9,7 @@ from rgbt_seg_ros.errors import UserError
 
 if TYPE_CHECKING:
     from rgbt_seg_ros.pipeline.calibration import Calibration
-    from rgbt_seg_ros.registration.calibration_formats import ReadOptions
+    from rgbt_seg_ros.registration.formats.any import ReadOptions
 
 
 def add_known_arguments(parser: Any) -> None:
@@ -32,7 +32,7 @@ def add_reading_arguments(parser: Any) -> Any:
 
 def reading_options(args: argparse.Namespace) -> ReadOptions:
     """Return what those options say."""
-    from rgbt_seg_ros.registration.calibration_formats import ReadOptions
+    from rgbt_seg_ros.registration.formats.any import ReadOptions
 
     return ReadOptions(args.rgb_frame, args.thermal_frame, args.rectified, args.rgb_camera, args.thermal_camera)
 
@@ -56,7 +56,7 @@ def read_known(args: argparse.Namespace) -> Calibration | None:
     Raises:
         UserError: As ``known_files`` and ``read_any``.
     """
-    from rgbt_seg_ros.registration.calibration_formats import read_any
+    from rgbt_seg_ros.registration.formats.any import read_any
 
     files = known_files(args)
     if not files:
@@ -70,7 +70,7 @@ def print_notes(calibration: Calibration, files: list[str]) -> None:
     """Print on stderr what reading files of another tool took from where; of ours there is nothing to say."""
     import sys
 
-    from rgbt_seg_ros.registration.calibration_formats import format_of, notes_of
+    from rgbt_seg_ros.registration.formats.any import format_of, notes_of
 
     if format_of(files) != "ours":
         for note in notes_of(calibration):

@@ -74,8 +74,8 @@ def run(args: argparse.Namespace) -> int:
         start_of,
         to_text,
     )
-    from rgbt_seg_ros.registration.calibration_formats import check_output
     from rgbt_seg_ros.registration.edge_picture import check_picture
+    from rgbt_seg_ros.registration.formats.any import check_output
     from rgbt_seg_ros.registration.image_pairs import common_sizes, read_image_pairs
 
     check_output([path for path in (args.output, args.picture) if path], args.overwrite)

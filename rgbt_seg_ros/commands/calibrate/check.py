@@ -53,9 +53,9 @@ def run(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
     from rgbt_seg_ros.recordings.check_text import to_json
     from rgbt_seg_ros.registration.alignment_check import check_alignment
-    from rgbt_seg_ros.registration.calibration_formats import check_output
     from rgbt_seg_ros.registration.correspondences import PointsError, read_points
     from rgbt_seg_ros.registration.edge_picture import check_picture, edge_grid
+    from rgbt_seg_ros.registration.formats.any import check_output
     from rgbt_seg_ros.registration.image_pairs import read_image_pairs
     from rgbt_seg_ros.registration.pair_details import camera_frames, read_depths
     from rgbt_seg_ros.registration.reprojection import reproject

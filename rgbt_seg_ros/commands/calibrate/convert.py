@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     import sys
 
     from rgbt_seg_ros.errors import UserError
-    from rgbt_seg_ros.registration.calibration_formats import (
+    from rgbt_seg_ros.registration.formats.any import (
         check_output,
         lost_in,
         output_paths,

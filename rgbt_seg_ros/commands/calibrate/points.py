@@ -79,9 +79,9 @@ def run(args: argparse.Namespace) -> int:
 
     from rgbt_seg_ros.files import check_place
     from rgbt_seg_ros.pipeline.calibration import write_calibration
-    from rgbt_seg_ros.registration.calibration_formats import check_output
     from rgbt_seg_ros.registration.correspondences import PointsError, read_points
     from rgbt_seg_ros.registration.fit_report import kept_notes
+    from rgbt_seg_ros.registration.formats.any import check_output
     from rgbt_seg_ros.registration.points import calibrate_points
 
     check_output([args.output], args.overwrite)

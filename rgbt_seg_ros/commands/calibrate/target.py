@@ -79,8 +79,8 @@ def run(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.nodes.bridge import find_bridge
     from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel, write_calibration
     from rgbt_seg_ros.registration.board import Board
-    from rgbt_seg_ros.registration.calibration_formats import check_output
     from rgbt_seg_ros.registration.fit_report import kept_notes
+    from rgbt_seg_ros.registration.formats.any import check_output
     from rgbt_seg_ros.registration.image_pairs import common_sizes, read_image_pairs
     from rgbt_seg_ros.registration.target import TargetOptions, calibrate_target
 

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.pipeline.calibration import read_calibration, write_calibration
     from rgbt_seg_ros.recordings.check_text import delay_dict, delay_text, to_json
     from rgbt_seg_ros.recordings.time_offset import TimeOptions, find_delay, with_time_offset
-    from rgbt_seg_ros.registration.calibration_formats import check_output
+    from rgbt_seg_ros.registration.formats.any import check_output
 
     if args.output and not args.calibration:
         raise UserError("-o: writes a calibration file with the time offset in it; expected one by --calibration too")

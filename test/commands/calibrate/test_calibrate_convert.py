@@ -14,7 +14,7 @@ from rgbt_seg_ros.benchmark.rig.rig_scenes import default_rig
 from rgbt_seg_ros.cli import main
 from rgbt_seg_ros.commands.calibrate._reading import add_known_arguments, add_reading_arguments
 from rgbt_seg_ros.pipeline.calibration import read_calibration, write_calibration
-from rgbt_seg_ros.registration.calibration_formats import ReadOptions, lost_in, read_any
+from rgbt_seg_ros.registration.formats.any import ReadOptions, lost_in, read_any
 
 FRAMES = ["--rgb-frame", "rgb_camera_optical_frame", "--thermal-frame", "thermal_camera_optical_frame"]
 

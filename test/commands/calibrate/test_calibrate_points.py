@@ -13,12 +13,12 @@ from rgbt_seg_ros.benchmark.rig.rig_scenes import default_rig
 from rgbt_seg_ros.cli import main
 from rgbt_seg_ros.commands.calibrate.points import size
 from rgbt_seg_ros.pipeline.calibration import read_calibration, write_calibration
-from rgbt_seg_ros.pipeline.calibration.kalibr import format_kalibr
 from rgbt_seg_ros.pipeline.calibration.projection import project
-from rgbt_seg_ros.pipeline.calibration.ros_yaml import format_ros_pair
 from rgbt_seg_ros.pipeline.calibration.transforms import inverse
 from rgbt_seg_ros.registration import picking_window
 from rgbt_seg_ros.registration.correspondences import read_points, write_points
+from rgbt_seg_ros.registration.formats.camera_calibration import format_ros_pair
+from rgbt_seg_ros.registration.formats.kalibr import format_kalibr
 
 SIZES = ["--rgb-size", "640x480", "--thermal-size", "640x512"]
 SHIFT = np.array(((1.0, 0, -20), (0, 1.0, 8), (0, 0, 1)))

@@ -9,15 +9,15 @@ from pathlib import Path
 from rgbt_seg_ros.files import check_place, replacing
 from rgbt_seg_ros.pipeline.calibration import Calibration, CalibrationError, format_calibration, read_calibration
 from rgbt_seg_ros.pipeline.calibration.calibration_file import FORMAT
-from rgbt_seg_ros.pipeline.calibration.kalibr import format_kalibr, read_kalibr
 from rgbt_seg_ros.pipeline.calibration.pair import DEPTH_PIXELS
-from rgbt_seg_ros.pipeline.calibration.ros_yaml import (
+from rgbt_seg_ros.pipeline.calibration.typed import read_yaml
+from rgbt_seg_ros.registration.formats.camera_calibration import (
     contradicts_extrinsic,
     format_ros_pair,
     holds_extrinsic,
     read_ros_pair,
 )
-from rgbt_seg_ros.pipeline.calibration.typed import read_yaml
+from rgbt_seg_ros.registration.formats.kalibr import format_kalibr, read_kalibr
 
 FORMATS = ("ours", "ros", "kalibr")
 

@@ -13,9 +13,13 @@ import yaml
 from rgbt_seg_ros.benchmark.rig.rig_scenes import default_rig
 from rgbt_seg_ros.pipeline.calibration import CalibrationError
 from rgbt_seg_ros.pipeline.calibration.camera_info import calibration_of, camera_from_info
-from rgbt_seg_ros.pipeline.calibration.kalibr import format_kalibr, read_kalibr
-from rgbt_seg_ros.pipeline.calibration.ros_yaml import format_ros_pair, read_ros_pair, static_transform_command
 from rgbt_seg_ros.pipeline.calibration.transforms import flat, inverse, quaternion_of, transform_from
+from rgbt_seg_ros.registration.formats.camera_calibration import (
+    format_ros_pair,
+    read_ros_pair,
+    static_transform_command,
+)
+from rgbt_seg_ros.registration.formats.kalibr import format_kalibr, read_kalibr
 
 FRAMES = {"rgb_frame": "rgb_camera_optical_frame", "thermal_frame": "thermal_camera_optical_frame"}
 RGB_FILE = """\

@@ -1,0 +1,1 @@
+"""Calibration files of other tools."""
