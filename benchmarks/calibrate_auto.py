@@ -26,15 +26,15 @@ import numpy as np
 import numpy.typing as npt
 
 from rgbt_seg_ros.data.folders import find_pairs, read_rgb, read_thermal
-from rgbt_seg_ros.data.scenes.builder import draw_world
-from rgbt_seg_ros.data.scenes.pixel_fields import pixel_fields
-from rgbt_seg_ros.data.scenes.radiometry_rgb import expose
-from rgbt_seg_ros.data.scenes.radiometry_thermal import draw_thermal_camera, sense
-from rgbt_seg_ros.data.scenes.world import paint
 from rgbt_seg_ros.data.synthetic import SIZE
 from rgbt_seg_ros.registration.auto import HomographyModel, Limits, align
 from rgbt_seg_ros.registration.auto.result import RefusedError, check_accepted, motion_between
 from rgbt_seg_ros.registration.image_pairs import ImagePair, spread, stretched
+from rgbt_seg_ros.scenes.builder import draw_world
+from rgbt_seg_ros.scenes.pixel_fields import pixel_fields
+from rgbt_seg_ros.scenes.radiometry_rgb import expose
+from rgbt_seg_ros.scenes.radiometry_thermal import draw_thermal_camera, sense
+from rgbt_seg_ros.scenes.world import paint
 
 Matrix = npt.NDArray[np.float64]
 

@@ -14,16 +14,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.data.scenes.builder import draw_world
-from rgbt_seg_ros.data.scenes.camera import Camera, Pose
-from rgbt_seg_ros.data.scenes.canvas import Canvas
-from rgbt_seg_ros.data.scenes.pixel_fields import pixel_fields
-from rgbt_seg_ros.data.scenes.radiometry_rgb import expose
-from rgbt_seg_ros.data.scenes.radiometry_thermal import draw_thermal_camera, sense
-from rgbt_seg_ros.data.scenes.world import World, paint
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel
 from rgbt_seg_ros.pipeline.calibration.projection import effective_matrix, pixel_grid, rays
 from rgbt_seg_ros.pipeline.calibration.transforms import inverse
+from rgbt_seg_ros.scenes.builder import draw_world
+from rgbt_seg_ros.scenes.camera import Camera, Pose
+from rgbt_seg_ros.scenes.canvas import Canvas
+from rgbt_seg_ros.scenes.pixel_fields import pixel_fields
+from rgbt_seg_ros.scenes.radiometry_rgb import expose
+from rgbt_seg_ros.scenes.radiometry_thermal import draw_thermal_camera, sense
+from rgbt_seg_ros.scenes.world import World, paint
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -14,12 +14,12 @@ from functools import lru_cache
 import numpy as np
 
 from rgbt_seg_ros.data.samples import DataError, Sample
-from rgbt_seg_ros.data.scenes.builder import draw_world
-from rgbt_seg_ros.data.scenes.pixel_fields import pixel_fields
-from rgbt_seg_ros.data.scenes.radiometry_rgb import expose
-from rgbt_seg_ros.data.scenes.radiometry_thermal import ThermalCamera, draw_thermal_camera, sense
-from rgbt_seg_ros.data.scenes.world import World, paint
 from rgbt_seg_ros.network.conventions import MFNET, Convention
+from rgbt_seg_ros.scenes.builder import draw_world
+from rgbt_seg_ros.scenes.pixel_fields import pixel_fields
+from rgbt_seg_ros.scenes.radiometry_rgb import expose
+from rgbt_seg_ros.scenes.radiometry_thermal import ThermalCamera, draw_thermal_camera, sense
+from rgbt_seg_ros.scenes.world import World, paint
 
 SIZE = (480, 640)
 SMALLEST = 32

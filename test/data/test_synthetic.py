@@ -89,7 +89,7 @@ def test_labels_are_classes_and_every_class_is_in_a_third_of_the_scenes(scenes):
 
 
 def test_groups_come_in_their_shares():
-    from rgbt_seg_ros.data.scenes.conditions import draw_group
+    from rgbt_seg_ros.scenes.conditions import draw_group
 
     groups = [draw_group(np.random.default_rng(seed)) for seed in range(600)]
     shares = [groups.count(name) / 600 for name in ("day", "dusk", "night")]

@@ -9,10 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.camera import NEAR
-from rgbt_seg_ros.data.scenes.canvas import Canvas, Material
-from rgbt_seg_ros.data.scenes.labels import BACKGROUND, BUMP, CURVE, Array, FloatArray, Points
-from rgbt_seg_ros.data.scenes.palette import shade
+from rgbt_seg_ros.scenes.camera import NEAR
+from rgbt_seg_ros.scenes.canvas import Canvas, Material
+from rgbt_seg_ros.scenes.labels import BACKGROUND, BUMP, CURVE, Array, FloatArray, Points
+from rgbt_seg_ros.scenes.palette import shade
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.labels import ByteArray, FloatArray
+from rgbt_seg_ros.scenes.labels import ByteArray, FloatArray
 
 TILE = 512
 CANOPIES = 32

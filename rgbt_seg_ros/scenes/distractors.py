@@ -7,14 +7,14 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.board import Board
-from rgbt_seg_ros.data.scenes.canvas import Canvas, Material
-from rgbt_seg_ros.data.scenes.conditions import Conditions
-from rgbt_seg_ros.data.scenes.labels import BACKGROUND, RGB, FloatArray
-from rgbt_seg_ros.data.scenes.palette import CLOTHES, CONES, SIGNS, STONE, WALLS, pick
-from rgbt_seg_ros.data.scenes.persons import Person, draw_person
-from rgbt_seg_ros.data.scenes.solids import Box, Pole, upright
-from rgbt_seg_ros.data.scenes.things import Light, Standing, Thing, Track, Unlit
+from rgbt_seg_ros.scenes.board import Board
+from rgbt_seg_ros.scenes.canvas import Canvas, Material
+from rgbt_seg_ros.scenes.conditions import Conditions
+from rgbt_seg_ros.scenes.labels import BACKGROUND, RGB, FloatArray
+from rgbt_seg_ros.scenes.palette import CLOTHES, CONES, SIGNS, STONE, WALLS, pick
+from rgbt_seg_ros.scenes.persons import Person, draw_person
+from rgbt_seg_ros.scenes.solids import Box, Pole, upright
+from rgbt_seg_ros.scenes.things import Light, Standing, Thing, Track, Unlit
 
 
 @dataclass(frozen=True)

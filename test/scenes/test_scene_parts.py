@@ -4,19 +4,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rgbt_seg_ros.data.scenes.bikes import draw_bike
-from rgbt_seg_ros.data.scenes.camera import NEAR, Pose, clip_near, look
-from rgbt_seg_ros.data.scenes.canvas import Canvas, Material
-from rgbt_seg_ros.data.scenes.cars import draw_car
-from rgbt_seg_ros.data.scenes.conditions import draw_conditions
-from rgbt_seg_ros.data.scenes.ground import Kerb
-from rgbt_seg_ros.data.scenes.labels import BIKE, CAR, CONE, CURVE, PERSON
-from rgbt_seg_ros.data.scenes.persons import draw_person
-from rgbt_seg_ros.data.scenes.pixel_fields import pixel_fields
-from rgbt_seg_ros.data.scenes.radiometry_thermal import temperatures
-from rgbt_seg_ros.data.scenes.street_items import draw_cone
-from rgbt_seg_ros.data.scenes.things import Track
-from rgbt_seg_ros.data.scenes.world import CameraPath, World, paint
+from rgbt_seg_ros.scenes.bikes import draw_bike
+from rgbt_seg_ros.scenes.camera import NEAR, Pose, clip_near, look
+from rgbt_seg_ros.scenes.canvas import Canvas, Material
+from rgbt_seg_ros.scenes.cars import draw_car
+from rgbt_seg_ros.scenes.conditions import draw_conditions
+from rgbt_seg_ros.scenes.ground import Kerb
+from rgbt_seg_ros.scenes.labels import BIKE, CAR, CONE, CURVE, PERSON
+from rgbt_seg_ros.scenes.persons import draw_person
+from rgbt_seg_ros.scenes.pixel_fields import pixel_fields
+from rgbt_seg_ros.scenes.radiometry_thermal import temperatures
+from rgbt_seg_ros.scenes.street_items import draw_cone
+from rgbt_seg_ros.scenes.things import Track
+from rgbt_seg_ros.scenes.world import CameraPath, World, paint
 
 SIZE = (240, 320)
 LEVEL = Pose(0.0, 1.5, 0.0, 0.0, 0.0, 0.0)

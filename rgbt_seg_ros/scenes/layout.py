@@ -7,16 +7,16 @@ from itertools import pairwise
 
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.buildings import draw_facade, draw_fence, draw_skyline
-from rgbt_seg_ros.data.scenes.canvas import Material
-from rgbt_seg_ros.data.scenes.distractors import draw_lamp
-from rgbt_seg_ros.data.scenes.draft import Draft
-from rgbt_seg_ros.data.scenes.ground import Ground, Kerb, Patch, strip
-from rgbt_seg_ros.data.scenes.labels import Array, FloatArray
-from rgbt_seg_ros.data.scenes.palette import ASPHALT, STONE, pick, shade
-from rgbt_seg_ros.data.scenes.street_items import guardrail
-from rgbt_seg_ros.data.scenes.things import Track
-from rgbt_seg_ros.data.scenes.vegetation import draw_bush, draw_tree
+from rgbt_seg_ros.scenes.buildings import draw_facade, draw_fence, draw_skyline
+from rgbt_seg_ros.scenes.canvas import Material
+from rgbt_seg_ros.scenes.distractors import draw_lamp
+from rgbt_seg_ros.scenes.draft import Draft
+from rgbt_seg_ros.scenes.ground import Ground, Kerb, Patch, strip
+from rgbt_seg_ros.scenes.labels import Array, FloatArray
+from rgbt_seg_ros.scenes.palette import ASPHALT, STONE, pick, shade
+from rgbt_seg_ros.scenes.street_items import guardrail
+from rgbt_seg_ros.scenes.things import Track
+from rgbt_seg_ros.scenes.vegetation import draw_bush, draw_tree
 
 ALONG: FloatArray = np.concatenate((np.arange(-3, 12, 1.0), np.arange(12, 30, 2.5), np.arange(30, 120, 9.0))).astype(
     np.float32

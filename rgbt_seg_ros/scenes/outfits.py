@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.canvas import Material
-from rgbt_seg_ros.data.scenes.conditions import Conditions
-from rgbt_seg_ros.data.scenes.palette import CLOTHES, HAIR, SKIN, TROUSERS, pick, shade
+from rgbt_seg_ros.scenes.canvas import Material
+from rgbt_seg_ros.scenes.conditions import Conditions
+from rgbt_seg_ros.scenes.palette import CLOTHES, HAIR, SKIN, TROUSERS, pick, shade
 
 
 @dataclass(frozen=True)

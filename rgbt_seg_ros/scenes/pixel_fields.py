@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.canvas import Canvas
-from rgbt_seg_ros.data.scenes.labels import Array, FloatArray
-from rgbt_seg_ros.data.scenes.noise import tile
+from rgbt_seg_ros.scenes.canvas import Canvas
+from rgbt_seg_ros.scenes.labels import Array, FloatArray
+from rgbt_seg_ros.scenes.noise import tile
 
 GRAIN, MID, COARSE = 60.0, 14.0, 1.6
 """Texels of a tile to a metre."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.board import Board
-from rgbt_seg_ros.data.scenes.camera import NEAR
-from rgbt_seg_ros.data.scenes.canvas import Canvas, Material
-from rgbt_seg_ros.data.scenes.labels import BACKGROUND, FloatArray
-from rgbt_seg_ros.data.scenes.palette import shade
-from rgbt_seg_ros.data.scenes.things import Standing, Track, Unlit
+from rgbt_seg_ros.scenes.board import Board
+from rgbt_seg_ros.scenes.camera import NEAR
+from rgbt_seg_ros.scenes.canvas import Canvas, Material
+from rgbt_seg_ros.scenes.labels import BACKGROUND, FloatArray
+from rgbt_seg_ros.scenes.palette import shade
+from rgbt_seg_ros.scenes.things import Standing, Track, Unlit
 
 
 def upright(half: float, height: float) -> FloatArray:

@@ -6,15 +6,15 @@ import math
 
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.bikes import draw_bike
-from rgbt_seg_ros.data.scenes.canvas import Material
-from rgbt_seg_ros.data.scenes.cars import draw_car
-from rgbt_seg_ros.data.scenes.distractors import draw_distractor
-from rgbt_seg_ros.data.scenes.draft import Draft
-from rgbt_seg_ros.data.scenes.ground import Bump, Patch
-from rgbt_seg_ros.data.scenes.persons import draw_person
-from rgbt_seg_ros.data.scenes.street_items import draw_cone, draw_wheel_stop, guardrail
-from rgbt_seg_ros.data.scenes.things import Track
+from rgbt_seg_ros.scenes.bikes import draw_bike
+from rgbt_seg_ros.scenes.canvas import Material
+from rgbt_seg_ros.scenes.cars import draw_car
+from rgbt_seg_ros.scenes.distractors import draw_distractor
+from rgbt_seg_ros.scenes.draft import Draft
+from rgbt_seg_ros.scenes.ground import Bump, Patch
+from rgbt_seg_ros.scenes.persons import draw_person
+from rgbt_seg_ros.scenes.street_items import draw_cone, draw_wheel_stop, guardrail
+from rgbt_seg_ros.scenes.things import Track
 
 
 def add_people(draft: Draft) -> None:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.board import Board, xy
-from rgbt_seg_ros.data.scenes.canvas import Canvas
-from rgbt_seg_ros.data.scenes.conditions import Conditions
-from rgbt_seg_ros.data.scenes.labels import BACKGROUND, PERSON, Array, FloatArray
-from rgbt_seg_ros.data.scenes.outfits import Outfit, draw_outfit
-from rgbt_seg_ros.data.scenes.palette import shade
-from rgbt_seg_ros.data.scenes.things import Standing, Track, Unlit
+from rgbt_seg_ros.scenes.board import Board, xy
+from rgbt_seg_ros.scenes.canvas import Canvas
+from rgbt_seg_ros.scenes.conditions import Conditions
+from rgbt_seg_ros.scenes.labels import BACKGROUND, PERSON, Array, FloatArray
+from rgbt_seg_ros.scenes.outfits import Outfit, draw_outfit
+from rgbt_seg_ros.scenes.palette import shade
+from rgbt_seg_ros.scenes.things import Standing, Track, Unlit
 
 SMALLEST = 9.0
 """Height (px at 480 rows) below which a person is not painted."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.labels import Array, FloatArray
+from rgbt_seg_ros.scenes.labels import Array, FloatArray
 
 NEAR = 0.35
 """Depth (m) of the plane that everything is clipped at."""

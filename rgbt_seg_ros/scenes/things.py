@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from rgbt_seg_ros.data.scenes.canvas import Canvas
-from rgbt_seg_ros.data.scenes.labels import RGB, FloatArray
+from rgbt_seg_ros.scenes.canvas import Canvas
+from rgbt_seg_ros.scenes.labels import RGB, FloatArray
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.conditions import Conditions
-from rgbt_seg_ros.data.scenes.ground import Flat, Path
-from rgbt_seg_ros.data.scenes.things import Thing, Track
-from rgbt_seg_ros.data.scenes.world import CameraPath
+from rgbt_seg_ros.scenes.conditions import Conditions
+from rgbt_seg_ros.scenes.ground import Flat, Path
+from rgbt_seg_ros.scenes.things import Thing, Track
+from rgbt_seg_ros.scenes.world import CameraPath
 
 
 @dataclass

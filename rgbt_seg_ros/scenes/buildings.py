@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.camera import NEAR
-from rgbt_seg_ros.data.scenes.canvas import SHIFT, Canvas, Material, fixed
-from rgbt_seg_ros.data.scenes.conditions import Conditions
-from rgbt_seg_ros.data.scenes.labels import RGB, Array, FloatArray
-from rgbt_seg_ros.data.scenes.palette import SIGNS, WALLS, pick, shade
-from rgbt_seg_ros.data.scenes.things import Unlit
+from rgbt_seg_ros.scenes.camera import NEAR
+from rgbt_seg_ros.scenes.canvas import SHIFT, Canvas, Material, fixed
+from rgbt_seg_ros.scenes.conditions import Conditions
+from rgbt_seg_ros.scenes.labels import RGB, Array, FloatArray
+from rgbt_seg_ros.scenes.palette import SIGNS, WALLS, pick, shade
+from rgbt_seg_ros.scenes.things import Unlit
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.camera import Pose
-from rgbt_seg_ros.data.scenes.conditions import NIGHT, Conditions, draw_conditions, draw_group
-from rgbt_seg_ros.data.scenes.draft import Draft
-from rgbt_seg_ros.data.scenes.ground import Path
-from rgbt_seg_ros.data.scenes.layout import border, close_view, island, lay_street
-from rgbt_seg_ros.data.scenes.population import (
+from rgbt_seg_ros.scenes.camera import Pose
+from rgbt_seg_ros.scenes.conditions import NIGHT, Conditions, draw_conditions, draw_group
+from rgbt_seg_ros.scenes.draft import Draft
+from rgbt_seg_ros.scenes.ground import Path
+from rgbt_seg_ros.scenes.layout import border, close_view, island, lay_street
+from rgbt_seg_ros.scenes.population import (
     add_bikes,
     add_bumps,
     add_cars,
@@ -19,7 +19,7 @@ from rgbt_seg_ros.data.scenes.population import (
     add_rail,
     add_wheel_stops,
 )
-from rgbt_seg_ros.data.scenes.world import CameraPath, World
+from rgbt_seg_ros.scenes.world import CameraPath, World
 
 
 def draw_path(rng: np.random.Generator) -> CameraPath:

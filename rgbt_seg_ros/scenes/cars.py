@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.camera import NEAR
-from rgbt_seg_ros.data.scenes.canvas import Canvas, Material, cross
-from rgbt_seg_ros.data.scenes.car_shapes import SHAPES, Shape
-from rgbt_seg_ros.data.scenes.conditions import Conditions
-from rgbt_seg_ros.data.scenes.labels import CAR, Array, FloatArray, Points
-from rgbt_seg_ros.data.scenes.palette import CARS, pick, shade
-from rgbt_seg_ros.data.scenes.things import Light, Standing, Track
+from rgbt_seg_ros.scenes.camera import NEAR
+from rgbt_seg_ros.scenes.canvas import Canvas, Material, cross
+from rgbt_seg_ros.scenes.car_shapes import SHAPES, Shape
+from rgbt_seg_ros.scenes.conditions import Conditions
+from rgbt_seg_ros.scenes.labels import CAR, Array, FloatArray, Points
+from rgbt_seg_ros.scenes.palette import CARS, pick, shade
+from rgbt_seg_ros.scenes.things import Light, Standing, Track
 
 SMALLEST = 9.0
 

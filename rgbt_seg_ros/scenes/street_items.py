@@ -8,13 +8,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.board import Board
-from rgbt_seg_ros.data.scenes.canvas import Canvas, Material
-from rgbt_seg_ros.data.scenes.conditions import Conditions
-from rgbt_seg_ros.data.scenes.labels import CAR_STOP, CONE, GUARDRAIL, Array, FloatArray
-from rgbt_seg_ros.data.scenes.palette import CONES, pick, shade
-from rgbt_seg_ros.data.scenes.solids import Box
-from rgbt_seg_ros.data.scenes.things import Standing, Track, Unlit
+from rgbt_seg_ros.scenes.board import Board
+from rgbt_seg_ros.scenes.canvas import Canvas, Material
+from rgbt_seg_ros.scenes.conditions import Conditions
+from rgbt_seg_ros.scenes.labels import CAR_STOP, CONE, GUARDRAIL, Array, FloatArray
+from rgbt_seg_ros.scenes.palette import CONES, pick, shade
+from rgbt_seg_ros.scenes.solids import Box
+from rgbt_seg_ros.scenes.things import Standing, Track, Unlit
 
 
 @dataclass(frozen=True)

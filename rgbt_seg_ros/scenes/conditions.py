@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.labels import RGB
+from rgbt_seg_ros.scenes.labels import RGB
 
 DAY, DUSK, NIGHT = "day", "dusk", "night"
 

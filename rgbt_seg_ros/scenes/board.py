@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.canvas import Canvas, Material
-from rgbt_seg_ros.data.scenes.labels import Array, FloatArray
+from rgbt_seg_ros.scenes.canvas import Canvas, Material
+from rgbt_seg_ros.scenes.labels import Array, FloatArray
 
 _TURN = np.linspace(0, 2 * math.pi, 14, endpoint=False, dtype=np.float32)
 CIRCLE: FloatArray = np.stack((np.cos(_TURN), np.sin(_TURN)), 1)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.board import CIRCLE, capsule, xy
-from rgbt_seg_ros.data.scenes.camera import NEAR
-from rgbt_seg_ros.data.scenes.canvas import SHIFT, Canvas, Material, fixed
-from rgbt_seg_ros.data.scenes.conditions import Conditions
-from rgbt_seg_ros.data.scenes.labels import BIKE, Array, FloatArray
-from rgbt_seg_ros.data.scenes.palette import CLOTHES, CYCLES, pick
-from rgbt_seg_ros.data.scenes.persons import Person
-from rgbt_seg_ros.data.scenes.things import Light, Standing, Track
+from rgbt_seg_ros.scenes.board import CIRCLE, capsule, xy
+from rgbt_seg_ros.scenes.camera import NEAR
+from rgbt_seg_ros.scenes.canvas import SHIFT, Canvas, Material, fixed
+from rgbt_seg_ros.scenes.conditions import Conditions
+from rgbt_seg_ros.scenes.labels import BIKE, Array, FloatArray
+from rgbt_seg_ros.scenes.palette import CLOTHES, CYCLES, pick
+from rgbt_seg_ros.scenes.persons import Person
+from rgbt_seg_ros.scenes.things import Light, Standing, Track
 
 SMALLEST = 12.0
 

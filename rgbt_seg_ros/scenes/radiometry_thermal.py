@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.canvas import Canvas
-from rgbt_seg_ros.data.scenes.conditions import Conditions
-from rgbt_seg_ros.data.scenes.labels import ByteArray, FloatArray
-from rgbt_seg_ros.data.scenes.noise import sensor_noise, tile
-from rgbt_seg_ros.data.scenes.pixel_fields import PixelFields, columns_of
+from rgbt_seg_ros.scenes.canvas import Canvas
+from rgbt_seg_ros.scenes.conditions import Conditions
+from rgbt_seg_ros.scenes.labels import ByteArray, FloatArray
+from rgbt_seg_ros.scenes.noise import sensor_noise, tile
+from rgbt_seg_ros.scenes.pixel_fields import PixelFields, columns_of
 
 LINEAR, LOW, PERCENTILE, EQUALISED = "linear", "low", "percentile", "equalised"
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.camera import Camera, Pose, look
-from rgbt_seg_ros.data.scenes.canvas import Canvas
-from rgbt_seg_ros.data.scenes.conditions import Conditions
-from rgbt_seg_ros.data.scenes.ground import Flat
-from rgbt_seg_ros.data.scenes.things import Light, Thing
+from rgbt_seg_ros.scenes.camera import Camera, Pose, look
+from rgbt_seg_ros.scenes.canvas import Canvas
+from rgbt_seg_ros.scenes.conditions import Conditions
+from rgbt_seg_ros.scenes.ground import Flat
+from rgbt_seg_ros.scenes.things import Light, Thing
 
 
 @dataclass(frozen=True)

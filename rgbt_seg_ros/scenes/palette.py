@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.labels import RGB
+from rgbt_seg_ros.scenes.labels import RGB
 
 CLOTHES: tuple[RGB, ...] = (
     (28, 28, 32), (36, 38, 48), (52, 50, 50), (40, 48, 72), (60, 66, 90), (92, 92, 96), (140, 138, 134), (214, 212, 208),

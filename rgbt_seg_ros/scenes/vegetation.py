@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.board import Board
-from rgbt_seg_ros.data.scenes.canvas import Canvas, Material
-from rgbt_seg_ros.data.scenes.conditions import Conditions
-from rgbt_seg_ros.data.scenes.labels import ByteArray, FloatArray
-from rgbt_seg_ros.data.scenes.noise import CANOPIES, canopy
-from rgbt_seg_ros.data.scenes.palette import LEAVES, pick, shade
-from rgbt_seg_ros.data.scenes.solids import upright
-from rgbt_seg_ros.data.scenes.things import Standing, Track, Unlit
+from rgbt_seg_ros.scenes.board import Board
+from rgbt_seg_ros.scenes.canvas import Canvas, Material
+from rgbt_seg_ros.scenes.conditions import Conditions
+from rgbt_seg_ros.scenes.labels import ByteArray, FloatArray
+from rgbt_seg_ros.scenes.noise import CANOPIES, canopy
+from rgbt_seg_ros.scenes.palette import LEAVES, pick, shade
+from rgbt_seg_ros.scenes.solids import upright
+from rgbt_seg_ros.scenes.things import Standing, Track, Unlit
 
 
 def _outline(index: int, mirrored: bool) -> ByteArray:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from rgbt_seg_ros.data.scenes.camera import NEAR, Camera, clip_near
-from rgbt_seg_ros.data.scenes.labels import RGB, Array, ByteArray, FloatArray, Vector
+from rgbt_seg_ros.scenes.camera import NEAR, Camera, clip_near
+from rgbt_seg_ros.scenes.labels import RGB, Array, ByteArray, FloatArray, Vector
 
 SHIFT = 4
 LIMIT = 30000.0 * (1 << SHIFT)
