@@ -24,7 +24,7 @@ from rgbt_seg_ros.pipeline.images import check_depth, check_thermal, stamp_ns, t
 from rgbt_seg_ros.pipeline.loaded import Loaded
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair
 from rgbt_seg_ros.pipeline.pairing.nearest.depth import DepthPairer
-from rgbt_seg_ros.pipeline.rate_limit import RateLimit
+from rgbt_seg_ros.serving.rate_limit import RateLimit
 
 
 class CameraPair:

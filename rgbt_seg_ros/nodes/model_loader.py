@@ -12,7 +12,7 @@ from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import read_spec
 from rgbt_seg_ros.parameters.table import ParameterError
 from rgbt_seg_ros.pipeline.loaded import Loaded
-from rgbt_seg_ros.pipeline.shared_model import SharedModel
+from rgbt_seg_ros.serving.shared_model import SharedModel
 
 
 class ModelLoader:

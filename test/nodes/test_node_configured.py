@@ -18,8 +18,8 @@ from rgbt_seg_ros.nodes import outputs
 from rgbt_seg_ros.nodes.configured import Configured
 from rgbt_seg_ros.parameters.file import defaults
 from rgbt_seg_ros.parameters.pairs import settings_of_pairs
-from rgbt_seg_ros.pipeline import shared_model
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
+from rgbt_seg_ros.serving import shared_model
 
 
 class Node:

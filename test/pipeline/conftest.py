@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from rgbt_seg_ros.parameters.table import RuntimeSettings
-from rgbt_seg_ros.pipeline import SegmenterSettings, shared_model
+from rgbt_seg_ros.pipeline import SegmenterSettings
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import BackendError, Inference
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel
-from rgbt_seg_ros.pipeline.shared_model import SharedModel
 from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings
+from rgbt_seg_ros.serving import shared_model
+from rgbt_seg_ros.serving.shared_model import SharedModel
 
 RNG = np.random.default_rng(0)
 IMAGES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rgbt_seg_ros.pipeline.rate_limit import RateLimit
+from rgbt_seg_ros.serving.rate_limit import RateLimit
 
 START = 1_700_000_000_000_000_000
 

@@ -11,7 +11,7 @@ from rgbt_seg_ros.parameters.table import RuntimeSettings
 from rgbt_seg_ros.pipeline import Segmenter
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import BackendError
-from rgbt_seg_ros.pipeline.shared_model import OutOfMemoryError, SharedModel, is_out_of_memory
+from rgbt_seg_ros.serving.shared_model import OutOfMemoryError, SharedModel, is_out_of_memory
 
 
 def test_a_shared_run_gives_what_single_runs_give_up_to_the_last_bits(parts):

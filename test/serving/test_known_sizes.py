@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from rgbt_seg_ros.pipeline import known_sizes
-from rgbt_seg_ros.pipeline.known_sizes import FILE, KEPT, QUIET, KnownSizes, pair_key
+from rgbt_seg_ros.serving import known_sizes
+from rgbt_seg_ros.serving.known_sizes import FILE, KEPT, QUIET, KnownSizes, pair_key
 
 FRONT = pair_key("/robot/rgbt_segmentation", "front")
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from rgbt_seg_ros.pipeline.alignment import AlignmentError
 from rgbt_seg_ros.pipeline.backends.memory import forget_workspace
-from rgbt_seg_ros.pipeline.engine_watch import EngineWatch
 from rgbt_seg_ros.pipeline.loaded import ImageSizes, Loaded
+from rgbt_seg_ros.serving.engine_watch import EngineWatch
 
 
 def open_warm(

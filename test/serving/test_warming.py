@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from rgbt_seg_ros.errors import UserError
-from rgbt_seg_ros.pipeline import engine_watch, shared_model
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import Build
 from rgbt_seg_ros.pipeline.calibration import Calibration
+from rgbt_seg_ros.serving import engine_watch, shared_model
 
 
 def runs_of(model):
