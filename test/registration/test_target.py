@@ -13,7 +13,6 @@ from rgbt_seg_ros.pipeline.calibration.projection import project
 from rgbt_seg_ros.pipeline.calibration.transforms import flat, inverse
 from rgbt_seg_ros.registration.board import Board, BoardError
 from rgbt_seg_ros.registration.board_detection import checker_size, find_board
-from rgbt_seg_ros.registration.board_rendering import board_poses, render_pairs
 from rgbt_seg_ros.registration.bundle import Rig, linearised
 from rgbt_seg_ros.registration.image_pairs import SourceError
 from rgbt_seg_ros.registration.least_squares import numeric_jacobian
@@ -21,6 +20,7 @@ from rgbt_seg_ros.registration.pose_fit import moved
 from rgbt_seg_ros.registration.target import TargetOptions, calibrate_target
 from rgbt_seg_ros.registration.target_fit import fit_camera, fit_stereo, plane_homography
 from rgbt_seg_ros.registration.target_views import View, in_one_order
+from test.support.board_rendering import board_poses, render_pairs
 
 CHECKER = Board("checker", 8, 5, 0.06)
 CIRCLES = Board("circles", 7, 5, 0.07)
