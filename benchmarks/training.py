@@ -24,7 +24,7 @@ from typing import get_args, get_type_hints
 import torch
 
 from rgbt_seg_ros.network.conventions import MFNET
-from rgbt_seg_ros.pipeline.backends.torch_backend import select_device, select_precision
+from rgbt_seg_ros.pipeline.backends.devices import select_device, select_precision
 from rgbt_seg_ros.training.config import DataConfig, TrainingConfig
 from rgbt_seg_ros.training.distributed import Processes
 from rgbt_seg_ros.training.export import spec_of

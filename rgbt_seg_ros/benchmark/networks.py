@@ -17,8 +17,8 @@ from rgbt_seg_ros.data.synthetic import render_scene
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.pipeline import backends
 from rgbt_seg_ros.pipeline.backends import Backend
+from rgbt_seg_ros.pipeline.backends.devices import select_device
 from rgbt_seg_ros.pipeline.backends.fallback import gave_way
-from rgbt_seg_ros.pipeline.backends.torch_backend import select_device
 from rgbt_seg_ros.words import counted
 
 Say = Callable[[str], None]

@@ -12,7 +12,7 @@ import torch
 from torch import distributed, nn
 
 from rgbt_seg_ros.network import FusionNetwork
-from rgbt_seg_ros.pipeline.backends.torch_backend import select_device
+from rgbt_seg_ros.pipeline.backends.devices import select_device
 
 _TIMEOUT = timedelta(hours=2)
 """The other processes wait that long for the first one to evaluate."""

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from rgbt_seg_ros.data.folders import write_image
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import ModelSpec
-from rgbt_seg_ros.pipeline.backends.torch_backend import select_precision
+from rgbt_seg_ros.pipeline.backends.devices import select_precision
 from rgbt_seg_ros.training.board import Board
 from rgbt_seg_ros.training.config import TrainingConfig
 from rgbt_seg_ros.training.distributed import Processes, processes

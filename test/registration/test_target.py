@@ -20,7 +20,7 @@ from rgbt_seg_ros.registration.pose_fit import moved
 from rgbt_seg_ros.registration.target import TargetOptions, calibrate_target
 from rgbt_seg_ros.registration.target_fit import fit_camera, fit_stereo, plane_homography
 from rgbt_seg_ros.registration.target_views import View, in_one_order
-from test.support.board_rendering import board_poses, render_pairs
+from support.board_rendering import board_poses, render_pairs
 
 CHECKER = Board("checker", 8, 5, 0.06)
 CIRCLES = Board("circles", 7, 5, 0.07)

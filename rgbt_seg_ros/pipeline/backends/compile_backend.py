@@ -13,9 +13,9 @@ import torch
 from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest
 from rgbt_seg_ros.pipeline.backends.cache import cpu_hash, entry_name
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
+from rgbt_seg_ros.pipeline.backends.devices import DTYPES, select_device, select_precision
 from rgbt_seg_ros.pipeline.backends.kept import KeptBackend
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape
-from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_device, select_precision
 
 PACKAGE = "model.pt2"
 

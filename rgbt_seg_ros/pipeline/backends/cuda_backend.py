@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import torch
 
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
+from rgbt_seg_ros.pipeline.backends.devices import select_cuda
 from rgbt_seg_ros.pipeline.backends.eager_backend import EagerBackend
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape
-from rgbt_seg_ros.pipeline.backends.torch_backend import select_cuda
 
 WARM_UP_RUNS = 3
 """Before a graph is captured: cuDNN measures its algorithms in the first, and must not do so while recording."""

@@ -6,8 +6,8 @@ import torch
 
 from rgbt_seg_ros.pipeline.backends.base import EngineRequest
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
+from rgbt_seg_ros.pipeline.backends.devices import DTYPES, select_device, select_precision
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
-from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_device, select_precision
 
 
 class EagerBackend(SizedBackend):

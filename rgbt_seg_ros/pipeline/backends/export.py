@@ -90,8 +90,8 @@ def _export_tensorrt(request: EngineRequest, shape: Shape, output: Path) -> None
 
 
 def _export_onnx(request: EngineRequest, shape: Shape, output: Path) -> None:
+    from rgbt_seg_ros.pipeline.backends.devices import DTYPES
     from rgbt_seg_ros.pipeline.backends.onnx_model import export_onnx
-    from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES
 
     dtype = DTYPES[request.precision]
     module = ImagesToMasks(request.network, request.spec, shape.input_size, shape.output_size, dtype=dtype)

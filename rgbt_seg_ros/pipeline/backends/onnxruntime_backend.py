@@ -9,10 +9,10 @@ import torch
 
 from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest
 from rgbt_seg_ros.pipeline.backends.cache import entry_name
+from rgbt_seg_ros.pipeline.backends.devices import DTYPES
 from rgbt_seg_ros.pipeline.backends.kept import KeptBackend
 from rgbt_seg_ros.pipeline.backends.onnx_model import export_onnx
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape
-from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES
 
 MODEL = "model.onnx"
 

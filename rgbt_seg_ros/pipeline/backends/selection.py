@@ -21,8 +21,8 @@ from rgbt_seg_ros.pipeline.backends.base import (
     EngineRequest,
     Report,
 )
+from rgbt_seg_ros.pipeline.backends.devices import select_device
 from rgbt_seg_ros.pipeline.backends.fallback import FallbackBackend, Opener
-from rgbt_seg_ros.pipeline.backends.torch_backend import select_device
 
 if TYPE_CHECKING:
     from rgbt_seg_ros.network import FusionNetwork, ModelSpec

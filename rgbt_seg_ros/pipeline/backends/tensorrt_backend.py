@@ -11,10 +11,10 @@ import torch
 
 from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest, Report
 from rgbt_seg_ros.pipeline.backends.cache import entry_name
+from rgbt_seg_ros.pipeline.backends.devices import DTYPES, select_cuda, select_precision
 from rgbt_seg_ros.pipeline.backends.kept import KeptBackend
 from rgbt_seg_ros.pipeline.backends.onnx_model import export_onnx
 from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape
-from rgbt_seg_ros.pipeline.backends.torch_backend import DTYPES, select_cuda, select_precision
 
 ENGINE = "model.engine"
 

@@ -17,7 +17,7 @@ from rgbt_seg_ros.pipeline.calibration import read_calibration, write_calibratio
 from rgbt_seg_ros.registration.board import Board
 from rgbt_seg_ros.registration.formats.camera_calibration import format_ros_pair
 from rgbt_seg_ros.registration.formats.kalibr import format_kalibr
-from test.support.board_rendering import board_poses, render_pairs
+from support.board_rendering import board_poses, render_pairs
 
 RIG = default_rig("plumb_bob")
 CIRCLES = Board("circles", 7, 5, 0.07)
