@@ -19,10 +19,10 @@ from rgbt_seg_ros.nodes.outputs import Outputs
 from rgbt_seg_ros.parameters.table import NodeSettings
 from rgbt_seg_ros.pipeline.alignment import Aligner
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder
-from rgbt_seg_ros.pipeline.loaded import Loaded
 from rgbt_seg_ros.pipeline.pairing.nearest import Pairer, PairingSettings
 from rgbt_seg_ros.serving.known_sizes import FILE, KnownSizes, pair_key
 from rgbt_seg_ros.serving.shared_model import SharedModel
+from rgbt_seg_ros.serving.warming import Loaded
 
 _TORCH_THREADS = torch.get_num_threads()
 """Torch's own choice, before a parameter changes it."""

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rgbt_seg_ros.pipeline import Segmenter
-from rgbt_seg_ros.pipeline.loaded import Loaded
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair
 from rgbt_seg_ros.pipeline.preparation import Prepared
+from rgbt_seg_ros.serving.warming import Loaded
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from rgbt_seg_ros.cores import PROCESS_CORES, bind_thread
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import read_spec
 from rgbt_seg_ros.parameters.table import ParameterError
-from rgbt_seg_ros.pipeline.loaded import Loaded
 from rgbt_seg_ros.serving.shared_model import SharedModel
+from rgbt_seg_ros.serving.warming import Loaded
 
 
 class ModelLoader:

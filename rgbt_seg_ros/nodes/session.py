@@ -16,7 +16,7 @@ from rgbt_seg_ros.nodes.frame import Frame, Job
 from rgbt_seg_ros.nodes.outputs import FrameFacts
 from rgbt_seg_ros.nodes.worker import FairWorker
 from rgbt_seg_ros.pipeline import Segmentation
-from rgbt_seg_ros.pipeline.loaded import Loaded
+from rgbt_seg_ros.serving.warming import Loaded
 
 
 class Session:

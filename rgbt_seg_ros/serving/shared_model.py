@@ -13,11 +13,10 @@ from rgbt_seg_ros.parameters.table import RuntimeSettings
 from rgbt_seg_ros.pipeline.alignment import Aligner
 from rgbt_seg_ros.pipeline.backends import Build
 from rgbt_seg_ros.pipeline.backends.memory import OutOfMemoryError, forget_workspace, is_out_of_memory
-from rgbt_seg_ros.pipeline.loaded import ImageSizes, Loaded
 from rgbt_seg_ros.pipeline.preparation import Prepared
 from rgbt_seg_ros.pipeline.segmenter import Segmentation, Segmenter, SegmenterSettings, open_engine
 from rgbt_seg_ros.serving.engine_watch import EngineWatch
-from rgbt_seg_ros.serving.warming import open_warm, warm_up_beside
+from rgbt_seg_ros.serving.warming import ImageSizes, Loaded, open_warm, warm_up_beside
 
 
 class SharedModel:
