@@ -21,8 +21,8 @@ from rgbt_seg_ros.pipeline.alignment import AlignmentError
 from rgbt_seg_ros.pipeline.backends.memory import OutOfMemoryError
 from rgbt_seg_ros.pipeline.calibration import CalibrationError
 from rgbt_seg_ros.pipeline.images import check_depth, check_thermal, stamp_ns, to_depth, to_thermal
+from rgbt_seg_ros.pipeline.pairing.depth import DepthPairer
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair
-from rgbt_seg_ros.pipeline.pairing.nearest.depth import DepthPairer
 from rgbt_seg_ros.serving.rate_limit import RateLimit
 from rgbt_seg_ros.serving.warming import Loaded
 

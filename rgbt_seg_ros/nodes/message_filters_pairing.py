@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, Literal
 
+from rgbt_seg_ros.pipeline.pairing.match import Frame
 from rgbt_seg_ros.pipeline.pairing.nearest import (
     NANOSECONDS,
     NearestPairer,
@@ -22,8 +23,7 @@ from rgbt_seg_ros.pipeline.pairing.nearest import (
     PairingSettings,
     make_pair,
 )
-from rgbt_seg_ros.pipeline.pairing.nearest.match import Frame
-from rgbt_seg_ros.pipeline.pairing.nearest.stamps import STREAMS, StampGuard, Stream
+from rgbt_seg_ros.pipeline.pairing.stamps import STREAMS, StampGuard, Stream
 
 POLICIES = ("nearest", "approximate", "exact")
 LARGEST_SECOND = 2**31 - 1

@@ -1,4 +1,4 @@
-"""A model that is ready to run, and how it is warmed up: for remembered sizes at first, later for what a camera turns out to have."""
+"""A model that is ready to run, and how it is warmed up: first for remembered sizes, later for what a camera sends."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def thermal_cases(size: tuple[int, int]) -> list[Case]:
 
 def table_case() -> Case:
     """Return the case of the table of 65536 grey levels alone, which every mono16 frame builds: an image of one pixel."""
-    from rgbt_seg_ros.pipeline.thermal.stage.normalise import stretch
+    from rgbt_seg_ros.pipeline.thermal.normalise import stretch
 
     pixel = np.full((1, 1), 29000, np.uint16)
     return Case(

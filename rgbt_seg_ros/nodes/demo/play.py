@@ -32,7 +32,7 @@ from std_msgs.msg import Header  # noqa: E402
 
 from rgbt_seg_ros.msg import FrameReport  # noqa: E402
 from rgbt_seg_ros.nodes.conversions import image_message  # noqa: E402
-from rgbt_seg_ros.nodes.demo.play.report import Received, Run, table, write  # noqa: E402
+from rgbt_seg_ros.nodes.demo.report import Received, Run, table, write  # noqa: E402
 from rgbt_seg_ros.pipeline.images import stamp_ns  # noqa: E402
 
 NAMESPACE = "/rgbt_demo"

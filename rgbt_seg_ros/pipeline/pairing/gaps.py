@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from rgbt_seg_ros.pipeline.pairing.nearest.match import Frame
-from rgbt_seg_ros.pipeline.pairing.nearest.stamps import STREAMS
+from rgbt_seg_ros.pipeline.pairing.match import Frame
+from rgbt_seg_ros.pipeline.pairing.stamps import STREAMS
 
 INTERVALS = 15
 """A rhythm is that of so many intervals: jitter must not make a slower camera seem as fast."""

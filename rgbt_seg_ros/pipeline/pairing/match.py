@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from rgbt_seg_ros.pipeline.pairing.nearest.stamps import STREAMS, Stream, StreamClock, other_stream
+from rgbt_seg_ros.pipeline.pairing.stamps import STREAMS, Stream, StreamClock, other_stream
 
 
 @dataclass(eq=False)

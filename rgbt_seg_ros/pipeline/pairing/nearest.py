@@ -13,9 +13,9 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from rgbt_seg_ros.errors import UserError
-from rgbt_seg_ros.pipeline.pairing.nearest.gaps import GapFiller
-from rgbt_seg_ros.pipeline.pairing.nearest.match import Frame, Matcher, OneToOneMatcher, Outcome, ReuseMatcher
-from rgbt_seg_ros.pipeline.pairing.nearest.stamps import STREAMS, StampGuard, Stream
+from rgbt_seg_ros.pipeline.pairing.gaps import GapFiller
+from rgbt_seg_ros.pipeline.pairing.match import Frame, Matcher, OneToOneMatcher, Outcome, ReuseMatcher
+from rgbt_seg_ros.pipeline.pairing.stamps import STREAMS, StampGuard, Stream
 
 REASONS = ("no_partner", "duplicate", "out_of_order", "reset", "queue_full")
 NANOSECONDS = 1_000_000_000

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.pipeline.thermal.stage.settings import ThermalSettings
+from rgbt_seg_ros.pipeline.thermal.settings import ThermalSettings
 
 Bounds = tuple[float, float]
 """Raw values that become 0 and 255. An image without contrast has equal ones."""

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.pipeline.thermal.stage.bounds import Bounds, bounds_of, with_contrast
-from rgbt_seg_ros.pipeline.thermal.stage.scales import ThermalError
-from rgbt_seg_ros.pipeline.thermal.stage.settings import ThermalSettings
+from rgbt_seg_ros.pipeline.thermal.bounds import Bounds, bounds_of, with_contrast
+from rgbt_seg_ros.pipeline.thermal.scales import ThermalError
+from rgbt_seg_ros.pipeline.thermal.settings import ThermalSettings
 
 _CLAHE_TILES = (8, 8)
 

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.pipeline.thermal.stage.bounds import percentiles, sample
+from rgbt_seg_ros.pipeline.thermal.bounds import percentiles, sample
 
 Pixels = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 """Rows and columns, as ``numpy.nonzero`` returns them."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rgbt_seg_ros.network.spec import ThermalPreprocessing
-from rgbt_seg_ros.pipeline.thermal.stage.scales import PRESETS, Scale, ThermalError
+from rgbt_seg_ros.pipeline.thermal.scales import PRESETS, Scale, ThermalError
 
 METHODS = ("auto", "none", "percentile", "minmax", "fixed", "clahe")
 REPAIRS = ("none", "non_finite", "dead")

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rgbt_seg_ros.network.spec import ThermalPreprocessing
-from rgbt_seg_ros.pipeline.thermal.stage.bounds import (
+from rgbt_seg_ros.pipeline.thermal.bounds import (
     Bounds,
     SmoothedBounds,
     bounds_of,
@@ -21,10 +21,10 @@ from rgbt_seg_ros.pipeline.thermal.stage.bounds import (
     sample,
     with_contrast,
 )
-from rgbt_seg_ros.pipeline.thermal.stage.normalise import as_picture, check_image, normalise, render
-from rgbt_seg_ros.pipeline.thermal.stage.repair import fill, find_dead, non_finite, replace_dead
-from rgbt_seg_ros.pipeline.thermal.stage.scales import PRESETS, Preset, Scale, ThermalError, ceiling_of, check_dtype
-from rgbt_seg_ros.pipeline.thermal.stage.settings import METHODS, REPAIRS, ThermalSettings, resolve
+from rgbt_seg_ros.pipeline.thermal.normalise import as_picture, check_image, normalise, render
+from rgbt_seg_ros.pipeline.thermal.repair import fill, find_dead, non_finite, replace_dead
+from rgbt_seg_ros.pipeline.thermal.scales import PRESETS, Preset, Scale, ThermalError, ceiling_of, check_dtype
+from rgbt_seg_ros.pipeline.thermal.settings import METHODS, REPAIRS, ThermalSettings, resolve
 
 __all__ = [
     "METHODS",

@@ -30,7 +30,7 @@ def run_of(frames, predictions, model="demo"):
 
     from rgbt_seg_ros.msg import FrameReport
     from rgbt_seg_ros.nodes.conversions import image_message
-    from rgbt_seg_ros.nodes.demo.play.report import Received, Run
+    from rgbt_seg_ros.nodes.demo.report import Received, Run
 
     received = Received()
     stamps = [1_000_000_000 + index * 33 * MILLISECOND for index in range(len(frames))]
@@ -53,7 +53,7 @@ def row(text: str, name: str) -> str:
 
 
 def test_masks_that_are_the_truth_score_one_and_others_what_the_confusion_says():
-    from rgbt_seg_ros.nodes.demo.play.report import table, truth_scores
+    from rgbt_seg_ros.nodes.demo.report import table, truth_scores
 
     frames = [frame(0), frame(1)]
     right = [sample.label for sample in frames]
@@ -66,7 +66,7 @@ def test_masks_that_are_the_truth_score_one_and_others_what_the_confusion_says()
 
 
 def test_a_frame_without_a_mask_is_not_scored_and_a_sequence_without_truth_has_no_row():
-    from rgbt_seg_ros.nodes.demo.play.report import table
+    from rgbt_seg_ros.nodes.demo.report import table
 
     frames = [frame(0), frame(1)]
     text = table(run_of(frames, [frames[0].label, None]))
@@ -78,7 +78,7 @@ def test_a_frame_without_a_mask_is_not_scored_and_a_sequence_without_truth_has_n
 
 def test_the_strip_shows_the_truth_beside_the_masks(tmp_path):
     from rgbt_seg_ros.data.folders import read_rgb
-    from rgbt_seg_ros.nodes.demo.play.report import write
+    from rgbt_seg_ros.nodes.demo.report import write
 
     for labelled, tiles in ((True, 5), (False, 4)):
         sample = frame(0, labelled)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rgbt_seg_ros.pipeline.pairing.nearest import NearestPairer, PairingSettings
-from rgbt_seg_ros.pipeline.pairing.nearest.stamps import StreamClock
+from rgbt_seg_ros.pipeline.pairing.stamps import StreamClock
 
 MS = 1_000_000
 Match = tuple[int, int]

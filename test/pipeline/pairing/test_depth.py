@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from rgbt_seg_ros.pipeline.pairing.depth import DepthPairer
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair
-from rgbt_seg_ros.pipeline.pairing.nearest.depth import DepthPairer
 
 MS = 1_000_000
 

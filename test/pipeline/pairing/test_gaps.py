@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rgbt_seg_ros.pipeline.pairing.gaps import Rhythm
 from rgbt_seg_ros.pipeline.pairing.nearest import NearestPairer, Pair, PairingSettings
-from rgbt_seg_ros.pipeline.pairing.nearest.gaps import Rhythm
 
 MS = 1_000_000
 Events = list[tuple[int, bool]]

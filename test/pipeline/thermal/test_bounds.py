@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from rgbt_seg_ros.network.spec import ThermalPreprocessing
+from rgbt_seg_ros.pipeline.thermal.bounds import SmoothedBounds, percentiles
 from rgbt_seg_ros.pipeline.thermal.stage import ThermalInput, ThermalSettings
-from rgbt_seg_ros.pipeline.thermal.stage.bounds import SmoothedBounds, percentiles
 
 SECOND = 1_000_000_000
 PERIOD = SECOND // 30

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rgbt_seg_ros.network.spec import ThermalPreprocessing
+from rgbt_seg_ros.pipeline.thermal.normalise import stretch
 from rgbt_seg_ros.pipeline.thermal.stage import ThermalError, ThermalInput, ThermalSettings, normalise, resolve
-from rgbt_seg_ros.pipeline.thermal.stage.normalise import stretch
 
 
 def by_definition(thermal, low, high):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from rgbt_seg_ros.network.spec import ThermalPreprocessing
+from rgbt_seg_ros.pipeline.thermal.repair import FILL_PASSES, fill, find_dead, replace_dead
 from rgbt_seg_ros.pipeline.thermal.stage import ThermalInput, ThermalSettings
-from rgbt_seg_ros.pipeline.thermal.stage.repair import FILL_PASSES, fill, find_dead, replace_dead
 
 HEIGHT, WIDTH = 120, 160
 

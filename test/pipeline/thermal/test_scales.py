@@ -114,7 +114,7 @@ def test_a_wrong_scale_names_key_and_expectation(values, sentence):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_page_has_every_preset_with_its_numbers(name):
-    rows = (Path(__file__).parents[2] / "docs" / "thermal.md").read_text().splitlines()
+    rows = (Path(__file__).parents[3] / "docs" / "thermal.md").read_text().splitlines()
     (row,) = (line for line in rows if line.startswith(f"| `{name}` |"))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     preset = PRESETS[name]
