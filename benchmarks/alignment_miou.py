@@ -3,8 +3,8 @@
     python benchmarks/alignment_miou.py [--model demo] [--scenes 60] [--seed 900]
 
 The rig is ``benchmark.rig.rig_scenes.default_rig``: other lenses, 10 cm and 3° apart. Every row is scored on the same pixels,
-those that mode depth calls valid. The thermal lens is coarser than the RGB camera's, which costs something by itself: the second row
-has the same thermal camera in the RGB camera's place, so what is below it is the cost of the alignment.
+those that mode depth calls valid. The thermal lens is coarser than the RGB camera's, which costs something by itself: the second
+row has the same thermal camera in the RGB camera's place, so what is below it is the cost of the alignment.
 """
 
 from __future__ import annotations
