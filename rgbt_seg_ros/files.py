@@ -64,6 +64,33 @@ def _create(path: Path) -> int:
         return stat.S_IMODE(os.fstat(file.fileno()).st_mode)
 
 
+def read_bounded(path: str | Path, kind: str, limit: int, failure: Failure = UserError) -> bytes:
+    """Return the bytes of a small regular file; a pipe or a device is refused and never waited for.
+
+    Args:
+        path: The file; links are followed.
+        kind: What was expected, for errors, such as ``calibration file``.
+        limit: The most bytes it may have.
+        failure: Makes the error.
+
+    Raises:
+        UserError: As ``failure`` makes it: the file is not there, not regular, larger than the limit or not readable.
+    """
+    try:
+        # Without O_NONBLOCK, opening a pipe waits for its writer.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                what = next((words for matches, words in _KINDS if matches(mode)), "no regular file")
+                raise failure(f"{path}: is {what}; expected a {kind}")
+            content = file.read(limit + 1)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise failure(f"{path}: not a readable {kind} ({getattr(error, 'strerror', None) or error})") from error
+    if len(content) > limit:
+        raise failure(f"{path}: larger than {limit} bytes; expected a {kind}")
+    return content
+
+
 @contextmanager
 def replacing(
     *paths: Path, failure: Failure = UserError, causes: tuple[type[Exception], ...] = (), parents: bool = True

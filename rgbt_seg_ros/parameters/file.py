@@ -7,11 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rgbt_seg_ros.parameters.pairs import PAIR_PARAMETERS
 from rgbt_seg_ros.parameters.table import PARAMETERS, Parameter, ParameterError
-from rgbt_seg_ros.parameters.yaml import load
+from rgbt_seg_ros.yaml_text import Dialect, read_yaml
 
 NODE = "rgbt_segmentation"
 KEY = "ros__parameters"
@@ -51,11 +49,7 @@ def read_parameter_file(path: str | Path, node: str = f"/{NODE}") -> ParameterVa
         ParameterError: The file is not there, no such YAML, has no section of the node, or a value of another type or out of
             its range; the sentence names file, parameter and what was expected.
     """
-    try:
-        content = load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-        raise ParameterError(f"{path}: not a readable parameter file ({reason})") from error
+    content = read_yaml(path, "parameter file", ParameterError, Dialect.ROS)
     if not isinstance(content, dict):
         raise ParameterError(f"{path}: expected sections such as /**: with {KEY}: below them")
     values, unknown, matched = defaults(), [], False

@@ -307,8 +307,8 @@ def test_a_wrong_option_is_refused(wrong, bag, capsys):
 def test_without_ros_it_says_that_ros_is_needed(bag, monkeypatch, capsys):
     from rgbt_seg_ros.cli import main
 
-    for name in ("bag_player", "bag_recorder"):
-        monkeypatch.delitem(sys.modules, f"rgbt_seg_ros.nodes.{name}", raising=False)
+    for name in ("player", "recorder"):
+        monkeypatch.delitem(sys.modules, f"rgbt_seg_ros.nodes.bags.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "rclpy", None)
     assert main(["bag", "play", str(bag)]) == 2
     assert main(["bag", "record", "--all", "-o", "out"]) == 2
