@@ -22,7 +22,7 @@ MOST_BYTES = 4 << 20
 MOST_DEPTH = 50
 MOST_VALUES = 500_000
 """Values and keys, those that an alias repeats counted each time."""
-MOST_DIGITS = 400
+MOST_DIGITS = 1000
 """Characters of a number; a float has at most 17 significant digits and an exponent of three."""
 
 

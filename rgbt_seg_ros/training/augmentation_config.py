@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rgbt_seg_ros.training.schema import ConfigError, option
+from rgbt_seg_ros.decoding import option
+from rgbt_seg_ros.errors import SettingError
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class GeometryConfig:
     def __post_init__(self) -> None:
         """Refuse a range that runs backwards."""
         if self.scale[0] > self.scale[1]:
-            raise ConfigError(f"scale: {list(self.scale)} is not a range from low to high")
+            raise SettingError("scale", f"{list(self.scale)} is not a range from low to high")
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class RgbConfig:
     def __post_init__(self) -> None:
         """Refuse a range that runs backwards."""
         if self.night_gain[0] > self.night_gain[1]:
-            raise ConfigError(f"night_gain: {list(self.night_gain)} is not a range from low to high")
+            raise SettingError("night_gain", f"{list(self.night_gain)} is not a range from low to high")
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,8 @@ class ModalityDropout:
     def __post_init__(self) -> None:
         """Refuse shares that make more than all samples."""
         if self.rgb_only + self.thermal_only > 1.0:
-            raise ConfigError(
-                f"rgb_only: {self.rgb_only:g} and thermal_only {self.thermal_only:g} add up to more than 1"
+            raise SettingError(
+                "rgb_only", f"{self.rgb_only:g} and thermal_only {self.thermal_only:g} add up to more than 1"
             )
 
     @property

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rgbt_seg_ros.network.spec import ClassInfo
+from rgbt_seg_ros.training.errors import ConfigError
 from rgbt_seg_ros.training.optimisation_config import ClassWeightConfig
-from rgbt_seg_ros.training.schema import ConfigError
 
 
 def boosts_by_id(settings: ClassWeightConfig, classes: Sequence[ClassInfo]) -> npt.NDArray[np.float64]:

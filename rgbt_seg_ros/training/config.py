@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rgbt_seg_ros.decoding import option
+from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.network.spec import MAX_SIDE, MIN_SIDE
 from rgbt_seg_ros.training.augmentation_config import AugmentationConfig
 from rgbt_seg_ros.training.optimisation_config import EmaConfig, LossConfig, OptimiserConfig, ScheduleConfig
-from rgbt_seg_ros.training.schema import ConfigError, option
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,9 @@ class ThermalConfig:
     def __post_init__(self) -> None:
         """Refuse an empty range and a deviation nothing can be divided by."""
         if not self.low < self.high:
-            raise ConfigError(f"high: {self.high:g} is not above low ({self.low:g})")
+            raise SettingError("high", f"{self.high:g} is not above low ({self.low:g})")
         if isinstance(self.normalisation, tuple) and not self.normalisation[1] > 0:
-            raise ConfigError(f"normalisation: {list(self.normalisation)} has no positive deviation")
+            raise SettingError("normalisation", f"{list(self.normalisation)} has no positive deviation")
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from rgbt_seg_ros.decoding import decode, encode
+from rgbt_seg_ros.errors import name_settings
 from rgbt_seg_ros.training.config import TrainingConfig
-from rgbt_seg_ros.training.schema import ConfigError, decode, encode
+from rgbt_seg_ros.training.errors import ConfigError
+from rgbt_seg_ros.yaml_text import dump_yaml, parse_yaml, read_yaml
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainingConfig:
@@ -22,21 +23,16 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainingConf
     Raises:
         ConfigError: The file is not there or not YAML, or a key is unknown, of another type or out of range.
     """
-    try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, a number of thousands of digits
-        raise ConfigError(f"{path}: not a readable YAML file ({' '.join(str(error).split())})") from error
+    data = read_yaml(path, "training configuration", ConfigError)
     for words in overrides:
         data = override(data, words)
-    try:
+    with name_settings({}, str(path)):
         return decode(TrainingConfig, data)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
 
 
 def dump_config(config: TrainingConfig) -> str:
     """Return the YAML of a configuration with every key, as ``load_config`` reads it."""
-    return yaml.safe_dump(encode(config), sort_keys=False, allow_unicode=True, width=120)
+    return dump_yaml(encode(config))
 
 
 def override(data: Any, words: str) -> Any:
@@ -49,10 +45,7 @@ def override(data: Any, words: str) -> Any:
     keys = name.strip().split(".")
     if not equals or not all(keys):
         raise ConfigError(f"--set {words}: expected KEY=VALUE, such as run.epochs=20")
-    try:
-        value = yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"--set {words}: the value is not YAML ({str(error).splitlines()[0]})") from error
+    value = parse_yaml(text, f"--set {words}: the value cannot be read", ConfigError)
     return _set(data, keys, value, words)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.training.schema import ConfigError
+from rgbt_seg_ros.training.errors import ConfigError
 
 
 @dataclass(frozen=True)

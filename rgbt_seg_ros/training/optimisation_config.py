@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rgbt_seg_ros.training.schema import ConfigError, limits, option
+from rgbt_seg_ros.decoding import limits, option
+from rgbt_seg_ros.errors import SettingError
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class ClassWeightConfig:
     def __post_init__(self) -> None:
         """Refuse limits that no weight meets, and weights of nothing."""
         if self.low > self.high:
-            raise ConfigError(f"low: {self.low:g} is above high ({self.high:g})")
+            raise SettingError("low", f"{self.low:g} is above high ({self.high:g})")
         if self.values and not any(self.values):
-            raise ConfigError("values: all of them are 0: nothing is left to train on")
+            raise SettingError("values", "all of them are 0: nothing is left to train on")
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ class LossConfig:
     def __post_init__(self) -> None:
         """Refuse a main loss of nothing."""
         if not self.cross_entropy + self.dice + self.lovasz > 0:
-            raise ConfigError("cross_entropy: 0, and dice and lovasz too: nothing is left to train on")
+            raise SettingError("cross_entropy", "0, and dice and lovasz too: nothing is left to train on")
         if self.auxiliary[0] == 0 and self.auxiliary[1] > 0:
-            raise ConfigError(f"auxiliary: {list(self.auxiliary)} starts at 0 but does not stay there")
+            raise SettingError("auxiliary", f"{list(self.auxiliary)} starts at 0 but does not stay there")
 
     @property
     def deep_supervision(self) -> bool:

@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 
+from rgbt_seg_ros.decoding import decode, differences, encode
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.files import check_place, replacing
 from rgbt_seg_ros.network.model_file import ModelFileError, read_spec
 from rgbt_seg_ros.training.config import TrainingConfig
 from rgbt_seg_ros.training.config_file import dump_config
-from rgbt_seg_ros.training.schema import ConfigError, decode, differences, encode
+from rgbt_seg_ros.training.errors import ConfigError
 
 FORMAT = 1
 

@@ -13,8 +13,8 @@ from rgbt_seg_ros.network.conventions import Convention
 from rgbt_seg_ros.training.class_weights import boosts_by_id, class_weights
 from rgbt_seg_ros.training.config import TrainingConfig
 from rgbt_seg_ros.training.draws import DrawPlan, quotas
+from rgbt_seg_ros.training.errors import ConfigError
 from rgbt_seg_ros.training.export import preprocessing_of
-from rgbt_seg_ros.training.schema import ConfigError
 from rgbt_seg_ros.training.sources import LabelledSource, check_all, convention_of, open_all
 from rgbt_seg_ros.training.statistics import DataStatistics, measure
 

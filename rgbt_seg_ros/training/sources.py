@@ -19,7 +19,7 @@ from rgbt_seg_ros.network.conventions import CONVENTIONS, Convention
 from rgbt_seg_ros.network.spec import ClassInfo, ThermalPreprocessing
 from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings, normalise, resolve
 from rgbt_seg_ros.training.config import DataConfig
-from rgbt_seg_ros.training.schema import ConfigError
+from rgbt_seg_ros.training.errors import ConfigError
 
 
 def open_source(spec: str, render_size: tuple[int, int] | None) -> Dataset:

@@ -15,6 +15,7 @@ import torch
 from tqdm import tqdm
 
 from rgbt_seg_ros.data.folders import write_image
+from rgbt_seg_ros.decoding import encode
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.pipeline.backends.devices import select_precision
@@ -29,7 +30,6 @@ from rgbt_seg_ros.training.loading import SampleMaker, WorkerError, iterate, neu
 from rgbt_seg_ros.training.pictures import picture_grid
 from rgbt_seg_ros.training.records import log_scores, summary
 from rgbt_seg_ros.training.run_folder import Checkpoint, RunFolder, resumed_config
-from rgbt_seg_ros.training.schema import encode
 from rgbt_seg_ros.training.setup import RunData, open_data, resolve
 from rgbt_seg_ros.training.steps import Stepper
 from rgbt_seg_ros.training.validation import ValidationItems, validate

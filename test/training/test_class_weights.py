@@ -5,8 +5,8 @@ import pytest
 
 from rgbt_seg_ros.network.conventions import MFNET
 from rgbt_seg_ros.training.class_weights import class_weights
+from rgbt_seg_ros.training.errors import ConfigError
 from rgbt_seg_ros.training.optimisation_config import ClassWeightConfig
-from rgbt_seg_ros.training.schema import ConfigError
 
 CLASSES = MFNET.classes[:4]
 

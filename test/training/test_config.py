@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from rgbt_seg_ros import resources
+from rgbt_seg_ros.decoding import differences, encode
+from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.training.config import TrainingConfig
 from rgbt_seg_ros.training.config_file import dump_config, load_config, override
-from rgbt_seg_ros.training.schema import ConfigError, differences, encode
 
 
 def load(tmp_path: Path, text: str, *overrides: str) -> TrainingConfig:
@@ -49,7 +50,7 @@ def test_a_number_with_an_exponent_and_no_point_is_a_number(tmp_path: Path) -> N
         ("run: {epochs: true}", "run.epochs: True is not a whole number"),
         ("run: {half: 1}", "run.half: 1 is not true or false"),
         ("run: 3", "run: 3 is not a table of keys"),
-        ("[1]", "configuration: [1] is not a table of keys"),
+        ("[1]", "[1] is not a table of keys"),
         ("variant: huge", "variant: 'huge' is not one of atto, femto"),
         ("optimiser: {clip: 0}", "optimiser.clip: 0 is not above 0"),
         ("optimiser: {rate: fast}", "optimiser.rate: 'fast' is not a number"),
@@ -58,7 +59,7 @@ def test_a_number_with_an_exponent_and_no_point_is_a_number(tmp_path: Path) -> N
         ("augmentation: {geometry: {flip: 1.5}}", "augmentation.geometry.flip: 1.5 is not 0 to 1"),
         (f"run: {{epochs: 1{'0' * 400}}}", "run.epochs: a number of 401 digits is too large"),
         (f"optimiser: {{rate: 1{'0' * 400}}}", "optimiser.rate: a number of 401 digits is too large"),
-        (f"optimiser: {{rate: 1{'0' * 5000}}}", "not a readable YAML file"),
+        (f"optimiser: {{rate: 1{'0' * 5000}}}", "not a readable training configuration"),
         ("loss: {auxiliary_stride: 4.0}", "loss.auxiliary_stride: 4.0 is not one of 1, 4"),
         ("loss: {auxiliary_stride: [4]}", "loss.auxiliary_stride: [4] is not one of 1, 4"),
         ("loss: {class_weights: {values: [0, 0]}}", "loss.class_weights.values: all of them are 0"),
@@ -78,24 +79,24 @@ def test_a_number_with_an_exponent_and_no_point_is_a_number(tmp_path: Path) -> N
             "augmentation: {modality_dropout: {rgb_only: 0.6, thermal_only: 0.6}}",
             "augmentation.modality_dropout.rgb_only: 0.6 and thermal_only 0.6 add up to more than 1",
         ),
-        ("a: [", "not a readable YAML file"),
+        ("a: [", "not a readable training configuration"),
     ],
 )
 def test_a_refusal_names_file_and_key_in_one_sentence(tmp_path: Path, text: str, words: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(UserError) as caught:
         load(tmp_path, text)
     assert str(caught.value).startswith(f"{tmp_path / 'run.yaml'}: {words}")
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"nowhere\.yaml: not a readable YAML file"):
+    with pytest.raises(UserError, match=r"nowhere\.yaml: not a readable training configuration"):
         load_config(tmp_path / "nowhere.yaml")
 
 
 @pytest.mark.parametrize("words", ["run.epochs", "=3", "run..epochs=3", "run.epochs.deep=3", "a=[", "run.epochs: 3"])
 def test_an_override_of_another_form_is_refused(words: str) -> None:
-    with pytest.raises(ConfigError, match="--set"):
+    with pytest.raises(UserError, match="--set"):
         override({"run": {"epochs": 3}}, words)
 
 

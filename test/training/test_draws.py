@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from rgbt_seg_ros.training.draws import BatchSampler, Draw, DrawPlan, quotas
-from rgbt_seg_ros.training.schema import ConfigError
+from rgbt_seg_ros.training.errors import ConfigError
 
 
 def test_quotas_follow_shares_and_add_up() -> None:

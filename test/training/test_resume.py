@@ -15,8 +15,8 @@ import torch
 from rgbt_seg_ros.network import read_model
 from rgbt_seg_ros.training import export, trainer
 from rgbt_seg_ros.training.config_file import load_config
+from rgbt_seg_ros.training.errors import ConfigError
 from rgbt_seg_ros.training.run_folder import RunError, RunFolder
-from rgbt_seg_ros.training.schema import ConfigError
 from rgbt_seg_ros.training.steps import Stepper
 from rgbt_seg_ros.training.trainer import Job, train
 

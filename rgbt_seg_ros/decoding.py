@@ -1,4 +1,8 @@
-"""Plain YAML values into frozen dataclasses, each key checked: unknown, of another type, out of its range."""
+"""The one strict decoder: plain values of YAML or JSON into frozen dataclasses, each key checked.
+
+A key that is unknown, missing, of another type or out of its range is a ``SettingError`` whose key is the dotted path; the reader
+of the file puts the file's name before it (``errors.name_settings``).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.errors import SettingError
 
 _CHECK = "check"
 
@@ -19,10 +23,6 @@ _LARGEST = 2**63
 """Of whole numbers: beyond it they fit neither a float nor the libraries that take them."""
 
 T = TypeVar("T")
-
-
-class ConfigError(UserError):
-    """A training configuration that cannot be used; the sentence names the file and the key."""
 
 
 @dataclass(frozen=True)
@@ -73,28 +73,28 @@ def decode(kind: type[T], data: object, key: str = "") -> T:
         key: Where the mapping lies, for errors; empty at the top.
 
     Raises:
-        ConfigError: An unknown key, a missing one without a default, a wrong type, a number out of its range.
+        SettingError: An unknown key, a missing one without a default, a wrong type, a number out of its range.
     """
     if data is None:
         data = {}
     if not isinstance(data, Mapping):
-        raise ConfigError(f"{key or 'configuration'}: {data!r} is not a table of keys")
+        raise SettingError(key, f"{shown(data)} is not a table of keys")
     prefix = f"{key}." if key else ""
     known = {entry.name: entry for entry in fields(kind)}  # type: ignore[arg-type]
     for name in data:
         if name not in known:
-            raise ConfigError(f"{prefix}{name}: not a key of this configuration (known: {', '.join(known)})")
+            raise SettingError(f"{prefix}{shown_key(name)}", "not a known key", f"one of {', '.join(known)}")
     hints = get_type_hints(kind)
     values = {}
     for name, entry in known.items():
         if name in data:
             values[name] = _value(hints[name], data[name], f"{prefix}{name}", entry.metadata.get(_CHECK))
         elif entry.default is MISSING and entry.default_factory is MISSING:
-            raise ConfigError(f"{prefix}{name}: missing")
+            raise SettingError(f"{prefix}{name}", "missing")
     try:
         return kind(**values)
-    except ConfigError as error:
-        raise ConfigError(f"{prefix}{error}") from error
+    except SettingError as error:
+        raise error.named(f"{prefix}{error.key}") from error
 
 
 def _value(kind: Any, data: object, key: str, bounds: Range | None) -> Any:
@@ -105,14 +105,14 @@ def _value(kind: Any, data: object, key: str, bounds: Range | None) -> Any:
         for choice in arguments:
             if type(data) is type(choice) and data == choice:  # 4.0 is not 4, nor true 1
                 return choice
-        raise ConfigError(f"{key}: {data!r} is not one of {', '.join(map(str, arguments))}")
+        raise SettingError(key, f"{shown(data)} is not one of {', '.join(map(str, arguments))}")
     if origin in (Union, types.UnionType):
         return _union(arguments, data, key, bounds)
     if origin is tuple:
         return _tuple(arguments, data, key, bounds)
     if origin is dict:
         if not isinstance(data, Mapping) or not all(isinstance(name, str) for name in data):
-            raise ConfigError(f"{key}: {data!r} is not a table of names")
+            raise SettingError(key, f"{shown(data)} is not a table of names")
         return {name: _value(arguments[1], entry, f"{key}.{name}", bounds) for name, entry in data.items()}
     return _scalar(kind, data, key, bounds)
 
@@ -124,7 +124,7 @@ def _scalar(kind: Any, data: object, key: str, bounds: Range | None) -> Any:
         data = float(data)
     number = isinstance(data, (int, float)) and not isinstance(data, bool)
     if number and isinstance(data, int) and abs(data) > _LARGEST:
-        raise ConfigError(f"{key}: a number of {len(str(abs(data)))} digits is too large")
+        raise SettingError(key, f"a number of {int(data.bit_length() * 0.30103) + 1} digits is too large")
     if kind is float:
         good = number and math.isfinite(data)  # type: ignore[arg-type]
     elif kind is int:
@@ -132,19 +132,19 @@ def _scalar(kind: Any, data: object, key: str, bounds: Range | None) -> Any:
     else:
         good = isinstance(data, kind)
     if not good:
-        raise ConfigError(f"{key}: {data!r} is not {words}")
+        raise SettingError(key, f"{shown(data)} is not {words}")
     if bounds is not None and number and not bounds.holds(float(data)):  # type: ignore[arg-type]
-        raise ConfigError(f"{key}: {data!r} is not {bounds}")
+        raise SettingError(key, f"{shown(data)} is not {bounds}")
     return float(data) if kind is float else data  # type: ignore[arg-type]
 
 
 def _tuple(arguments: tuple[Any, ...], data: object, key: str, bounds: Range | None) -> tuple[Any, ...]:
     if not isinstance(data, (list, tuple)):
-        raise ConfigError(f"{key}: {data!r} is not a list")
+        raise SettingError(key, f"{shown(data)} is not a list")
     if len(arguments) == 2 and arguments[1] is Ellipsis:
         kinds = (arguments[0],) * len(data)
     elif len(data) != len(arguments):
-        raise ConfigError(f"{key}: {list(data)!r} does not have {len(arguments)} entries")
+        raise SettingError(key, f"{shown(list(data))} does not have {len(arguments)} entries")
     else:
         kinds = arguments
     return tuple(
@@ -161,9 +161,9 @@ def _union(arguments: tuple[Any, ...], data: object, key: str, bounds: Range | N
             continue
         try:
             return _value(kind, data, key, bounds)
-        except ConfigError as error:
-            problems.append(str(error).removeprefix(f"{key}: "))
-    raise ConfigError(f"{key}: {'; and '.join(problems)}")
+        except SettingError as error:
+            problems.append(error.problem)
+    raise SettingError(key, "; and ".join(problems))
 
 
 def encode(value: Any) -> Any:
@@ -188,3 +188,14 @@ def differences(one: Any, other: Any, key: str = "") -> list[str]:
             found += differences(one.get(name, missing), other.get(name, missing), where)
         return found
     return [] if one == other else [key]
+
+
+def shown(value: object) -> str:
+    """Return a value for a sentence, cut short where it is long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def shown_key(key: object) -> str:
+    """Return a key for a sentence: as it is where it is a plain name."""
+    return key if isinstance(key, str) and key.isprintable() and len(key) <= 60 else shown(key)
