@@ -43,8 +43,8 @@ def test_a_number_with_an_exponent_and_no_point_is_a_number(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("runs: {}", "runs: not a key of this configuration (known: variant, initialisation, data,"),
-        ("run: {epoch: 3}", "run.epoch: not a key"),
+        ("runs: {}", "runs: not a known key; expected one of variant, initialisation, data,"),
+        ("run: {epoch: 3}", "run.epoch: not a known key"),
         ("run: {epochs: 0}", "run.epochs: 0 is not at least 1"),
         ("run: {epochs: 2.5}", "run.epochs: 2.5 is not a whole number"),
         ("run: {epochs: true}", "run.epochs: True is not a whole number"),
