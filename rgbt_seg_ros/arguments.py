@@ -69,3 +69,11 @@ def node_parameters(path: str | None, node: str | None = None) -> dict[str, Any]
     if found.unknown:
         print(f"{path}: no parameters of the node: {', '.join(found.unknown)}", file=sys.stderr)
     return dict(found.values)
+
+
+def option_names(args: argparse.Namespace) -> dict[str, str]:
+    """Return the option that each value of a command line came from: ``input_size``: ``--input-size``.
+
+    With them ``errors.name_settings`` turns the field that a lower layer refuses into the option that was typed.
+    """
+    return {name: f"--{name.replace('_', '-')}" for name in vars(args)}

@@ -17,7 +17,8 @@ import sys
 from collections.abc import Sequence
 
 from rgbt_seg_ros import __version__, commands
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.arguments import option_names
+from rgbt_seg_ros.errors import UserError, name_settings
 
 PROGRAM = "rgbt-seg"
 
@@ -47,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         parsed = build_parser().parse_args(arguments)
-        code = int(parsed.run(parsed))
+        with name_settings(option_names(parsed)):
+            code = int(parsed.run(parsed))
         # Here a reader that has gone away can still be handled; at exit Python would print a traceback.
         sys.stdout.flush()
     except UserError as error:

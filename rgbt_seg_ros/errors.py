@@ -44,7 +44,7 @@ def name_settings(names: Mapping[str, str], prefix: str = "") -> Iterator[None]:
 
     Args:
         names: For the field's name in the low layer, such as ``device``, what the user typed, such as ``--device``. A field
-            that is not in it keeps its name.
+            that is not in it keeps its name, and so does a setting that already has a file before it.
         prefix: The file that the values came from; empty: none.
 
     Raises:
@@ -59,7 +59,7 @@ def name_settings(names: Mapping[str, str], prefix: str = "") -> Iterator[None]:
         yield
     except SettingError as error:
         name = names.get(error.key, error.key)
-        if name == error.key and not prefix:
+        if error.prefix or (name == error.key and not prefix):
             raise
         raise error.named(name, prefix) from error
 

@@ -46,3 +46,9 @@ def test_foreign_exceptions_are_named_by_class():
     assert in_words(ValueError("two\nlines")) == "ValueError: two lines"
     assert in_words(KeyError()) == "KeyError"
     assert in_words(UserError("a sentence")) == "a sentence"
+
+
+def test_a_setting_that_has_its_file_before_it_keeps_its_name():
+    with pytest.raises(SettingError) as refusal, name_settings({"device": "--device"}, "b.yaml"):
+        raise SettingError("device", "'tpu' is not a device", prefix="a.yaml")
+    assert str(refusal.value) == "a.yaml: device: 'tpu' is not a device"

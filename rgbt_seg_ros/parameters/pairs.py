@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.errors import name_settings
 from rgbt_seg_ros.parameters.table import PARAMETERS, NodeSettings, ParameterError, settings_of
 
 _GROUPS = ("sync", "rgb", "thermal", "alignment")
@@ -48,13 +48,11 @@ def settings_of_pairs(values: Mapping[str, Any]) -> dict[str, NodeSettings]:
         values: Of every parameter, and of those ``PAIR.NAME`` that differ from what all pairs have.
 
     Raises:
-        UserError: A value is not legal; the sentence names the pair, the parameter, the value and the legal ones.
+        UserError: A value is not legal; the sentence names the parameter as it was set (``PAIR.NAME``), and what is legal.
     """
     settings = {}
     for pair in check_pairs(values["pairs"]):
-        own = {p.name: values[f"{pair}.{p.name}"] for p in PAIR_PARAMETERS if f"{pair}.{p.name}" in values}
-        try:
-            settings[pair] = settings_of({**values, **own})
-        except UserError as error:
-            raise (ParameterError(f"pair '{pair}': {error}") if own else error) from error
+        own = {p.name: f"{pair}.{p.name}" for p in PAIR_PARAMETERS if f"{pair}.{p.name}" in values}
+        with name_settings(own):
+            settings[pair] = settings_of({**values, **{name: values[typed] for name, typed in own.items()}})
     return settings

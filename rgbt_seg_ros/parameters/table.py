@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rgbt_seg_ros.cores import parse_cores
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.errors import SettingError, UserError, name_settings
 from rgbt_seg_ros.pipeline.alignment import MODES, AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import BACKENDS, PRECISIONS
 from rgbt_seg_ros.pipeline.calibration import Calibration
@@ -15,12 +16,17 @@ from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
 from rgbt_seg_ros.pipeline.segmenter import SegmenterSettings
 from rgbt_seg_ros.pipeline.thermal.stage import METHODS, PRESETS, REPAIRS, ThermalSettings
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 TRANSPORTS = ("raw", "compressed")
 QOS = ("auto", "sensor_data", "reliable")
 POLICIES = ("nearest", "approximate", "exact")
 ON_OUT_OF_MEMORY = ("retry", "cpu")
 # Not on and off, which YAML takes for booleans.
 OVERLAP = ("auto", "always", "never")
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
 class ParameterError(UserError):
@@ -142,6 +148,17 @@ PARAMETERS = (
 )
 
 
+_ENDS = Counter(parameter.name.rpartition(".")[2] for parameter in PARAMETERS)
+
+PARAMETER_OF: Mapping[str, str] = {
+    end: parameter.name for parameter in PARAMETERS if _ENDS[end := parameter.name.rpartition(".")[2]] == 1
+}
+"""The parameter that a field of the settings below is taken from: ``device``: ``runtime.device``.
+
+With it ``errors.name_settings`` turns the field that a lower layer refuses into the parameter that was set. Ends that several
+parameters share (``rgb.qos``, ``thermal.qos``) are not in it.
+"""
+
 CORES = ("callback_cores", "worker_cores")
 
 
@@ -207,51 +224,33 @@ def settings_of(values: Mapping[str, Any]) -> NodeSettings:
         UserError: A value is not legal; the sentence names the parameter, the value and the legal ones.
     """
     for parameter in PARAMETERS:
-        if parameter.choices and values[parameter.name] not in parameter.choices:
-            raise ParameterError(
-                f"{parameter.name}: '{values[parameter.name]}' is not one of {', '.join(parameter.choices)}"
-            )
+        value = values[parameter.name]
+        if parameter.choices and value not in parameter.choices:
+            raise SettingError(parameter.name, f"'{value}' is not one of {', '.join(parameter.choices)}")
     if not values["model.file"]:
-        raise ParameterError("model.file: empty; expected the path of a .safetensors model file, or demo")
-    return NodeSettings(
-        model=values["model.file"],
-        policy=values["sync.policy"],
-        pairing=PairingSettings(
-            slop=values["sync.slop"],
-            queue_size=values["sync.queue_size"],
-            thermal_offset=values["sync.thermal_offset"],
-            reuse_thermal=values["sync.reuse_thermal"],
-            assume_periodic=values["sync.assume_periodic"],
-            fill_gaps=values["sync.fill_gaps"],
-        ),
-        segmenter=SegmenterSettings(
-            input_size=values["model.input_size"],
-            threshold=values["output.threshold"],
-            temperature=values["model.temperature"],
-            device=values["runtime.device"],
-            precision=values["runtime.precision"],
-            backend=values["runtime.backend"],
-            thermal=ThermalSettings(**_fields(ThermalSettings, "thermal", values)),
-            alignment=AlignmentSettings(**_fields(AlignmentSettings, "alignment", values)),
-        ),
-        rgb_transport=values["rgb.transport"],
-        rgb_qos=values["rgb.qos"],
-        thermal_transport=values["thermal.transport"],
-        thermal_qos=values["thermal.qos"],
-        depth_slop=values["alignment.depth_slop"],
-        rectified=values["alignment.rectified"],
-        overlay_alpha=values["output.overlay_alpha"],
-        threads=values["runtime.threads"],
-        warm_up=values["runtime.warm_up"],
-        runtime=RuntimeSettings(
-            **{
-                **_fields(RuntimeSettings, "runtime", values),
-                **{name: parse_cores(values[f"runtime.{name}"], f"runtime.{name}") for name in CORES},
-            }
-        ),
-    )
+        raise SettingError("model.file", "empty", "the path of a .safetensors model file, or demo")
+    cores = {name: parse_cores(values[PARAMETER_OF[name]], PARAMETER_OF[name]) for name in CORES}
+    with name_settings(PARAMETER_OF):
+        return _built(
+            NodeSettings,
+            values,
+            model=values["model.file"],
+            pairing=_built(PairingSettings, values),
+            segmenter=_built(
+                SegmenterSettings,
+                values,
+                thermal=_built(ThermalSettings, values),
+                alignment=_built(AlignmentSettings, values),
+            ),
+            rgb_transport=values["rgb.transport"],
+            rgb_qos=values["rgb.qos"],
+            thermal_transport=values["thermal.transport"],
+            thermal_qos=values["thermal.qos"],
+            runtime=_built(RuntimeSettings, values, **cores),
+        )
 
 
-def _fields(settings: type[Any], group: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a dataclass whose fields are the parameters of a group."""
-    return {key.name: values[f"{group}.{key.name}"] for key in fields(settings)}
+def _built(settings: type[T], values: Mapping[str, Any], **given: Any) -> T:
+    """Return a dataclass of parameters: a field has the value of the parameter of its name, unless it is given."""
+    names = [entry.name for entry in fields(settings) if entry.name in PARAMETER_OF]
+    return settings(**{**{name: values[PARAMETER_OF[name]] for name in names}, **given})

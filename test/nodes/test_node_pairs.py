@@ -318,7 +318,7 @@ def test_names_that_cannot_be_are_refused(client, start, pairs, words):
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ({"rear.sync.policy": "closest"}, "pair 'rear': sync.policy: 'closest' is not one of"),
+        ({"rear.sync.policy": "closest"}, "rear.sync.policy: 'closest' is not one of"),
         ({"rear.sync.slop": 99.0}, "expected a number with a decimal point from 0 to 10"),
         ({"rear.sync.queue_size": "many"}, "rear.sync.queue_size"),
     ],

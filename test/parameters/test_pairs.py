@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.parameters.file import defaults, read_parameter_file
 from rgbt_seg_ros.parameters.pairs import PAIR_PARAMETERS, check_pairs, settings_of_pairs
 from rgbt_seg_ros.parameters.table import ParameterError
@@ -48,7 +49,7 @@ def test_names_that_cannot_be_are_refused(names, words):
 
 def test_a_wrong_value_names_the_pair():
     values = {**defaults(), "pairs": ["front", "rear"], "rear.sync.policy": "closest"}
-    with pytest.raises(ParameterError, match=r"pair 'rear': sync.policy: 'closest' is not one of"):
+    with pytest.raises(SettingError, match=r"^rear\.sync\.policy: 'closest' is not one of"):
         settings_of_pairs(values)
 
 
