@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rgbt_seg_ros.pipeline.drops import DropReason
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -67,19 +69,10 @@ def test_calibrating_page_names_every_action_and_option():
 
 
 def test_interface_explains_every_reason_to_drop():
-    from rgbt_seg_ros.pipeline.pairing.nearest import REASONS
-
     text = (ROOT / "docs" / "interface.md").read_text().partition("## Drop reasons")[2].partition("\n## ")[0]
-    pair = "".join((ROOT / "rgbt_seg_ros/nodes" / name).read_text() for name in ("camera_pair.py", "session.py"))
-    reasons = {
-        *REASONS,
-        *re.findall(r'(?:_drop\(f?"|\[f"\{name\}_)(?:rgb_|thermal_|depth_|\{stream\}_)?(\w+)"', pair),
-        *re.findall(r'"(pair_\w+)"', pair),
-    }
-    assert {"superseded", "engine_building", "lost_in_transport", "over_max_rate"} <= {
-        reason.removeprefix("pair_") for reason in reasons
-    }
-    assert [reason for reason in reasons if f"_{reason}`" not in text and f"`{reason}`" not in text] == []
+    plain = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text).replace("`", "")
+    rows = re.findall(r"^\| (\S+) \| (.+) \|$", plain, re.MULTILINE)[1:]
+    assert rows == [(str(reason) if reason.is_of_pair else reason.of("*"), reason.meaning) for reason in DropReason]
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name)

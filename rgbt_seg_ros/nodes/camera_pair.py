@@ -20,6 +20,7 @@ from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.alignment import AlignmentError
 from rgbt_seg_ros.pipeline.backends.memory import OutOfMemoryError
 from rgbt_seg_ros.pipeline.calibration import CalibrationError
+from rgbt_seg_ros.pipeline.drops import DropReason
 from rgbt_seg_ros.pipeline.images import check_depth, check_thermal, stamp_ns, to_depth, to_thermal
 from rgbt_seg_ros.pipeline.pairing.depth import DepthPairer
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair
@@ -35,7 +36,7 @@ class CameraPair:
         node: Any,
         configured: ConfiguredPair,
         waiting_for: Callable[[], str],
-        put: Callable[[Job], str],
+        put: Callable[[Job], DropReason | None],
         see: Callable[[tuple[int, int]], None],
     ) -> None:
         """Subscribe.
@@ -44,7 +45,7 @@ class CameraPair:
             node: The rclpy node.
             configured: What the pair was configured with.
             waiting_for: Says what its calibration still waits for; empty: nothing.
-            put: Hands a complete pair to the worker; returns the reason if one that waited was dropped for it, else nothing.
+            put: Hands a complete pair to the worker; returns the reason if one that waited was dropped for it, else None.
             see: Told (H, W) of the RGB images before the first one of that size is segmented.
         """
         self._node, self._configured, self._put, self._see = node, configured, put, see
@@ -104,20 +105,20 @@ class CameraPair:
 
     def _drop(self, reason: str) -> None:
         with self._lock:
-            self._dropped[reason] += 1
+            self._dropped[str(reason)] += 1
 
     def _refuser(self, stream: str) -> Callable[[UserError], None]:
         log = self._log.get_child(stream)
 
         def refuse(error: UserError) -> None:
-            self._drop(f"{stream}_invalid")
+            self._drop(DropReason.INVALID.of(stream))
             log.error(f"{error}; frame dropped", throttle_duration_sec=5.0)
 
         return refuse
 
     def _on_rgb(self, message: Any) -> None:
         if not self.enabled:
-            self._drop("rgb_disabled")
+            self._drop(DropReason.DISABLED.of("rgb"))
             return
         if hasattr(message, "height"):
             # A compressed image does not say its size before it is decoded.
@@ -133,7 +134,7 @@ class CameraPair:
 
     def _on_thermal(self, message: Any) -> None:
         if not self.enabled:
-            self._drop("thermal_disabled")
+            self._drop(DropReason.DISABLED.of("thermal"))
             return
         with self._lock:
             pairs = self._pairer.add_thermal(stamp_ns(message.header), message)
@@ -149,7 +150,7 @@ class CameraPair:
 
     def _on_depth(self, message: Any) -> None:
         if not self.enabled:
-            self._drop("depth_disabled")
+            self._drop(DropReason.DISABLED.of("depth"))
             return
         with self._lock:
             complete = self._depth_pairer.add_depth(stamp_ns(message.header), message)
@@ -168,11 +169,11 @@ class CameraPair:
         now = time.perf_counter()
         for pair, depth in complete:
             if not self._limit.accepts(pair.rgb_stamp):
-                self._drop("pair_over_max_rate")
+                self._drop(DropReason.PAIR_OVER_MAX_RATE)
             elif reason := self._put(Job(pair, depth, now)):
                 self._drop(reason)
 
-    def superseded(self, reason: str) -> None:
+    def superseded(self, reason: DropReason) -> None:
         """Count a pair that was ready for the network when a newer one was."""
         self._drop(reason)
 
@@ -180,11 +181,11 @@ class CameraPair:
         """Count a pair that could not be segmented, and say why."""
         if isinstance(error, OutOfMemoryError):
             # The model has said it once.
-            self._drop("pair_out_of_memory")
+            self._drop(DropReason.PAIR_OUT_OF_MEMORY)
             return
         # Images of other cameras or sizes, or no calibration yet: nothing is wrong with the engine.
         unaligned = isinstance(error, AlignmentError | CalibrationError)
-        self._drop("pair_not_aligned" if unaligned else "pair_error")
+        self._drop(DropReason.PAIR_NOT_ALIGNED if unaligned else DropReason.PAIR_ERROR)
         what = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         of = f" of {self.name}" if self.name else ""
         self._log.error(f"pair{of} dropped: {what}", throttle_duration_sec=5.0)
@@ -281,7 +282,7 @@ class CameraPair:
             if self.depth is not None:
                 total.update(self._depth_pairer.dropped())
         for stream, name in zip(self.streams, ("rgb", "thermal", "depth"), strict=False):
-            total[f"{name}_lost_in_transport"] += stream.lost
+            total[DropReason.LOST_IN_TRANSPORT.of(name)] += stream.lost
         return {reason: count for reason, count in sorted(total.items()) if count}
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rgbt_seg_ros.nodes.camera_pair import CameraPair
 from rgbt_seg_ros.nodes.configured import Configured
 from rgbt_seg_ros.nodes.watchdog import Watchdog
+from rgbt_seg_ros.pipeline.drops import DropReason
 
 NAV2_LIMIT = 0.33
 """Seconds after which Nav2's semantic segmentation layer ignores a mask."""
@@ -117,20 +118,20 @@ class Diagnostics:
         if pair.waiting_for:
             return DiagnosticStatus.WARN, f"no calibration yet: waiting for {pair.waiting_for}"
         for reason, text in (
-            ("pair_not_aligned", "pairs cannot be aligned; the log says why"),
-            ("pair_out_of_memory", "pairs are dropped for want of GPU memory; the log says more"),
-            ("pair_error", "pairs cannot be segmented; the log says why"),
+            (DropReason.PAIR_NOT_ALIGNED, "pairs cannot be aligned; the log says why"),
+            (DropReason.PAIR_OUT_OF_MEMORY, "pairs are dropped because GPU memory ran out; the log says more"),
+            (DropReason.PAIR_ERROR, "pairs cannot be segmented; the log says why"),
         ):
             if new.get(f"drop {reason}", 0) > 0:
                 return DiagnosticStatus.ERROR, text
         if not pair.enabled:
             return DiagnosticStatus.OK, "disabled by ~/enable"
-        if new.get("drop pair_no_depth", 0) > 0 and not new["processed"]:
+        if new.get(f"drop {DropReason.PAIR_NO_DEPTH}", 0) > 0 and not new["processed"]:
             return DiagnosticStatus.WARN, "pairs have no depth image: compare stamps with alignment.depth_slop"
-        if any(count > 0 for reason, count in new.items() if reason.endswith("_invalid")):
+        if any(new.get(f"drop {DropReason.INVALID.of(stream)}", 0) > 0 for stream in ("rgb", "thermal", "depth")):
             return DiagnosticStatus.ERROR, "images are refused; the log says why"
-        if not new["processed"] and not new.get("drop pair_over_max_rate", 0):
-            if engine.busy or any(count > 0 for reason, count in new.items() if reason.startswith("drop pair_")):
+        if not new["processed"] and not new.get(f"drop {DropReason.PAIR_OVER_MAX_RATE}", 0):
+            if engine.busy or any(new.get(f"drop {reason}", 0) > 0 for reason in DropReason if reason.is_of_pair):
                 return DiagnosticStatus.WARN, "segmenting a pair takes longer than a second"
             return DiagnosticStatus.WARN, "images arrive but none are paired: compare stamps with sync.slop"
         if engine.warning:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, Literal
 
+from rgbt_seg_ros.pipeline.drops import DropReason
 from rgbt_seg_ros.pipeline.pairing.match import Frame
 from rgbt_seg_ros.pipeline.pairing.nearest import (
     NANOSECONDS,
@@ -85,7 +86,7 @@ class MessageFiltersPairer:
             ) from error
         self.policy = policy
         self.settings = settings
-        self._ledger = PairingLedger("invalid_stamp", "error")
+        self._ledger = PairingLedger(DropReason.INVALID_STAMP, DropReason.ERROR)
         # Only the difference of the shifts matters; neither is negative, as a ROS time cannot be.
         offset = settings.thermal_offset_ns
         self._shift: dict[Stream, int] = {"rgb": max(0, -offset), "thermal": max(0, offset)}
@@ -123,12 +124,12 @@ class MessageFiltersPairer:
 
     def flush(self) -> list[Pair]:
         """Drop every waiting frame as ``no_partner``: a synchroniser has already paired whatever it would."""
-        self._drop_waiting("no_partner")
+        self._drop_waiting(DropReason.NO_PARTNER)
         return []
 
     def reset(self) -> None:
         """Drop every waiting frame, counted as ``reset``, and forget all stamps; counters stay."""
-        self._drop_waiting("reset")
+        self._drop_waiting(DropReason.RESET)
         self._start()
 
     def counters(self) -> PairingCounters:
@@ -139,11 +140,11 @@ class MessageFiltersPairer:
         self._ledger.receive(frame.stream)
         seconds, nanoseconds = divmod(frame.time, NANOSECONDS)
         if not 0 <= seconds <= LARGEST_SECOND:
-            self._ledger.drop(frame.stream, "invalid_stamp")
+            self._ledger.drop(frame.stream, DropReason.INVALID_STAMP)
             return []
         verdict = self._guard.judge(frame.stream, frame.time)
         if verdict.restart:
-            self._drop_waiting("reset")
+            self._drop_waiting(DropReason.RESET)
         if verdict.drop is not None:
             self._ledger.drop(frame.stream, verdict.drop)
             return []
@@ -152,12 +153,12 @@ class MessageFiltersPairer:
         # The synchroniser forgets its oldest frame in the same way, and tells nobody.
         while len(waiting) > self.settings.queue_size:
             del waiting[min(waiting)]
-            self._ledger.drop(frame.stream, "queue_full")
+            self._ledger.drop(frame.stream, DropReason.QUEUE_FULL)
         try:
             stamp = self._time(sec=seconds, nanosec=nanoseconds)
             self._inputs[frame.stream].signalMessage(_Stamped(stamp, frame))
         except Exception:  # its lock may be held for ever now
-            self._drop_waiting("error")
+            self._drop_waiting(DropReason.ERROR)
             return []
         return self._take_matches()
 
@@ -169,7 +170,7 @@ class MessageFiltersPairer:
         self._ledger.pair(len(matched), len(matched))
         return [make_pair(rgb, thermal) for rgb, thermal in matched]
 
-    def _drop_waiting(self, reason: str) -> None:
+    def _drop_waiting(self, reason: DropReason) -> None:
         for stream in STREAMS:
             for _ in self._waiting[stream]:
                 self._ledger.drop(stream, reason)

@@ -16,6 +16,7 @@ from rgbt_seg_ros.nodes.frame import Frame, Job
 from rgbt_seg_ros.nodes.outputs import FrameFacts
 from rgbt_seg_ros.nodes.worker import FairWorker
 from rgbt_seg_ros.pipeline import Segmentation
+from rgbt_seg_ros.pipeline.drops import DropReason
 from rgbt_seg_ros.serving.warming import Loaded
 
 
@@ -56,17 +57,17 @@ class Session:
     def _waiting_for(self, pair: str) -> Callable[[], str]:
         return lambda: self._model.loaded.segmenters[pair].aligner.waiting_for
 
-    def _putter(self, slot: int) -> Callable[[Job], str]:
-        def put(job: Job) -> str:
+    def _putter(self, slot: int) -> Callable[[Job], DropReason | None]:
+        def put(job: Job) -> DropReason | None:
             worker = self._preparer if self._model.prepares_ahead else self.worker
-            return self._reason if worker.put(job, slot) else ""
+            return self._reason if worker.put(job, slot) else None
 
         return put
 
     @property
-    def _reason(self) -> str:
+    def _reason(self) -> DropReason:
         """Why a pair is dropped for a newer one at this moment."""
-        return "pair_superseded" if self._model.building is None else "pair_engine_building"
+        return DropReason.PAIR_SUPERSEDED if self._model.building is None else DropReason.PAIR_ENGINE_BUILDING
 
     def _seer(self, pair: str) -> Callable[[tuple[int, int]], None]:
         def see(image_size: tuple[int, int]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.pipeline.drops import DropReason
 from rgbt_seg_ros.pipeline.pairing.nearest import NearestPairer, PairingSettings
 from rgbt_seg_ros.recordings.statistics import OTHER_CLOCK
 from rgbt_seg_ros.words import counted
@@ -161,7 +162,7 @@ def _partners_apart(frames: FrameLog, settings: PairingSettings) -> str:
     counts = preview_pairing(frames, settings).dropped
     queue = (
         f", and at most {settings.queue_size} frames of a stream wait (sync.queue_size)"
-        if any(reason.endswith("queue_full") for reason in counts)
+        if any(DropReason.QUEUE_FULL.of(stream) in counts for stream in ("rgb", "thermal"))
         else ""
     )
     return (

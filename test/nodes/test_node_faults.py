@@ -112,7 +112,7 @@ def test_out_of_memory_is_retried_counted_and_said_once(client, start, tmp_path)
     listen(client)
     until(client, lambda: reports(client))
     (tmp_path / "oom").write_text("")
-    until(client, lambda: "want of GPU memory" in message(client))
+    until(client, lambda: "because GPU memory ran out" in message(client))
     assert status(client).level == DiagnosticStatus.ERROR
     (tmp_path / "oom").unlink()
     count = len(reports(client))

@@ -10,6 +10,7 @@ from rgbt_seg_ros.data.bags.reader import NANOSECONDS, Bag, BagError, RawMessage
 from rgbt_seg_ros.data.bags.topics import Cameras
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.evaluation.bags.axis import Axis, axis_of
+from rgbt_seg_ros.pipeline.drops import DropReason
 from rgbt_seg_ros.pipeline.images import Bridge, check_rgb, check_thermal, stamp_ns
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair, Pairer
 
@@ -93,7 +94,11 @@ class _Planner:
         self._invalid: Counter[str] = Counter()
         self._notes: dict[str, str] = {}
         self._received = [0, 0]
-        self._reasons = ("rgb_invalid", "thermal_invalid", *sorted(pairer.counters().dropped))
+        self._reasons = (
+            DropReason.INVALID.of("rgb"),
+            DropReason.INVALID.of("thermal"),
+            *sorted(pairer.counters().dropped),
+        )
         # By whole seconds from the first message: how long the bag is is only known at its end.
         self._traffic: dict[int, list[int]] = {}
         self._start: int | None = None
@@ -126,7 +131,7 @@ class _Planner:
             else:
                 check_rgb(message, raw.topic, self._bridge)
         except UserError as error:
-            kind = "thermal_invalid" if stream else "rgb_invalid"
+            kind = DropReason.INVALID.of("thermal" if stream else "rgb")
             self._invalid[kind] += 1
             self._notes.setdefault(kind, str(error))
         else:

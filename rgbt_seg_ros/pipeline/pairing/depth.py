@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from rgbt_seg_ros.pipeline.pairing.nearest import NearestPairer, Pair, PairingSettings
+from rgbt_seg_ros.pipeline.drops import DropReason
+from rgbt_seg_ros.pipeline.pairing.nearest import REASONS, NearestPairer, Pair, PairingSettings
 
 
 class DepthPairer:
@@ -31,8 +32,7 @@ class DepthPairer:
 
     def dropped(self) -> Counter[str]:
         """Return how many pairs went without a depth image, and how many depth images were dropped by reason."""
-        total: Counter[str] = Counter()
-        for name, count in self._pairer.counters().dropped.items():
-            stream, _, reason = name.partition("_")
-            total["pair_no_depth" if stream == "rgb" else f"depth_{reason}"] += count
+        counted = self._pairer.counters().dropped
+        total = Counter({reason.of("depth"): counted[reason.of("thermal")] for reason in REASONS})
+        total[str(DropReason.PAIR_NO_DEPTH)] = sum(counted[reason.of("rgb")] for reason in REASONS)
         return total

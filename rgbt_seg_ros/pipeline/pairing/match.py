@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from rgbt_seg_ros.pipeline.drops import DropReason
 from rgbt_seg_ros.pipeline.pairing.stamps import STREAMS, Stream, StreamClock, other_stream
 
 
@@ -33,7 +34,7 @@ class Outcome:
 
     matches: list[tuple[Frame, Frame]] = field(default_factory=list)
     first_uses: int = 0
-    dropped: list[tuple[Frame, str]] = field(default_factory=list)
+    dropped: list[tuple[Frame, DropReason]] = field(default_factory=list)
 
 
 class Matcher(Protocol):
@@ -148,7 +149,7 @@ class OneToOneMatcher:
         for frame in run:
             self._waiting[frame.stream] -= 1
         if len(run) % 2:
-            outcome.dropped.append((run.pop(0), "no_partner"))
+            outcome.dropped.append((run.pop(0), DropReason.NO_PARTNER))
         for first, second in zip(run[::2], run[1::2], strict=True):
             outcome.matches.append((first, second) if first.stream == "rgb" else (second, first))
         outcome.first_uses += len(run) // 2
@@ -158,11 +159,11 @@ class OneToOneMatcher:
         position = next((i for i, frame in enumerate(self._run[:2]) if frame.stream == stream), None)
         oldest = self._queues[stream].popleft() if position is None else self._run.pop(position)
         self._waiting[stream] -= 1
-        outcome.dropped.append((oldest, "queue_full"))
+        outcome.dropped.append((oldest, DropReason.QUEUE_FULL))
         if position == 1 and len(self._run) > 1:  # x1 is now followed by x3, of its own stream
             lone = self._run.pop(0)
             self._waiting[lone.stream] -= 1
-            outcome.dropped.append((lone, "no_partner"))
+            outcome.dropped.append((lone, DropReason.NO_PARTNER))
 
 
 class ReuseMatcher:
@@ -202,9 +203,9 @@ class ReuseMatcher:
             self._unused += 1
         self._advance(outcome, self._clocks["thermal"].earliest_next())
         if len(self._rgb) > self._queue_size:
-            outcome.dropped.append((self._rgb.popleft(), "queue_full"))
+            outcome.dropped.append((self._rgb.popleft(), DropReason.QUEUE_FULL))
         if len(self._thermal) > self._queue_size:
-            self._discard_thermal(outcome, "queue_full")
+            self._discard_thermal(outcome, DropReason.QUEUE_FULL)
         return outcome
 
     def finish(self) -> Outcome:
@@ -212,7 +213,7 @@ class ReuseMatcher:
         outcome = Outcome()
         self._advance(outcome, float("inf"))
         while self._thermal:
-            self._discard_thermal(outcome, "no_partner")
+            self._discard_thermal(outcome, DropReason.NO_PARTNER)
         return outcome
 
     def _advance(self, outcome: Outcome, earliest_thermal: float) -> None:
@@ -228,7 +229,7 @@ class ReuseMatcher:
                     self._unused -= 1
                     outcome.first_uses += 1
             elif gap > self._slop and later_gap > self._slop:
-                outcome.dropped.append((rgb, "no_partner"))
+                outcome.dropped.append((rgb, DropReason.NO_PARTNER))
             else:
                 return
             self._rgb.popleft()
@@ -242,9 +243,9 @@ class ReuseMatcher:
         while thermal and (
             thermal[0].time < time - self._slop or (len(thermal) > 1 and thermal[0].time + thermal[1].time < 2 * time)
         ):
-            self._discard_thermal(outcome, "no_partner")
+            self._discard_thermal(outcome, DropReason.NO_PARTNER)
 
-    def _discard_thermal(self, outcome: Outcome, reason: str) -> None:
+    def _discard_thermal(self, outcome: Outcome, reason: DropReason) -> None:
         frame = self._thermal.popleft()
         if not frame.used:
             self._unused -= 1

@@ -13,11 +13,20 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.pipeline.drops import DropReason
 from rgbt_seg_ros.pipeline.pairing.gaps import GapFiller
 from rgbt_seg_ros.pipeline.pairing.match import Frame, Matcher, OneToOneMatcher, Outcome, ReuseMatcher
 from rgbt_seg_ros.pipeline.pairing.stamps import STREAMS, StampGuard, Stream
 
-REASONS = ("no_partner", "duplicate", "out_of_order", "reset", "queue_full")
+REASONS = (
+    DropReason.NO_PARTNER,
+    DropReason.DUPLICATE,
+    DropReason.OUT_OF_ORDER,
+    DropReason.RESET,
+    DropReason.QUEUE_FULL,
+)
+"""For what every policy drops frames."""
+
 NANOSECONDS = 1_000_000_000
 
 
@@ -142,10 +151,10 @@ class Pairer(Protocol):
 class PairingLedger:
     """Counts, for every policy, what becomes of each frame."""
 
-    def __init__(self, *more_reasons: str) -> None:
+    def __init__(self, *more_reasons: DropReason) -> None:
         """Start at zero; ``more_reasons`` are those a policy has besides the common ones."""
         reasons = (*REASONS, *more_reasons)
-        self._dropped = {f"{stream}_{reason}": 0 for stream in STREAMS for reason in reasons}
+        self._dropped = {reason.of(stream): 0 for stream in STREAMS for reason in reasons}
         self._received: dict[Stream, int] = dict.fromkeys(STREAMS, 0)
         self._pairs = 0
         self._paired_thermal = 0
@@ -154,9 +163,9 @@ class PairingLedger:
         """Count a frame that came."""
         self._received[stream] += 1
 
-    def drop(self, stream: Stream, reason: str) -> None:
+    def drop(self, stream: Stream, reason: DropReason) -> None:
         """Count a frame that went without a partner."""
-        self._dropped[f"{stream}_{reason}"] += 1
+        self._dropped[reason.of(stream)] += 1
 
     def pair(self, pairs: int, first_used_thermal: int) -> None:
         """Count pairs, and the thermal frames that had not been in one before."""
@@ -233,12 +242,12 @@ class NearestPairer:
         if self._gaps is not None:
             self._gaps.clear()
         for frame in self._matcher.clear():
-            self._ledger.drop(frame.stream, "reset")
+            self._ledger.drop(frame.stream, DropReason.RESET)
 
     def _settle(self, outcome: Outcome) -> list[Pair]:
         matches, filled = outcome.matches, False
         for frame, reason in outcome.dropped:
-            if self._gaps is not None and frame.stream == "rgb" and reason == "no_partner":
+            if self._gaps is not None and frame.stream == "rgb" and reason is DropReason.NO_PARTNER:
                 nearest = self._gaps.nearest(frame)
                 if nearest is not None:
                     # It has, or will have, a partner of its own (else the two would have been a pair), so that it counts there.

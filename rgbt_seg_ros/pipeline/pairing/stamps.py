@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
+from rgbt_seg_ros.pipeline.drops import DropReason
+
 Stream = Literal["rgb", "thermal"]
 STREAMS: tuple[Stream, Stream] = ("rgb", "thermal")
 REMEMBERED_INTERVALS = 8
@@ -46,7 +48,7 @@ class Verdict:
         restart: Whether everything that waits, of both streams, belongs to a time that is over.
     """
 
-    drop: str | None = None
+    drop: DropReason | None = None
     restart: bool = False
 
 
@@ -71,7 +73,7 @@ class StampGuard:
         """Return what to do with the frame of ``stream`` at ``time`` (ns, offset included)."""
         last = self._last[stream]
         if last is not None and time == last:
-            return Verdict(drop="duplicate")
+            return Verdict(drop=DropReason.DUPLICATE)
         if stream == self._lagging and last is not None:
             return self._judge_lagging(stream, time, last)
         if last is None or time > last:
@@ -79,7 +81,7 @@ class StampGuard:
             return Verdict()
         if last - time <= self._slop and not self._swapped[stream]:
             self._swapped[stream] = True
-            return Verdict(drop="out_of_order")
+            return Verdict(drop=DropReason.OUT_OF_ORDER)
         return self._restart(stream, time)
 
     def _accept(self, stream: Stream, time: int) -> None:
@@ -106,4 +108,4 @@ class StampGuard:
             self._accept(stream, time)
             return Verdict()
         self._last[stream] = max(last, time)
-        return Verdict(drop="reset")
+        return Verdict(drop=DropReason.RESET)

@@ -1,0 +1,73 @@
+"""Why a frame or a pair is dropped: every reason that a report, a diagnostic status or an evaluated bag may name."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class DropReason(str, Enum):
+    """A reason, and what it means. docs/interface.md has the same table.
+
+    The value is what is published: as it is for a pair (``pair_superseded``), and with the stream before it for a frame
+    (``rgb_no_partner``, see ``of``).
+    """
+
+    meaning: str
+    """One phrase for the table in the documentation."""
+
+    NO_PARTNER = "no_partner", "no frame of the other stream lies within sync.slop, or closer frames took it"
+    DUPLICATE = "duplicate", "has the stamp of the frame before it; a driver that leaves all stamps at zero shows here"
+    OUT_OF_ORDER = "out_of_order", "its stamp is older than the newest of its stream, by sync.slop or less"
+    RESET = (
+        "reset",
+        "belongs to a time that has ended: a bag started again, a clock was set back, or the pairing was restarted",
+    )
+    QUEUE_FULL = "queue_full", "more than sync.queue_size frames waited: the other stream is missing or very late"
+    INVALID_STAMP = (
+        "invalid_stamp",
+        "its stamp is outside the range of a ROS time (sync.policy approximate and exact only)",
+    )
+    ERROR = "error", "message_filters raised an exception (sync.policy approximate and exact only)"
+    INVALID = "invalid", "its encoding, size, step or data are wrong; the log names topic, encoding and size"
+    DISABLED = "disabled", "was received while the node was disabled by ~/enable"
+    LOST_IN_TRANSPORT = (
+        "lost_in_transport",
+        "was published but never arrived; it is not among the received frames",
+    )
+    PAIR_SUPERSEDED = (
+        "pair_superseded",
+        "a newer pair was complete before this one got its turn: the machine is too slow for the rate, or a pair that fills a "
+        "gap came while it was busy",
+    )
+    PAIR_ENGINE_BUILDING = (
+        "pair_engine_building",
+        "a newer pair was complete while the engine was being built for a new size",
+    )
+    PAIR_OVER_MAX_RATE = "pair_over_max_rate", "pairs came faster than runtime.max_rate"
+    PAIR_OUT_OF_MEMORY = "pair_out_of_memory", "GPU memory ran out, and again after the cache was emptied"
+    PAIR_NOT_ALIGNED = (
+        "pair_not_aligned",
+        "the calibration has not arrived yet, or is for other cameras or sizes; the log says which",
+    )
+    PAIR_NO_DEPTH = "pair_no_depth", "no depth image lies within alignment.depth_slop of the RGB image"
+    PAIR_ERROR = "pair_error", "the pair could not be segmented; the log says why"
+
+    def __new__(cls, value: str, meaning: str) -> DropReason:
+        """Make a member from its value and its meaning."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    def __str__(self) -> str:
+        """Return the value, as plain text on every version of Python."""
+        return str(self.value)
+
+    @property
+    def is_of_pair(self) -> bool:
+        """Whether it counts pairs; the others count frames of one stream."""
+        return self.startswith("pair_")
+
+    def of(self, stream: str) -> str:
+        """Return the name under which frames of a stream (``rgb``, ``thermal`` or ``depth``) are counted."""
+        return f"{stream}_{self.value}"
