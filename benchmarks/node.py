@@ -24,11 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from rgbt_seg_ros.resources import fastdds_profile, prepare_ros_environment
+from rgbt_seg_ros.resources import prepare_image_transport
 
-os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(fastdds_profile()))
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-prepare_ros_environment()
+prepare_image_transport()
 
 NAMESPACE = "/benchmark"
 RGB_SIZE = (480, 640)

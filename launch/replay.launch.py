@@ -29,10 +29,9 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.ros_adapters import get_ros_node
 
+from rgbt_seg_ros.resources import fastdds_environment
+
 HERE = Path(__file__).absolute().parent
-# Beside this file both in the sources and where they are installed.
-PROFILE = HERE.parent / "config" / "fastdds.xml"
-PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 SWITCH = ("true", "false")
 TOOLS = ("auto", "ros2", "rgbt_seg")
 NODE = "rgbt_segmentation"
@@ -180,9 +179,7 @@ def launch_setup(context: LaunchContext) -> list[Action]:
         raise RuntimeError(f"record: {output} exists already; expected a new folder for the bag")
     rate = legal(value("rate"))
     loop = value("loop").lower() == "true"
-    environment = {}
-    if not any(context.environment.get(name) for name in PROFILE_VARIABLES):
-        environment[PROFILE_VARIABLES[0]] = str(PROFILE)
+    environment = fastdds_environment(context.environment)
 
     def process(command: list[str], name: str, **options: Any) -> ExecuteProcess:
         return ExecuteProcess(cmd=command, name=name, additional_env=environment, output="screen", **options)

@@ -14,12 +14,11 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from rgbt_seg_ros.resources import fastdds_environment
+
 NODE = "rgbt_segmentation"
 # Beside this file both in the sources and where they are installed.
 CONFIG = Path(__file__).absolute().parents[1] / "config"
-PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE"
-# The second is the name of before Fast DDS 3, which it still reads.
-PROFILE_VARIABLES = (PROFILE, "FASTRTPS_DEFAULT_PROFILES_FILE")
 SWITCH = ("", "true", "false", "True", "False")
 LEVELS = ("debug", "info", "warn", "error", "fatal")
 
@@ -142,9 +141,7 @@ def launch_setup(context: LaunchContext) -> list[Action]:
     def value(name: str) -> str:
         return str(LaunchConfiguration(name).perform(context)).strip()
 
-    environment = {}
-    if not any(context.environment.get(name) for name in PROFILE_VARIABLES):
-        environment[PROFILE] = str(CONFIG / "fastdds.xml")
+    environment = fastdds_environment(context.environment)
     file = parameter_file(value("params_file"))
     parameters: list[Any] = [str(file)]
     changed = overrides({argument: value(argument) for argument in OVERRIDES})

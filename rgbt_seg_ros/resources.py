@@ -9,11 +9,19 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
+from glob import escape, glob
 from pathlib import Path
 
 from rgbt_seg_ros.errors import UserError
 
+FASTDDS_PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE"
+FASTRTPS_PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
+
 _PACKAGE = "rgbt_seg_ros"
+# Fast DDS 3 renamed its library together with the variable.
+_PROFILE_VARIABLES = {"libfastdds": FASTDDS_PROFILE, "libfastrtps": FASTRTPS_PROFILE}
+_FAST_DDS_2_DISTRIBUTIONS = ("foxy", "galactic", "humble", "iron", "jazzy")
 
 
 def share_dir(module_file: str | Path = __file__) -> Path:
@@ -80,16 +88,58 @@ def message_definition(name: str) -> str:
 def fastdds_profile() -> Path:
     """Return the Fast DDS profile with shared memory large enough for images.
 
-    Processes that exchange images start with it in ``FASTDDS_DEFAULT_PROFILES_FILE``: over the default
-    transport best-effort images are lost. It has no effect on other middleware.
+    Processes that exchange images start with it in the variable that ``fastdds_variable`` names: over the
+    default transport best-effort images are lost. It has no effect on other middleware.
     """
     return config_file("fastdds.xml")
+
+
+def fastdds_variable(environment: Mapping[str, str] | None = None) -> str:
+    """Return the environment variable from which the installed Fast DDS reads its profile.
+
+    Fast DDS 3 (Kilted and later) reads ``FASTDDS_DEFAULT_PROFILES_FILE``, and warns where the older name is
+    set too; Fast DDS 2 (Jazzy and earlier) reads ``FASTRTPS_DEFAULT_PROFILES_FILE`` alone. The version is told
+    by the name of its library in the first prefix of ``AMENT_PREFIX_PATH`` that has one; where none has,
+    by ``ROS_DISTRO``.
+
+    ``environment`` is that of the processes to be started, by default this one's.
+    """
+    environment = os.environ if environment is None else environment
+    prefixes = [prefix for prefix in environment.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]
+    # Where a workspace is not merged each of its packages has a prefix of its own: all of them are searched in order.
+    for prefix in prefixes or [sys.prefix]:
+        for library, variable in _PROFILE_VARIABLES.items():
+            if any(glob(f"{escape(prefix)}/lib/{folder}{library}.so*") for folder in ("", "*-linux-gnu*/")):
+                return variable
+    return FASTRTPS_PROFILE if environment.get("ROS_DISTRO") in _FAST_DDS_2_DISTRIBUTIONS else FASTDDS_PROFILE
+
+
+def fastdds_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variable that makes Fast DDS use this package's profile; nothing where the user has set a profile.
+
+    Fast DDS 3 reads the older variable as well, Fast DDS 2 ignores the newer one: only what the installed version
+    reads counts as set. ``environment`` is as in ``fastdds_variable``.
+    """
+    environment = os.environ if environment is None else environment
+    variable = fastdds_variable(environment)
+    if environment.get(variable) or environment.get(FASTRTPS_PROFILE):
+        return {}
+    return {variable: str(fastdds_profile())}
 
 
 def prepare_ros_environment() -> None:
     """Let ROS find the packages of this Python environment; call before the first import of a ROS module.
 
-    A sourced ROS sets ``AMENT_PREFIX_PATH`` and is left as it is. ROS wheels installed by pip have nobody to
-    do so: for them the prefix of the running Python is what a sourced prefix would be.
+    A sourced ROS sets ``AMENT_PREFIX_PATH`` and is left as it is. ROS wheels that pip installed set nothing: for them
+    the prefix of the running Python is what a sourced prefix would be.
     """
     os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
+
+
+def prepare_image_transport() -> None:
+    """Prepare the environment, and let Fast DDS carry images; call before the first import of rclpy.
+
+    The middleware reads its profile when it is loaded. A profile that the user has set is kept.
+    """
+    prepare_ros_environment()
+    os.environ.update(fastdds_environment())

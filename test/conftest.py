@@ -38,11 +38,13 @@ os.environ.update(
     ROS_DOMAIN_ID=str(_domain_id()),
     ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST",
     ROS_LOG_DIR=_LOG_DIR,
-    FASTDDS_DEFAULT_PROFILES_FILE=str(resources.fastdds_profile()),
 )
 # Read by torch when it is first imported, which costs seconds that most tests need not pay.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-resources.prepare_ros_environment()
+# Whatever profile a user has, the tests use the package's.
+for _variable in (resources.FASTDDS_PROFILE, resources.FASTRTPS_PROFILE):
+    os.environ.pop(_variable, None)
+resources.prepare_image_transport()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

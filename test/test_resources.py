@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -120,6 +121,63 @@ def test_fastdds_profile_has_shared_memory_for_images_and_udp() -> None:
     assert root.findtext(".//dds:useBuiltinTransports", "", names) == "false"
 
 
+@pytest.fixture
+def distribution(tmp_path: Path) -> Path:
+    """An empty prefix, as of a sourced ROS or of one of its packages."""
+    (tmp_path / "lib" / "x86_64-linux-gnu").mkdir(parents=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize("folder", ["lib", "lib/x86_64-linux-gnu"])
+@pytest.mark.parametrize(
+    ("library", "variable"),
+    [
+        ("libfastrtps.so.2.14", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        ("libfastdds.so.3.2", "FASTDDS_DEFAULT_PROFILES_FILE"),
+    ],
+)
+def test_the_profile_is_set_in_the_variable_that_the_installed_fast_dds_reads(
+    distribution: Path, folder: str, library: str, variable: str
+) -> None:
+    (distribution / folder / library).touch()
+    # A workspace without a Fast DDS of its own lies over the distribution, whose name contradicts the library.
+    environment = {"AMENT_PREFIX_PATH": f"/nowhere:{distribution}", "ROS_DISTRO": "unheard-of"}
+
+    assert resources.fastdds_environment(environment) == {variable: str(resources.fastdds_profile())}
+
+
+@pytest.mark.parametrize(
+    ("distro", "variable"),
+    [("jazzy", "FASTRTPS_DEFAULT_PROFILES_FILE"), ("kilted", "FASTDDS_DEFAULT_PROFILES_FILE")],
+)
+def test_without_a_library_in_its_place_the_name_of_the_distribution_decides(
+    distribution: Path, distro: str, variable: str
+) -> None:
+    environment = {"AMENT_PREFIX_PATH": str(distribution), "ROS_DISTRO": distro}
+
+    assert resources.fastdds_variable(environment) == variable
+
+
+@pytest.mark.parametrize(
+    ("library", "set_by_user", "kept"),
+    [
+        ("libfastrtps.so", "FASTRTPS_DEFAULT_PROFILES_FILE", True),
+        # Fast DDS 2 does not read it: the user's images would be lost.
+        ("libfastrtps.so", "FASTDDS_DEFAULT_PROFILES_FILE", False),
+        ("libfastdds.so", "FASTDDS_DEFAULT_PROFILES_FILE", True),
+        ("libfastdds.so", "FASTRTPS_DEFAULT_PROFILES_FILE", True),
+    ],
+)
+def test_a_profile_of_the_user_that_the_installed_fast_dds_reads_is_kept(
+    distribution: Path, library: str, set_by_user: str, kept: bool
+) -> None:
+    (distribution / "lib" / library).touch()
+    environment = {"AMENT_PREFIX_PATH": str(distribution)}
+
+    assert (resources.fastdds_environment({**environment, set_by_user: "/mine.xml"}) == {}) == kept
+    assert resources.fastdds_environment({**environment, set_by_user: ""}) != {}
+
+
 def test_ros_packages_are_looked_for_in_the_environment_of_this_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AMENT_PREFIX_PATH", raising=False)
 
@@ -134,3 +192,20 @@ def test_a_sourced_ros_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None
     resources.prepare_ros_environment()
 
     assert os.environ["AMENT_PREFIX_PATH"] == "/opt/ros/jazzy"
+
+
+@pytest.mark.ros
+def test_the_middleware_that_is_installed_reads_the_profile(tmp_path: Path) -> None:
+    """With a profile that cannot be parsed the variable that is read says so; the other one is passed over."""
+    (tmp_path / "broken.xml").write_text("<dds><profiles>")
+    create = "import rclpy; rclpy.init(); rclpy.create_node('reader')"
+
+    def complaints(variable: str) -> str:
+        environment = {k: v for k, v in os.environ.items() if not k.endswith("_DEFAULT_PROFILES_FILE")}
+        environment[variable] = str(tmp_path / "broken.xml")
+        done = subprocess.run([sys.executable, "-c", create], env=environment, capture_output=True, text=True)
+        return done.stdout + done.stderr
+
+    assert "XML" in complaints(resources.fastdds_variable())
+    if resources.fastdds_variable() == resources.FASTRTPS_PROFILE:
+        assert "XML" not in complaints(resources.FASTDDS_PROFILE)

@@ -12,6 +12,7 @@ from rgbt_seg_ros.nodes.camera_pair import CameraPair
 from rgbt_seg_ros.nodes.configured import Configured
 from rgbt_seg_ros.nodes.watchdog import Watchdog
 from rgbt_seg_ros.pipeline.drops import DropReason
+from rgbt_seg_ros.resources import fastdds_variable
 
 NAV2_LIMIT = 0.33
 """Seconds after which Nav2's semantic segmentation layer ignores a mask."""
@@ -112,7 +113,7 @@ class Diagnostics:
                 return DiagnosticStatus.WARN, f"no images on {stream.topic}: {why}"
         if new["lost"] > 0:
             return DiagnosticStatus.WARN, (
-                f"{new['lost']} images lost between the processes: set FASTDDS_DEFAULT_PROFILES_FILE to this package's "
+                f"{new['lost']} images lost between the processes: set {fastdds_variable()} to this package's "
                 "config/fastdds.xml in the camera drivers too"
             )
         if pair.waiting_for:

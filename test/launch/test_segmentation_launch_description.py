@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rgbt_seg_ros.resources import share_dir
+from rgbt_seg_ros.resources import FASTRTPS_PROFILE, fastdds_profile, fastdds_variable
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("launch_ros.actions", reason="launch_ros is not installed")
@@ -30,7 +30,7 @@ def actions(environment=(), **arguments):
 
     module = load()
     context = LaunchContext()
-    context.environment.pop("FASTDDS_DEFAULT_PROFILES_FILE", None)
+    context.environment.pop(fastdds_variable(), None)
     context.environment.update(environment)
     context.launch_configurations.update(arguments)
     try:
@@ -40,7 +40,7 @@ def actions(environment=(), **arguments):
         return module.launch_setup(context), context
     finally:
         # A context's environment is that of the process.
-        os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(share_dir() / "config" / "fastdds.xml")
+        os.environ[fastdds_variable()] = str(fastdds_profile())
 
 
 def added_environment(action, context):
@@ -174,14 +174,14 @@ def test_a_params_file_that_is_no_yaml_is_named(tmp_path, text):
 def test_the_transport_profile_of_the_package_is_set():
     (node,), context = actions()
 
-    profile = Path(added_environment(node, context)["FASTDDS_DEFAULT_PROFILES_FILE"])
+    profile = Path(added_environment(node, context)[fastdds_variable()])
     assert profile.name == "fastdds.xml"
     assert profile.is_file()
 
 
-@pytest.mark.parametrize("variable", ["FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"])
+@pytest.mark.parametrize("variable", sorted({fastdds_variable(), FASTRTPS_PROFILE}))
 def test_a_transport_profile_of_the_user_is_kept(variable, monkeypatch):
-    monkeypatch.delenv("FASTRTPS_DEFAULT_PROFILES_FILE", raising=False)
+    monkeypatch.delenv(FASTRTPS_PROFILE, raising=False)
     (node,), context = actions({variable: "/mine.xml"})
 
     assert added_environment(node, context) == {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,11 @@ from rgbt_seg_ros.data.bags.reader import NANOSECONDS, BagError, RawMessage
 from rgbt_seg_ros.nodes.bags.clock import Pace, Ticker
 from rgbt_seg_ros.nodes.bags.read_ahead import ReadAhead
 from rgbt_seg_ros.nodes.bags.stopping import StopSignals
-from rgbt_seg_ros.resources import fastdds_profile, prepare_ros_environment
+from rgbt_seg_ros.resources import prepare_image_transport
 from rgbt_seg_ros.words import counted
 
-# Before the first import of rclpy: the middleware reads its profile when it is loaded. It is the sender's that counts.
-if "FASTRTPS_DEFAULT_PROFILES_FILE" not in os.environ:
-    os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(fastdds_profile()))
-prepare_ros_environment()
+# Before the first import of rclpy. The profile of the sender is the one that counts.
+prepare_image_transport()
 
 import rclpy  # noqa: E402
 from rclpy.duration import Duration  # noqa: E402

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,13 +13,11 @@ from rgbt_seg_ros.data.bags.reader import BagError, RawMessage, Topic
 from rgbt_seg_ros.data.bags.types import typestore
 from rgbt_seg_ros.data.bags.writer import BagWriter
 from rgbt_seg_ros.nodes.bags.stopping import StopSignals
-from rgbt_seg_ros.resources import fastdds_profile, prepare_ros_environment
+from rgbt_seg_ros.resources import prepare_image_transport
 from rgbt_seg_ros.words import counted
 
-# Before the first import of rclpy: the middleware reads its profile when it is loaded.
-if "FASTRTPS_DEFAULT_PROFILES_FILE" not in os.environ:
-    os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(fastdds_profile()))
-prepare_ros_environment()
+# Before the first import of rclpy.
+prepare_image_transport()
 
 import rclpy  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402

@@ -17,12 +17,11 @@ import numpy.typing as npt
 
 from rgbt_seg_ros.data.samples import Sample
 from rgbt_seg_ros.errors import UserError
-from rgbt_seg_ros.resources import fastdds_profile, prepare_ros_environment
+from rgbt_seg_ros.resources import prepare_image_transport
 
-# Before the first import of rclpy: the middleware reads its profile when it is loaded.
-os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(fastdds_profile()))
+# Before the first import of rclpy.
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-prepare_ros_environment()
+prepare_image_transport()
 
 import rclpy  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
