@@ -15,7 +15,6 @@ from rgbt_seg_ros.nodes.configured import ConfiguredPair
 from rgbt_seg_ros.nodes.conversions import check_rgb, to_rgb
 from rgbt_seg_ros.nodes.frame import Frame, Job
 from rgbt_seg_ros.nodes.image_stream import ImageStream
-from rgbt_seg_ros.nodes.outputs import FrameFacts
 from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.alignment import AlignmentError
 from rgbt_seg_ros.pipeline.backends.memory import OutOfMemoryError
@@ -24,6 +23,7 @@ from rgbt_seg_ros.pipeline.drops import DropReason
 from rgbt_seg_ros.pipeline.images import check_depth, check_thermal, stamp_ns, to_depth, to_thermal
 from rgbt_seg_ros.pipeline.pairing.depth import DepthPairer
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair
+from rgbt_seg_ros.pipeline.report import FrameFacts
 from rgbt_seg_ros.serving.rate_limit import RateLimit
 from rgbt_seg_ros.serving.warming import Loaded
 
@@ -247,7 +247,6 @@ class CameraPair:
             "publish": published - segmented,
         }
         return FrameFacts(
-            thermal_stamp=pair.thermal.header.stamp,
             offset=pair.offset,
             durations=durations,
             latency=self.latency,
@@ -266,7 +265,7 @@ class CameraPair:
         header = pair.rgb.header
         outputs.publish_extras(header, frame.rgb, masks, pair.thermal.header.stamp, spec)
         outputs.publish_thermal(header, frame.prepared)
-        outputs.publish_report(header, masks, frame.prepared, facts, spec)
+        outputs.publish_report(header, pair.thermal.header.stamp, masks, frame.prepared, facts, spec)
 
     @property
     def reused(self) -> int:

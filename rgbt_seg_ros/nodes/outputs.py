@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,9 @@ from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.nodes.conversions import image_message
 from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.alignment import resize
-from rgbt_seg_ros.pipeline.masks import statistics
 from rgbt_seg_ros.pipeline.preparation import Prepared
 from rgbt_seg_ros.pipeline.rendering import overlay
+from rgbt_seg_ros.pipeline.report import FrameFacts, report_fields
 
 _IMAGES = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
@@ -35,21 +34,6 @@ _LATCHED = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
-
-
-@dataclass(frozen=True)
-class FrameFacts:
-    """What a report says of a frame besides its masks; seconds where not said otherwise."""
-
-    thermal_stamp: Time
-    offset: float
-    durations: dict[str, float]
-    latency: float
-    overhead: float
-    received_rgb: int
-    received_thermal: int
-    processed: int
-    dropped: dict[str, int]
 
 
 def vision_msgs() -> Any:
@@ -128,35 +112,19 @@ class Outputs:
             self._thermal.publish(image_message(header, resize(prepared.thermal, prepared.image_size)))
 
     def publish_report(
-        self, header: Header, masks: Segmentation, prepared: Prepared, facts: FrameFacts, spec: ModelSpec
+        self,
+        header: Header,
+        thermal_stamp: Time,
+        masks: Segmentation,
+        prepared: Prepared,
+        facts: FrameFacts,
+        spec: ModelSpec,
     ) -> None:
         """Publish the frame's report while somebody subscribes."""
         if not self._report.get_subscription_count():
             return
-        counted = statistics(masks.label, masks.confidence, spec.num_classes)
-        self._report.publish(
-            FrameReport(
-                header=header,
-                thermal_stamp=facts.thermal_stamp,
-                offset=facts.offset,
-                modality=FrameReport.MODALITY_RGB_THERMAL,
-                stage=list(facts.durations),
-                stage_duration=list(facts.durations.values()),
-                latency=facts.latency,
-                overhead=facts.overhead,
-                class_id=[entry.id for entry in spec.classes],
-                class_pixels=list(counted.pixels),
-                class_confidence=list(counted.confidence),
-                unlabeled_pixels=counted.unlabeled,
-                **prepared.facts.report(),
-                received_rgb=facts.received_rgb,
-                received_thermal=facts.received_thermal,
-                processed=facts.processed,
-                drop_reason=list(facts.dropped),
-                drop_count=list(facts.dropped.values()),
-                model=spec.title,
-            )
-        )
+        fields = report_fields(facts, masks.label, masks.confidence, prepared.facts, spec)
+        self._report.publish(FrameReport(header=header, thermal_stamp=thermal_stamp, **fields))
 
     def close(self) -> None:
         """Destroy the publishers."""

@@ -13,10 +13,10 @@ from rgbt_seg_ros.cores import bind_thread
 from rgbt_seg_ros.nodes.camera_pair import CameraPair
 from rgbt_seg_ros.nodes.configured import Configured
 from rgbt_seg_ros.nodes.frame import Frame, Job
-from rgbt_seg_ros.nodes.outputs import FrameFacts
 from rgbt_seg_ros.nodes.worker import FairWorker
 from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.drops import DropReason
+from rgbt_seg_ros.pipeline.report import FrameFacts
 from rgbt_seg_ros.serving.warming import Loaded
 
 

@@ -42,7 +42,7 @@ class RawPair:
 
 @dataclass(frozen=True)
 class ThermalFacts:
-    """What was found in the thermal image of a pair; the fields of the same meaning of rgbt_seg_ros/FrameReport.
+    """What was found in the thermal image of a pair.
 
     Attributes:
         unaligned_pixels: Pixels of the RGB image without a thermal pixel.
@@ -57,18 +57,6 @@ class ThermalFacts:
     non_finite: int = 0
     dead: int = 0
     saturated: int = 0
-
-    def report(self) -> dict[str, float]:
-        """Return the fields of a FrameReport by name."""
-        low, high = self.temperature or (float("nan"), float("nan"))
-        return {
-            "unaligned_pixels": self.unaligned_pixels,
-            "temperature_low": low,
-            "temperature_high": high,
-            "thermal_non_finite": self.non_finite,
-            "thermal_dead": self.dead,
-            "thermal_saturated": self.saturated,
-        }
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ _ENCODINGS = {"uint8": "mono8", "uint16": "mono16", "float32": "32FC1"}
 def make(type_: str, **fields: Any) -> Any:
     """Return a message of a type such as ``sensor_msgs/msg/Image``; fields that are not given are zero or empty.
 
+    Numbers of an array field may be given as any sequence.
+
     Raises:
         TypeError: A field is given that the type has not.
     """
@@ -26,6 +28,8 @@ def make(type_: str, **fields: Any) -> Any:
     for name, (kind, detail) in typestore().fielddefs[type_][1]:
         if name not in values:
             values[name] = _empty(kind.name, detail)
+        elif kind.name in ("ARRAY", "SEQUENCE") and _is_number(detail[0]):
+            values[name] = np.asarray(values[name], detail[0][1][0])
     construct: Any = typestore().types[type_]
     return construct(**values)
 
@@ -36,9 +40,13 @@ def _empty(kind: str, detail: Any) -> Any:
     if kind == "BASE":
         return {"string": "", "bool": False}.get(detail[0], 0.0 if detail[0].startswith("float") else 0)
     element, length = detail
-    if element[0].name == "BASE" and element[1][0] not in ("string", "bool"):
+    if _is_number(element):
         return np.zeros(length if kind == "ARRAY" else 0, element[1][0])
     return [_empty(element[0].name, element[1]) for _ in range(length if kind == "ARRAY" else 0)]
+
+
+def _is_number(element: Any) -> bool:
+    return element[0].name == "BASE" and element[1][0] not in ("string", "bool")
 
 
 def header(stamp: int, frame_id: str) -> Any:

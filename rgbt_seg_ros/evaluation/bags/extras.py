@@ -19,6 +19,7 @@ from rgbt_seg_ros.evaluation.bags.workspace import Workspace, has_written
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.parameters.table import NodeSettings
 from rgbt_seg_ros.pipeline.rendering import overlay
+from rgbt_seg_ros.pipeline.report import FrameFacts
 
 
 def check_extras(job: Job, bag: Bag) -> None:
@@ -89,16 +90,18 @@ def _outputs(job: Job, plan: Plan, workspace: Workspace, num_classes: int) -> It
                 rgb_stamp=pair.rgb_stamp,
                 thermal_stamp=pair.thermal_stamp,
                 frame_id=images.frame_id,
-                offset=pair.offset,
                 label=label,
                 confidence=confidence,
                 rgb=images.rgb,
-                durations=spent,
-                received_rgb=pair.received[0],
-                received_thermal=pair.received[1],
-                processed=processed,
                 thermal=record.thermal,
-                dropped={name: count for name, count in zip(plan.reasons, pair.dropped, strict=True) if count},
-                latency=(pair.completed - pair.rgb_stamp) * 1e-9 + sum(spent.values()),
-                overhead=sum(spent.values()) - spent.get("network", 0.0),
+                facts=FrameFacts(
+                    offset=pair.offset,
+                    durations=spent,
+                    latency=(pair.completed - pair.rgb_stamp) * 1e-9 + sum(spent.values()),
+                    overhead=sum(spent.values()) - spent.get("network", 0.0),
+                    received_rgb=pair.received[0],
+                    received_thermal=pair.received[1],
+                    processed=processed,
+                    dropped={name: count for name, count in zip(plan.reasons, pair.dropped, strict=True) if count},
+                ),
             )

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +15,9 @@ from rgbt_seg_ros.data.bags.reader import Bag, BagError
 from rgbt_seg_ros.data.bags.topics import IMAGE
 from rgbt_seg_ros.data.bags.writer import BagWriter, qos
 from rgbt_seg_ros.network import ModelSpec
-from rgbt_seg_ros.pipeline.masks import statistics
 from rgbt_seg_ros.pipeline.preparation import ThermalFacts
 from rgbt_seg_ros.pipeline.rendering import overlay
+from rgbt_seg_ros.pipeline.report import FrameFacts, report_fields
 
 TOPICS = {
     "mask": IMAGE,
@@ -30,7 +29,6 @@ TOPICS = {
 """Type by name under ``segmentation/``; the node publishes the same."""
 
 _NAME = re.compile(r"[A-Za-z_]\w*(?:/[A-Za-z_]\w*)*", re.ASCII)
-_MODALITY_RGB_THERMAL = 0
 
 Image = npt.NDArray[np.uint8]
 
@@ -44,36 +42,22 @@ class PairOutput:
         rgb_stamp: Stamp of the RGB frame (ns).
         thermal_stamp: Stamp of the thermal frame as published (ns).
         frame_id: Of the RGB frame.
-        offset: thermal + thermal_offset - rgb (s).
         label: (H, W) uint8 class ids, 255 unlabeled.
         confidence: (H, W) uint8, round(255·p).
         rgb: (H, W, 3) uint8 RGB, for the overlay.
-        durations: Seconds per stage, in the order they ran.
-        received_rgb: RGB frames until then.
-        received_thermal: Thermal frames until then.
-        processed: Pairs segmented until then, this one included.
         thermal: What was found in the thermal image.
-        dropped: Frames dropped until then, by reason.
-        latency: From the RGB stamp to the mask (s).
-        overhead: From the completed pair to the mask, less the network (s).
+        facts: What else its report says, as if the node had taken the time that the stages took.
     """
 
     completed: int
     rgb_stamp: int
     thermal_stamp: int
     frame_id: str
-    offset: float
     label: Image
     confidence: Image
     rgb: Image
-    durations: Mapping[str, float]
-    received_rgb: int
-    received_thermal: int
-    processed: int
     thermal: ThermalFacts
-    dropped: Mapping[str, int]
-    latency: float
-    overhead: float
+    facts: FrameFacts
 
 
 def output_topics(bag: Bag, namespace: str = "/") -> dict[str, str]:
@@ -95,33 +79,6 @@ def output_topics(bag: Bag, namespace: str = "/") -> dict[str, str]:
     if taken:
         raise BagError(f"{bag.path}: has {', '.join(taken)} already; choose another place for the new with --namespace")
     return topics
-
-
-def frame_report(output: PairOutput, spec: ModelSpec) -> Any:
-    """Return the rgbt_seg_ros/FrameReport of a pair, as the node fills it."""
-    counted = statistics(output.label, output.confidence, spec.num_classes)
-    return make(
-        TOPICS["report"],
-        header=header(output.rgb_stamp, output.frame_id),
-        thermal_stamp=time(output.thermal_stamp),
-        offset=output.offset,
-        modality=_MODALITY_RGB_THERMAL,
-        stage=list(output.durations),
-        stage_duration=np.array(list(output.durations.values()), np.float64),
-        latency=output.latency,
-        overhead=output.overhead,
-        class_id=np.array([entry.id for entry in spec.classes], np.uint8),
-        class_pixels=np.array(counted.pixels, np.uint32),
-        class_confidence=np.array(counted.confidence, np.float32),
-        unlabeled_pixels=counted.unlabeled,
-        **output.thermal.report(),
-        received_rgb=output.received_rgb,
-        received_thermal=output.received_thermal,
-        processed=output.processed,
-        drop_reason=list(output.dropped),
-        drop_count=np.array(list(output.dropped.values()), np.uint64),
-        model=spec.title,
-    )
 
 
 def write_output_bag(
@@ -171,4 +128,6 @@ def _write_pair(
     picture = overlay(output.rgb, output.label, spec.classes, alpha)
     for name, pixels in (("mask", output.label), ("confidence", output.confidence), ("overlay", picture)):
         writer.write(topics[name], output.completed, image(head, pixels))
-    writer.write(topics["report"], output.completed, frame_report(output, spec))
+    fields = report_fields(output.facts, output.label, output.confidence, output.thermal, spec)
+    report = make(TOPICS["report"], header=head, thermal_stamp=time(output.thermal_stamp), **fields)
+    writer.write(topics["report"], output.completed, report)

@@ -21,6 +21,7 @@ from rgbt_seg_ros.network.builtin import untrained_spec
 from rgbt_seg_ros.network.conventions import MFNET
 from rgbt_seg_ros.pipeline.preparation import ThermalFacts
 from rgbt_seg_ros.pipeline.rendering import overlay
+from rgbt_seg_ros.pipeline.report import FrameFacts
 
 SPEC = untrained_spec("atto", MFNET, 0)
 START = 1_700_000_000_000_000_000
@@ -37,18 +38,20 @@ def output(index, completed, size=SIZE):
         rgb_stamp=START + 100 * MS * index,
         thermal_stamp=START + 100 * MS * index + 4 * MS,
         frame_id="rgb_optical",
-        offset=0.004,
         label=label,
         confidence=confidence,
         rgb=rng.integers(0, 256, (*size, 3), dtype=np.uint8),
-        durations={"conversion": 0.001, "network": 0.02},
-        received_rgb=3 * index + 1,
-        received_thermal=index + 1,
-        processed=index + 1,
         thermal=ThermalFacts(index, (280.0, 300.0) if index else None, saturated=2),
-        dropped={"rgb_no_partner": 2 * index} if index else {},
-        latency=0.05,
-        overhead=0.003,
+        facts=FrameFacts(
+            offset=0.004,
+            durations={"conversion": 0.001, "network": 0.02},
+            latency=0.05,
+            overhead=0.003,
+            received_rgb=3 * index + 1,
+            received_thermal=index + 1,
+            processed=index + 1,
+            dropped={"rgb_no_partner": 2 * index} if index else {},
+        ),
     )
 
 
@@ -104,7 +107,7 @@ def test_reports_say_what_the_node_would(written):
     assert report.thermal_stamp.sec * 10**9 + report.thermal_stamp.nanosec == given.thermal_stamp
     assert (report.offset, report.latency, report.overhead) == (0.004, 0.05, 0.003)
     assert (report.modality, report.model) == (report.MODALITY_RGB_THERMAL, SPEC.title)
-    assert dict(zip(report.stage, report.stage_duration, strict=True)) == given.durations
+    assert dict(zip(report.stage, report.stage_duration, strict=True)) == given.facts.durations
     assert list(report.class_id) == list(range(9))
     assert list(report.class_pixels[:3]) == [np.count_nonzero(given.label == entry) for entry in range(3)]
     assert report.unlabeled_pixels == np.count_nonzero(given.label == 255)
