@@ -202,5 +202,11 @@ def read_model(path: str | Path) -> tuple[ModelSpec, FusionNetwork]:
 
 
 def load_model(path: str | Path) -> FusionNetwork:
-    """Read the network of a model file: ``model(rgb, thermal)`` gives logits. Raises as ``read_model``."""
+    """Read the network of a model file: ``model(rgb, thermal)`` gives logits. Raises as ``read_model``.
+
+    >>> network = load_model("demo")
+    >>> rgb, thermal = torch.zeros(1, 3, 64, 96), torch.zeros(1, 1, 64, 96)
+    >>> tuple(network(rgb, thermal).shape)
+    (1, 9, 64, 96)
+    """
     return read_model(path)[1]

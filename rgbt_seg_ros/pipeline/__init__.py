@@ -1,9 +1,4 @@
-"""What one pair of images goes through: pairing, thermal scaling, alignment, network, masks. Knows no ROS.
-
->>> from rgbt_seg_ros.pipeline import Segmenter
->>> segmenter = Segmenter.open("model.safetensors")          # doctest: +SKIP
->>> masks = segmenter(rgb, thermal)                          # doctest: +SKIP
-"""
+"""What one pair of images goes through: pairing, thermal scaling, alignment, network, masks. Knows no ROS."""
 
 from __future__ import annotations
 

@@ -118,7 +118,14 @@ def open_engine(
 
 
 class Segmenter:
-    """The whole path of one pair: thermal scaling, alignment, network, masks. For one thread before the network at a time."""
+    """The whole path of one pair: thermal scaling, alignment, network, masks. For one thread before the network at a time.
+
+    >>> settings = SegmenterSettings(backend="torch", device="cpu", input_size="96x128")
+    >>> segmenter = Segmenter.open("demo", settings)
+    >>> masks = segmenter(np.zeros((120, 160, 3), np.uint8), np.zeros((60, 80), np.uint16))
+    >>> masks.label.shape, masks.confidence.dtype
+    ((120, 160), dtype('uint8'))
+    """
 
     def __init__(
         self,

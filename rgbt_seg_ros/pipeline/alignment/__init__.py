@@ -3,9 +3,6 @@
 Modes: ``none`` (both cameras already see the same field of view, only the sizes may differ), ``homography`` (one plane, fitted),
 ``plane`` (both lenses and the extrinsic, everything at one distance), ``depth`` (the distance of every pixel, from a depth image
 registered to the RGB camera).
-
->>> aligner = Aligner(calibration, AlignmentSettings("plane"))                 # doctest: +SKIP
->>> aligned = aligner.align(thermal, (480, 640))                               # doctest: +SKIP
 """
 
 from __future__ import annotations

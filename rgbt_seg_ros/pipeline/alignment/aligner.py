@@ -44,7 +44,16 @@ class Aligned:
 
 
 class Aligner:
-    """Aligns the images of one pair of cameras; tables are built once for a size, at its first image."""
+    """Aligns the images of one camera pair; tables are built once for a size, at its first image.
+
+    >>> from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel
+    >>> shift = (1.0, 0.0, 8.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)        # H_rgb_thermal, row by row
+    >>> cameras = CameraModel(size=(48, 64)), CameraModel(size=(48, 64))
+    >>> aligner = Aligner(Calibration(*cameras, h_rgb_thermal=shift), AlignmentSettings())
+    >>> aligned = aligner.align(np.full((48, 64), 7, np.uint8), (48, 64))
+    >>> aligned.image[0, 6:10].tolist(), aligned.valid[0, 6:10].tolist()
+    ([0, 0, 7, 7], [False, False, True, True])
+    """
 
     def __init__(self, calibration: Calibration | None, settings: AlignmentSettings) -> None:
         """Check that the calibration holds what the mode needs.
