@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rgbt_seg_ros.data.samples import DataError
-from rgbt_seg_ros.network.spec import ClassInfo, SpecError, classes_from
+from rgbt_seg_ros.errors import SettingError
+from rgbt_seg_ros.network.spec import ClassInfo, classes_from
 
 
 def read_classes(path: str | Path) -> tuple[ClassInfo, ...]:
@@ -24,8 +25,8 @@ def read_classes(path: str | Path) -> tuple[ClassInfo, ...]:
         reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path}: not a readable class table ({reason})") from error
     try:
-        classes = classes_from(content, "classes")
-    except SpecError as error:
+        classes = classes_from(content)
+    except SettingError as error:
         raise DataError(f"{path}: {error}") from error
     ids = [entry.id for entry in classes]
     if ids != list(range(len(ids))):

@@ -11,12 +11,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.decoding import shown
+from rgbt_seg_ros.errors import SettingError, UserError, in_words
 from rgbt_seg_ros.files import replacing
 from rgbt_seg_ros.network.builtin import DEMO
 from rgbt_seg_ros.network.encoders import VARIANTS
 from rgbt_seg_ros.network.fusion_network import FusionNetwork
-from rgbt_seg_ros.network.spec import ModelSpec, SpecError
+from rgbt_seg_ros.network.spec import ModelSpec
 
 FORMAT_VERSION = 1
 METADATA_KEY = "rgbt_seg_ros"
@@ -25,7 +26,7 @@ _DEEP_SUPERVISION = ("decoder.auxiliary_head.", "decoder.deep_heads.")
 
 
 class ModelFileError(UserError):
-    """A file that is no model of ours, or not a whole one."""
+    """A file that is not a model of this package, or is incomplete."""
 
 
 def name_some(keys: list[str], limit: int = 3) -> str:
@@ -106,14 +107,14 @@ def _is_weight(key: str, tensor: torch.Tensor) -> bool:
 def write_model(
     path: str | Path, spec: ModelSpec, state: Mapping[str, torch.Tensor], dtype: torch.dtype = torch.float32
 ) -> None:
-    """Write a model file, beside its place and then renamed.
+    """Write a model file beside its place and rename it.
 
     Args:
         path: Destination; replaced if it exists.
         spec: The model's metadata.
         state: A ``FusionNetwork``'s state dict.
-        dtype: float32, or float16 for half the size: convolutions and linear maps only, since norms, statistics and
-            the Gaussian are a hundredth of the bytes and lose the most. Read back as float32.
+        dtype: float32, or float16 for half the size; it is read back as float32. Only convolutions and linear maps are
+            halved: norms, statistics and the Gaussian are a hundredth of the bytes and lose the most.
 
     Raises:
         ModelFileError: The tensors do not fit the spec, are not finite, or the place cannot be written.
@@ -145,16 +146,16 @@ def _parse(path: Path, metadata: Mapping[str, str] | None) -> ModelSpec:
         fields = json.loads(text)
         version = fields.pop("format_version")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelFileError(f"{path}: its metadata is damaged ({error!r})") from error
+        raise ModelFileError(f"{path}: its metadata is damaged ({in_words(error)})") from error
     if type(version) is not int or version < 1:
-        raise ModelFileError(f"{path}: format_version: {version!r} is not a whole number from 1")
+        raise ModelFileError(f"{path}: format_version: {shown(version)} is not a whole number from 1")
     if version > FORMAT_VERSION:
         raise ModelFileError(
-            f"{path}: format version {version}, but this rgbt_seg_ros reads up to {FORMAT_VERSION}; update it"
+            f"{path}: format version {shown(version)}, but this rgbt_seg_ros reads up to {FORMAT_VERSION}; update it"
         )
     try:
         return ModelSpec.from_dict(fields)
-    except SpecError as error:
+    except SettingError as error:
         raise ModelFileError(f"{path}: {error}") from error
 
 
@@ -165,7 +166,7 @@ def _open(path: Path) -> safe_open:
         return safe_open(str(path), framework="pt")
     except (SafetensorError, OSError) as error:
         raise ModelFileError(
-            f"{path}: not a whole .safetensors model file ({error}); a checkpoint of another kind becomes one with "
+            f"{path}: not a complete .safetensors model file ({error}); a checkpoint of another kind becomes one with "
             "'rgbt-seg model import'"
         ) from error
 
@@ -179,7 +180,7 @@ def read_spec(path: str | Path) -> ModelSpec:
     """Read the metadata of a model file, or of the package's model named ``demo``, without its weights.
 
     Raises:
-        ModelFileError: Not a file, truncated, somebody else's, or of a newer format.
+        ModelFileError: The path is not a file, or the file is truncated, another program's, or of a newer format.
     """
     path = resolve_model(path)
     with _open(path) as file:
@@ -190,7 +191,7 @@ def read_model(path: str | Path) -> tuple[ModelSpec, FusionNetwork]:
     """Read a model file, or the package's model named ``demo``; the network is in eval mode on the CPU, float32.
 
     Raises:
-        ModelFileError: As ``read_spec``, or its tensors are not those of its variant and classes.
+        ModelFileError: As for ``read_spec``, or its tensors are not those of its variant and classes.
     """
     path = resolve_model(path)
     with _open(path) as file:
@@ -202,7 +203,7 @@ def read_model(path: str | Path) -> tuple[ModelSpec, FusionNetwork]:
 
 
 def load_model(path: str | Path) -> FusionNetwork:
-    """Read the network of a model file: ``model(rgb, thermal)`` gives logits. Raises as ``read_model``.
+    """Read the network of a model file: ``model(rgb, thermal)`` gives logits. Raises what ``read_model`` raises.
 
     >>> network = load_model("demo")
     >>> rgb, thermal = torch.zeros(1, 3, 64, 96), torch.zeros(1, 1, 64, 96)

@@ -1,50 +1,43 @@
-"""What a model file says of its model, besides the weights."""
+"""The metadata of a model file: everything that it says about its model, besides the weights."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.decoding import decode, encode, limits, option, shown
+from rgbt_seg_ros.errors import SettingError
 
 MIN_SIDE = 32
 """The deepest feature map has a 32nd of the input's sides, so a smaller input leaves nothing of it (pixels)."""
 
 MAX_SIDE = 16384
 
-THERMAL_METHODS = ("none", "percentile", "minmax", "fixed")
-
-
-class SpecError(UserError):
-    """A model's metadata is not what it should be."""
+ThermalMethod = Literal["none", "percentile", "minmax", "fixed"]
+THERMAL_METHODS: tuple[str, ...] = get_args(ThermalMethod)
 
 
 def _expect(condition: bool, key: str, value: object, expected: str) -> None:
     if not condition:
-        raise SpecError(f"{key}: {value!r} is not {expected}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        raise SettingError(key, f"{shown(value)} is not {expected}")
 
 
 @dataclass(frozen=True)
 class ClassInfo:
     """One class: its id in label masks (0..254), its name, its colour (R, G, B, each 0..255)."""
 
-    id: int
+    id: int = field(metadata=limits(0, 254))
     name: str
-    color: tuple[int, int, int]
+    color: tuple[int, int, int] = field(metadata=limits(0, 255))
 
     def __post_init__(self) -> None:
-        """Refuse ids, names and colours no mask could use."""
-        _expect(type(self.id) is int and 0 <= self.id <= 254, "classes.id", self.id, "a whole number 0..254")
-        good = isinstance(self.name, str) and self.name.isprintable() and bool(self.name.strip())
-        _expect(good, f"classes[{self.id}].name", self.name, "a name on one line")
-        good = len(self.color) == 3 and all(type(c) is int and 0 <= c <= 255 for c in self.color)
-        _expect(good, f"classes[{self.id}].color", list(self.color), "three whole numbers 0..255 (R, G, B)")
+        """Refuse ids, names and colours that no mask could use."""
+        _expect(0 <= self.id <= 254, "id", self.id, "a whole number 0..254")
+        _expect(self.name.isprintable() and bool(self.name.strip()), "name", self.name, "a name on one line")
+        _expect(
+            all(0 <= c <= 255 for c in self.color), "color", list(self.color), "three whole numbers 0..255 (R, G, B)"
+        )
 
 
 @dataclass(frozen=True)
@@ -55,45 +48,36 @@ class Normalisation:
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be divided by."""
-        _expect(all(map(_is_number, self.mean)), "normalisation.mean", list(self.mean), "a list of numbers")
-        good = all(_is_number(s) and s > 0 for s in self.std) and len(self.std) == len(self.mean)
-        _expect(good, "normalisation.std", list(self.std), "as many positive numbers as there are means")
+        """Refuse a standard deviation that cannot be divided by."""
+        good = all(s > 0 for s in self.std) and len(self.std) == len(self.mean)
+        _expect(good, "std", list(self.std), "as many positive numbers as there are means")
 
     @property
     def neutral(self) -> tuple[int, ...]:
-        """Grey level 0..255 per channel that normalises to about zero: what stands in for an image that is not there."""
+        """Grey level 0..255 per channel that normalises to about zero: it stands in for an image that is missing."""
         return tuple(min(255, max(0, round(255 * mean))) for mean in self.mean)
 
 
 @dataclass(frozen=True)
 class ThermalPreprocessing:
-    """How the thermal images of the training data came to 8 bits.
+    """How the thermal images of the training data were reduced to 8 bits.
 
     Attributes:
-        method: One of ``THERMAL_METHODS``; ``none``: they already were 8-bit pictures.
+        method: ``none`` where they were 8-bit pictures already.
         low: Percent for ``percentile``, raw units for ``fixed``; unused otherwise.
         high: The same for the upper end.
     """
 
-    method: str = "none"
+    method: ThermalMethod = "none"
     low: float = 0.0
     high: float = 100.0
 
     def __post_init__(self) -> None:
-        """Refuse a method that does not exist and an empty range."""
-        _expect(
-            self.method in THERMAL_METHODS,
-            "thermal_preprocessing.method",
-            self.method,
-            f"one of {', '.join(THERMAL_METHODS)}",
-        )
-        _expect(_is_number(self.low), "thermal_preprocessing.low", self.low, "a number")
-        good = _is_number(self.high) and self.low < self.high
-        _expect(good, "thermal_preprocessing.high", self.high, "a number above low")
+        """Refuse an empty range, and percentiles outside 0..100."""
+        _expect(self.low < self.high, "high", self.high, "a number above low")
         if self.method == "percentile":
-            _expect(self.low >= 0, "thermal_preprocessing.low", self.low, "a percentile from 0")
-            _expect(self.high <= 100, "thermal_preprocessing.high", self.high, "a percentile up to 100")
+            _expect(self.low >= 0, "low", self.low, "a percentile from 0")
+            _expect(self.high <= 100, "high", self.high, "a percentile up to 100")
 
 
 @dataclass(frozen=True)
@@ -101,12 +85,12 @@ class Provenance:
     """Where the weights came from.
 
     Attributes:
-        trained: False for weights that only have a seed; shown wherever the model is.
+        trained: False for weights that are only seeded; every face that shows the model says so.
         source: In words: a paper's checkpoint, a training run, a seed.
         data: What it was trained on.
         command: The command that made the file.
         commit: The commit of this package that ran it.
-        metrics: Figures such as ``miou`` (0..1) by name.
+        metrics: Metrics such as ``miou`` (0..1) by name.
     """
 
     trained: bool = True
@@ -114,18 +98,7 @@ class Provenance:
     data: str = ""
     command: str = ""
     commit: str = ""
-    metrics: Mapping[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse what would not say the truth when printed: the string "no" is true."""
-        _expect(isinstance(self.trained, bool), "provenance.trained", self.trained, "true or false")
-        for key in ("source", "data", "command", "commit"):
-            value = getattr(self, key)
-            _expect(isinstance(value, str), f"provenance.{key}", value, "text")
-        _expect(isinstance(self.metrics, Mapping), "provenance.metrics", self.metrics, "an object of numbers")
-        for key, value in self.metrics.items():
-            _expect(isinstance(key, str), "provenance.metrics", key, "a name")
-            _expect(_is_number(value), f"provenance.metrics.{key}", value, "a finite number")
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -138,40 +111,31 @@ class ModelSpec:
         input_size: (H, W) in pixels the network was trained at.
         rgb: Normalisation of the three RGB channels.
         thermal: Normalisation of the thermal channel.
-        thermal_preprocessing: How thermal images came to 8 bits in training.
+        thermal_preprocessing: How the thermal images of the training data were reduced to 8 bits.
         temperature: Softmax temperature that calibrates the confidence; 1 until one is fitted.
         provenance: Where the weights came from.
     """
 
     variant: str
     classes: tuple[ClassInfo, ...]
-    input_size: tuple[int, int]
+    input_size: tuple[int, int] = field(metadata=limits(MIN_SIDE, MAX_SIDE))
     rgb: Normalisation
     thermal: Normalisation
     thermal_preprocessing: ThermalPreprocessing = field(default_factory=ThermalPreprocessing)
-    temperature: float = 1.0
+    temperature: float = option(1.0, 0, above=True)
     provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
-        """Refuse what no run could use; the sentence names the key."""
-        _expect(isinstance(self.variant, str), "variant", self.variant, "the name of a variant")
-        ids = [entry.id for entry in self.classes]
-        _expect(
-            bool(ids) and ids == list(range(len(ids))),
-            "classes",
-            ids,
-            "a list with the ids 0, 1, 2, … in order",
-        )
-        names = [entry.name for entry in self.classes]
+        """Refuse what no run could use; the error names the key."""
+        ids, names = [entry.id for entry in self.classes], [entry.name for entry in self.classes]
+        good = bool(ids) and ids == list(range(len(ids)))
+        _expect(good, "classes", ids, "a list with the ids 0, 1, 2, … in order")
         _expect(len(set(names)) == len(names), "classes", names, "a list of different names")
-        good = len(self.input_size) == 2 and all(
-            type(side) is int and MIN_SIDE <= side <= MAX_SIDE for side in self.input_size
-        )
+        good = all(MIN_SIDE <= side <= MAX_SIDE for side in self.input_size)
         _expect(good, "input_size", list(self.input_size), f"[height, width], each {MIN_SIDE}..{MAX_SIDE} pixels")
         _expect(len(self.rgb.mean) == 3, "rgb.mean", list(self.rgb.mean), "three numbers")
         _expect(len(self.thermal.mean) == 1, "thermal.mean", list(self.thermal.mean), "one number")
-        good = _is_number(self.temperature) and self.temperature > 0
-        _expect(good, "temperature", self.temperature, "a positive number")
+        _expect(self.temperature > 0, "temperature", self.temperature, "a positive number")
 
     @property
     def num_classes(self) -> int:
@@ -180,77 +144,49 @@ class ModelSpec:
 
     @property
     def title(self) -> str:
-        """Return the variant and class count in words, and UNTRAINED where that is so."""
+        """Return the variant and the number of classes in words, with a warning where the weights are untrained."""
         warning = "" if self.provenance.trained else ", UNTRAINED weights: the masks mean nothing"
         return f"{self.variant}, {self.num_classes} classes{warning}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts, lists, strings and numbers."""
-        return asdict(self)
+        plain: dict[str, Any] = encode(self)
+        return plain
 
     @classmethod
     def from_dict(cls, data: object) -> ModelSpec:
-        """Build a spec from what ``to_dict`` gave, checking every key.
+        """Build a spec from what ``to_dict`` gave; every key is required.
 
         Raises:
-            SpecError: A key is missing, unexpected or of another kind.
+            SettingError: A key is missing, unknown, of another type or out of its range.
         """
-        return _decode(data)
+        spec = decode(cls, data)
+        _require_all(spec.to_dict(), data)
+        return spec
 
 
-def classes_from(entries: object, where: str) -> tuple[ClassInfo, ...]:
+def _require_all(complete: Mapping[str, Any], data: object, key: str = "") -> None:
+    """Refuse a mapping that leaves keys to their defaults: a model file states everything."""
+    if not isinstance(data, Mapping):
+        raise SettingError(key, f"{shown(data)} is not a table of keys")
+    for name, value in complete.items():
+        where = f"{key}.{name}" if key else name
+        if name not in data:
+            raise SettingError(where, "missing")
+        if isinstance(value, Mapping):
+            _require_all(value, data[name], where)
+
+
+@dataclass(frozen=True)
+class _ClassTable:
+    classes: tuple[ClassInfo, ...]
+
+
+def classes_from(entries: object) -> tuple[ClassInfo, ...]:
     """Read a class table from plain data: a list of {id, name, color}.
 
     Raises:
-        SpecError: Something else; the sentence names ``where``.
+        SettingError: Something else; its key is ``classes`` or a place in it, such as ``classes[1].color``.
     """
-    _expect(isinstance(entries, list) and bool(entries), where, entries, "a list of {id, name, color}")
-    assert isinstance(entries, list)
-    table = []
-    for entry in entries:
-        good = isinstance(entry, dict) and set(entry) == {"id", "name", "color"}
-        _expect(good and isinstance(entry["color"], (list, tuple)), where, entry, "a class {id, name, color}")
-        table.append(ClassInfo(entry["id"], entry["name"], tuple(entry["color"])))
-    return tuple(table)
-
-
-def _object(data: object, kind: type, where: str) -> dict[str, Any]:
-    """Return the keys of a plain object if they are those of a dataclass, none missing and none more."""
-    if not isinstance(data, dict):
-        raise SpecError(f"{where or 'model metadata'}: {data!r} is not an object")
-    prefix = f"{where}." if where else ""
-    names = [entry.name for entry in fields(kind)]
-    for name in names:
-        if name not in data:
-            raise SpecError(f"{prefix}{name}: missing")
-    for key in data:
-        if key not in names:
-            raise SpecError(f"{prefix}{key}: not a key of this format (known: {', '.join(names)})")
-    return dict(data)
-
-
-def _tuple(value: object, key: str) -> tuple[Any, ...]:
-    _expect(isinstance(value, (list, tuple)), key, value, "a list")
-    assert isinstance(value, (list, tuple))
-    return tuple(value)
-
-
-def _normalisation(data: object, where: str) -> Normalisation:
-    entries = _object(data, Normalisation, where)
-    mean, std = (_tuple(entries[key], f"{where}.{key}") for key in ("mean", "std"))
-    try:
-        return Normalisation(mean, std)
-    except SpecError as error:
-        # It does not know whose it is: normalisation.std becomes rgb.std or thermal.std.
-        raise SpecError(str(error).replace("normalisation", where, 1)) from error
-
-
-def _decode(data: object) -> ModelSpec:
-    entries = _object(data, ModelSpec, "")
-    entries["classes"] = classes_from(entries["classes"], "classes")
-    entries["input_size"] = _tuple(entries["input_size"], "input_size")
-    for key in ("rgb", "thermal"):
-        entries[key] = _normalisation(entries[key], key)
-    for key, kind in (("thermal_preprocessing", ThermalPreprocessing), ("provenance", Provenance)):
-        entries[key] = kind(**_object(entries[key], kind, key))
-    return ModelSpec(**entries)
+    _expect(isinstance(entries, list) and bool(entries), "classes", entries, "a list of {id, name, color}")
+    return decode(_ClassTable, {"classes": entries}).classes

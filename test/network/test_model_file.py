@@ -116,14 +116,14 @@ def test_overwriting_the_file_leaves_a_loaded_network_alone(path, network, pair)
 def test_a_foreign_file_is_refused(tmp_path, foreign):
     file = tmp_path / "foreign"
     file.write_bytes(foreign)
-    assert "not a whole .safetensors model file" in refusal(file)
+    assert "not a complete .safetensors model file" in refusal(file)
 
 
 @pytest.mark.parametrize("part", [0.01, 0.5, 0.999])
 def test_a_truncated_file_is_refused(path, part):
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * part)])
-    assert "not a whole .safetensors model file" in refusal(path)
+    assert "not a complete .safetensors model file" in refusal(path)
     with pytest.raises(ModelFileError):
         read_spec(path)
 
@@ -139,7 +139,7 @@ def test_somebody_elses_safetensors_is_refused(tmp_path):
     assert "not a model of rgbt_seg_ros" in refusal(file)
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", "null", "{}", "[" * 100_000])
+@pytest.mark.parametrize("text", ["{", "[1]", "null", "{}", "[" * 100_000, '{"format_version": ' + "9" * 5000 + "}"])
 def test_damaged_metadata_is_refused(path, text):
     rewrite(path, metadata=text)
     refusal(path)
@@ -152,6 +152,8 @@ def test_damaged_metadata_is_refused(path, text):
         ({"format_version": "1"}, "format_version"),
         ({"format_version": True}, "format_version"),
         ({"temperature": 0}, "temperature"),
+        ({"temperature": 10**400}, "temperature: a number of 401 digits is too large"),
+        ({"format_version": 10**400}, "format version"),
         ({"variant": "nano"}, "missing"),
         ({"variant": "huge"}, "variant: 'huge'"),
         ({"variant": ["atto"]}, "variant"),

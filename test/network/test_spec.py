@@ -7,9 +7,10 @@ import json
 
 import pytest
 
+from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.network.builtin import untrained_spec
 from rgbt_seg_ros.network.conventions import MFNET
-from rgbt_seg_ros.network.spec import ModelSpec, SpecError
+from rgbt_seg_ros.network.spec import ModelSpec
 
 UNTRAINED = untrained_spec("atto", MFNET, seed=0)
 
@@ -66,7 +67,7 @@ def test_json_and_back_gives_the_same_spec():
         ("classes", [], "classes"),
         ("classes", {}, "classes"),
         ("classes.1.id", 0, "classes"),
-        ("classes.1.id", True, "classes.id"),
+        ("classes.1.id", True, "classes[1].id"),
         ("classes.1.name", "unlabeled", "classes"),
         ("classes.1.name", " ", "classes[1].name"),
         ("classes.1.name", "a\nb", "classes[1].name"),
@@ -77,18 +78,27 @@ def test_json_and_back_gives_the_same_spec():
         ("provenance.metrics", [1], "provenance.metrics"),
         ("provenance.metrics", {"miou": float("inf")}, "provenance.metrics.miou"),
         ("provenance", "a paper", "provenance"),
+        ("provenance", None, "provenance"),
+        ("provenance.commit", KeyError, "provenance.commit: missing"),
+        ("temperature", 10**400, "temperature: a number of 401 digits is too large"),
+        ("rgb.mean", [10**400, 0.5, 0.5], "rgb.mean[0]"),
+        ("thermal_preprocessing.high", 10**400, "thermal_preprocessing.high"),
+        ("provenance.metrics", {"miou": 10**400}, "provenance.metrics.miou"),
+        ("classes.1.id", 10**4000, "classes[1].id"),
+        ("input_size", [10**4000, 640], "input_size[0]"),
     ],
 )
 def test_a_wrong_field_is_named(path, value, named):
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(SettingError) as caught:
         ModelSpec.from_dict(altered(path, value))
     assert str(caught.value).startswith(named)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("junk", [None, 1, "x", [], {}, [{}]])
 def test_anything_else_is_refused(junk):
-    with pytest.raises(SpecError):
+    with pytest.raises(SettingError):
         ModelSpec.from_dict(copy.deepcopy(junk))
 
 
