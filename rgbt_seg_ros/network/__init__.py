@@ -1,7 +1,7 @@
 """The network of arXiv 2605.26273 and its model files, in torch and timm alone.
 
 ``load_model(path)`` returns a module in eval mode: ``model(rgb, thermal)`` turns (N, 3, H, W) and (N, 1, H, W) normalised
-floats into logits (N, K, H, W). ``read_spec`` reads what a file says of its model, ``read_model`` both.
+floats into logits (N, K, H, W). ``read_spec`` reads the metadata, ``read_model`` both.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Models that need no file of the user's: the demo model of the package, and untrained ones that only have a seed."""
+"""Models that need no file from the user: the demo model of the package, and untrained ones made from a seed."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def untrained_spec(
 
 
 DEMO = Path(__file__).with_name("demo.safetensors")
-"""The demo model: trained on synthetic scenes and adapted to a few real pairs, a demonstration and not a product."""
+"""The demo model: trained on synthetic scenes and adapted to a few real pairs, for demonstration only."""
 
 
 def new_network(spec: ModelSpec, seed: int) -> FusionNetwork:
-    """Build an untrained network in eval mode, the same for the same seed; torch's own generator is left as it was."""
+    """Build an untrained network in eval mode, the same for the same seed; torch's own generator keeps its state."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = FusionNetwork(spec.variant, spec.num_classes)

@@ -20,7 +20,8 @@ from rgbt_seg_ros.network.fusion_network import FusionNetwork
 from rgbt_seg_ros.network.model_file import ModelFileError, build, check_tensors, has_deep_supervision
 from rgbt_seg_ros.network.spec import ClassInfo, ModelSpec, Provenance
 
-# Start of the official name → start of ours, within a fusion stage and within the decoder. What is not here has the same name.
+# Start of the official name → start of ours, within a fusion stage and within the decoder. A name that is not listed is the
+# same in both.
 _STAGE = {
     "ir_proj.": "thermal_projection.",
     "lowpass.": "low_pass.",
@@ -69,7 +70,7 @@ def rename_decoder(rest: str) -> str:
 
 
 def rename(key: str) -> str:
-    """Turn an official tensor name into ours; a name that is no official one comes back as it is."""
+    """Turn an official tensor name into ours; another name is returned unchanged."""
     key = key.removeprefix("module.")
     if key.startswith("ir_encoder."):
         return "thermal_encoder." + key.removeprefix("ir_encoder.")
@@ -106,7 +107,7 @@ def _numpy_scalar(kind: object, data: object) -> float:
     codes = {"f2": "<e", "f4": "<f", "f8": "<d", "i4": "<i", "i8": "<q", "u4": "<I", "u8": "<Q", "b1": "<?"}
     code = codes.get(str(kind.code)) if isinstance(kind, _NumpyType) else None
     if code is None or not isinstance(data, bytes) or len(data) != struct.calcsize(code):
-        raise pickle.UnpicklingError("a numpy value that is no plain number")
+        raise pickle.UnpicklingError("a numpy value that is not a plain number")
     return float(struct.unpack(code, data)[0])
 
 

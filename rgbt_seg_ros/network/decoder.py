@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,6 +32,29 @@ class TrainingOutput:
     logits: torch.Tensor
     auxiliary: torch.Tensor | None
     deep: tuple[torch.Tensor, ...]
+
+
+def merge_levels(parts: Any, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Return N₁..N₄ of four fused features (N, C_i, h_i, w_i): steps 1 to 3 of ``PanetDecoder``.
+
+    ``parts`` holds the layers: the decoder, or the same folded for inference.
+    """
+    lateral = [layer(feature) for layer, feature in zip(parts.lateral, features, strict=True)]
+    pyramid = [lateral[-1]]
+    for layer, feature in zip(reversed(parts.top_down), reversed(lateral[:-1]), strict=True):
+        pyramid.insert(0, layer(feature + resize(pyramid[0], feature.shape[2:])))
+    levels = [pyramid[0]]
+    for down, merge, feature in zip(parts.bottom_up, parts.merge, pyramid[1:], strict=True):
+        levels.append(merge(torch.cat((feature, resize(down(levels[-1]), feature.shape[2:])), dim=1)))
+    return levels
+
+
+def aggregate_levels(parts: Any, levels: Sequence[torch.Tensor], deepest: torch.Tensor) -> torch.Tensor:
+    """Return the aggregated features (N, D, h_1, w_1) of N₁..N₄ and F₄: steps 4 and 5 of ``PanetDecoder``."""
+    weight = 0.5 + 0.5 * parts.context(deepest)
+    size = levels[0].shape[2:]
+    aggregated: torch.Tensor = parts.aggregate(torch.cat([resize(level * weight, size) for level in levels], dim=1))
+    return aggregated
 
 
 class PanetDecoder(nn.Module):
@@ -77,11 +101,9 @@ class PanetDecoder(nn.Module):
 
     def forward(self, features: Sequence[torch.Tensor], output_size: Sequence[int]) -> torch.Tensor | TrainingOutput:
         """Decode four (N, C_i, h_i, w_i) to logits (N, K, *output_size); ``TrainingOutput`` in training mode."""
-        levels = self._bottom_up_path(self._top_down_path(features))
-        weight = 0.5 + 0.5 * self.context(features[-1])
-        size = levels[0].shape[2:]
-        aggregated = self.aggregate(torch.cat([resize(level * weight, size) for level in levels], dim=1))
-        # Planes of one class each: what follows goes over the classes, and is twice as fast than on channels-last pixels.
+        levels = merge_levels(self, features)
+        aggregated = aggregate_levels(self, levels, features[-1])
+        # Planes of one class each: what follows goes over the classes, and is twice as fast as on channels-last pixels.
         logits = resize(self.head(aggregated).contiguous(), output_size)
         if not self.training:
             return logits
@@ -92,16 +114,3 @@ class PanetDecoder(nn.Module):
             resize(self.auxiliary_head(levels[2]), output_size),
             tuple(resize(head(level), output_size) for head, level in zip(self.deep_heads, levels, strict=True)),
         )
-
-    def _top_down_path(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        lateral = [layer(feature) for layer, feature in zip(self.lateral, features, strict=True)]
-        path = [lateral[-1]]
-        for layer, feature in zip(reversed(self.top_down), reversed(lateral[:-1]), strict=True):
-            path.insert(0, layer(feature + resize(path[0], feature.shape[2:])))
-        return path
-
-    def _bottom_up_path(self, pyramid: list[torch.Tensor]) -> list[torch.Tensor]:
-        path = [pyramid[0]]
-        for down, merge, feature in zip(self.bottom_up, self.merge, pyramid[1:], strict=True):
-            path.append(merge(torch.cat((feature, resize(down(path[-1]), feature.shape[2:])), dim=1)))
-        return path

@@ -1,8 +1,8 @@
 """The two norms of ConvNeXt V2 in the folded network, each in two ways that give the same numbers.
 
-torch's kernels like one call over pixels whose channels lie side by side. OpenVINO turns that call into transpositions and
-copies around three passes; told the same as means over the channels, it does without them (a quarter less time on the demo
-model in 8 bits). ``spell_out`` chooses the second way.
+torch's kernels are fastest in one call over pixels whose channels lie side by side. OpenVINO turns that call into
+transpositions and copies around three passes; written as means over the channels it needs neither (a quarter less time on the
+demo model in 8 bits). ``spell_out`` chooses the second way.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class ResponseNorm(nn.Module):
 
 
 def spell_out(module: nn.Module) -> None:
-    """Make every norm in a folded network one that compilers of graphs do well; torch's own kernels become slower by it."""
+    """Write every norm of a folded network as graph compilers handle it best; torch's own kernels become slower by it."""
     for part in module.modules():
         if isinstance(part, (PixelNorm, ResponseNorm)):
             part.spelled_out = True

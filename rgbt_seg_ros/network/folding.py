@@ -8,9 +8,9 @@
 - the Gaussian of the frequency fusion and both attentions into weights per pixel: L' = m_L·L and H' = m_H·(T − L) are never
   stored, and because m > 0, GAP(|L'|) = GAP(m_L·|L|);
 - the skip s·Refine(M) by scaling the last convolution; the 0.5 + 0.5·c of the context stays;
-- the heads that only training uses, and dropout, away.
+- the heads that only training uses, and dropout, are removed.
 
-The network that is given is left as it was.
+The network that is given stays unchanged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.nn import functional as fn
 
-from rgbt_seg_ros.network.decoder import PanetDecoder, resize
+from rgbt_seg_ros.network.decoder import PanetDecoder, aggregate_levels, merge_levels
 from rgbt_seg_ros.network.folded_norms import PixelNorm, ResponseNorm
 from rgbt_seg_ros.network.folding_rules import bias_of, convolution_like, fold_layer_norm, fold_sequence, fold_stem
 from rgbt_seg_ros.network.frequency_fusion import FrequencyFusion
@@ -61,7 +61,7 @@ class FoldedEncoder(nn.Module):
     """A ConvNeXt V2 encoder whose first convolution takes pixels of 0..255 less an offset."""
 
     def __init__(self, encoder: Any, stem: nn.Conv2d) -> None:
-        """Fold a timm encoder behind a stem that its normalisation was folded into."""
+        """Fold a timm encoder behind a stem that already holds its normalisation."""
         super().__init__()
         self.stem = stem
         # Its affine part stays: a skip and a depthwise convolution that pads with zeros take what it gives.
@@ -171,19 +171,7 @@ class FoldedDecoder(nn.Module):
 
     def forward(self, features: Sequence[torch.Tensor]) -> torch.Tensor:
         """Decode four (N, C_i, h_i, w_i) to logits (N, K, h_1, w_1)."""
-        parts: Any = self
-        lateral = [layer(feature) for layer, feature in zip(parts.lateral, features, strict=True)]
-        pyramid = [lateral[-1]]
-        for layer, feature in zip(reversed(parts.top_down), reversed(lateral[:-1]), strict=True):
-            pyramid.insert(0, layer(feature + resize(pyramid[0], feature.shape[2:])))
-        levels = [pyramid[0]]
-        for down, merge, feature in zip(parts.bottom_up, parts.merge, pyramid[1:], strict=True):
-            levels.append(merge(torch.cat((feature, resize(down(levels[-1]), feature.shape[2:])), 1)))
-        weight = 0.5 + 0.5 * self.context(features[-1])
-        size = levels[0].shape[2:]
-        logits: torch.Tensor = self.head(
-            self.aggregate(torch.cat([resize(level * weight, size) for level in levels], 1))
-        )
+        logits: torch.Tensor = self.head(aggregate_levels(self, merge_levels(self, features), features[-1]))
         return logits
 
 

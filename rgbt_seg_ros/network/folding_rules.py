@@ -27,7 +27,7 @@ def convolution_like(like: nn.Conv2d, weight: torch.Tensor, bias: torch.Tensor) 
 
 
 def bias_of(conv: nn.Conv2d) -> torch.Tensor:
-    """Return the bias in float64, zeros where there is none."""
+    """Return the bias in float64, zeros where the convolution has no bias."""
     return torch.zeros(conv.out_channels, dtype=torch.float64) if conv.bias is None else conv.bias.detach().double()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.network.decoder import PanetDecoder, TrainingOutput
 from rgbt_seg_ros.network.encoders import VARIANTS, encoder
 from rgbt_seg_ros.network.frequency_fusion import FrequencyFusion
@@ -25,13 +25,13 @@ class FusionNetwork(nn.Module):
             deep_supervision: Whether the heads that only training uses exist.
 
         Raises:
-            UserError: Another variant or class count.
+            SettingError: Another variant or class count.
         """
         super().__init__()
         if variant not in VARIANTS:
-            raise UserError(f"variant: '{variant}' is not one of {', '.join(VARIANTS)}")
+            raise SettingError("variant", f"'{variant}' is not one of {', '.join(VARIANTS)}")
         if not 1 <= num_classes <= 255:
-            raise UserError(f"classes: {num_classes} is not between 1 and 255")
+            raise SettingError("classes", f"{num_classes} is not between 1 and 255")
         channels = VARIANTS[variant]
         self.variant = variant
         self.num_classes = num_classes
@@ -49,20 +49,22 @@ class FusionNetwork(nn.Module):
 
         Args:
             rgb: (N, 3, H, W) float, normalised with the model's mean and standard deviation.
-            thermal: (N, 1, H, W) float, likewise.
+            thermal: (N, 1, H, W) float, normalised in the same way.
             output_size: Size of the logits; None: that of the input.
 
         Returns:
             Logits (N, K, *output_size) in eval mode, ``TrainingOutput`` in training mode.
 
         Raises:
-            ValueError: Other shapes, or an input of which nothing is left at stride 32.
+            ValueError: Other shapes, or an input that is too small for the feature map at stride 32.
         """
         if rgb.ndim != 4 or rgb.shape[1] != 3 or min(rgb.shape[2:]) < MIN_SIDE:
             raise ValueError(f"rgb: {tuple(rgb.shape)} is not (N, 3, H, W) with H and W of at least {MIN_SIDE}")
         if thermal.shape != (rgb.shape[0], 1, *rgb.shape[2:]):
             expected = (rgb.shape[0], 1, *rgb.shape[2:])
-            raise ValueError(f"thermal: {tuple(thermal.shape)} is not {tuple(expected)}, as the RGB images ask")
+            raise ValueError(
+                f"thermal: {tuple(thermal.shape)} does not match the RGB images; expected {tuple(expected)}"
+            )
         fused = [
             stage(r, t)
             for stage, r, t in zip(self.fusion, self.rgb_encoder(rgb), self.thermal_encoder(thermal), strict=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from rgbt_seg_ros.decoding import decode, encode, limits, option, shown
 from rgbt_seg_ros.errors import SettingError
@@ -13,9 +13,6 @@ MIN_SIDE = 32
 """The deepest feature map has a 32nd of the input's sides, so a smaller input leaves nothing of it (pixels)."""
 
 MAX_SIDE = 16384
-
-ThermalMethod = Literal["none", "percentile", "minmax", "fixed"]
-THERMAL_METHODS: tuple[str, ...] = get_args(ThermalMethod)
 
 
 def _expect(condition: bool, key: str, value: object, expected: str) -> None:
@@ -68,7 +65,7 @@ class ThermalPreprocessing:
         high: The same for the upper end.
     """
 
-    method: ThermalMethod = "none"
+    method: Literal["none", "percentile", "minmax", "fixed"] = "none"
     low: float = 0.0
     high: float = 100.0
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from rgbt_seg_ros.arrays import AnyArray
 from rgbt_seg_ros.scenes.board import CIRCLE, capsule, xy
 from rgbt_seg_ros.scenes.camera import NEAR
 from rgbt_seg_ros.scenes.canvas import SHIFT, Canvas, Material, fixed
 from rgbt_seg_ros.scenes.conditions import Conditions
-from rgbt_seg_ros.scenes.labels import BIKE, Array, FloatArray
+from rgbt_seg_ros.scenes.labels import BIKE
 from rgbt_seg_ros.scenes.palette import CLOTHES, CYCLES, pick
 from rgbt_seg_ros.scenes.persons import Person
 from rgbt_seg_ros.scenes.things import Light, Standing, Track
@@ -38,7 +39,6 @@ class Bike(Standing):
     engine: float
     seed: int
     rider: Person | None = None
-    steer: float = 0.0
 
     def lights(self, time: float) -> tuple[Light, ...]:
         """Return its head lamp, where it is lit."""
@@ -48,7 +48,7 @@ class Bike(Standing):
         s, c = math.sin(self.track.heading), math.cos(self.track.heading)
         return (Light((x + 0.6 * s, 0.9, z + 0.6 * c), (0.6, 0.6, 0.55), (s, -0.12, c), 12.0),)
 
-    def shadow(self, side: FloatArray) -> list[FloatArray]:
+    def shadow(self, side: AnyArray) -> list[AnyArray]:
         """Return the outline that throws a shadow, as of a thing half a metre wide."""
         share = 0.15 + 0.6 * abs(
             math.sin(self.track.heading) * float(side[0]) + math.cos(self.track.heading) * float(side[1])
@@ -167,7 +167,7 @@ class _Figure:
         self.thin = abs(float(view @ self.across)) < 0.16
         self.label = BIKE
 
-    def _pixels(self, points: Array, shift: float = 0.0) -> FloatArray | None:
+    def _pixels(self, points: AnyArray, shift: float = 0.0) -> AnyArray | None:
         flat = np.asarray(points, np.float32)
         world = (
             self.base + flat[:, :1] * self.ahead + flat[:, 1:] * np.array((0, 1, 0), np.float32) + shift * self.across
@@ -177,29 +177,29 @@ class _Figure:
             return None
         return self.canvas.camera.to_pixels(seen)
 
-    def _outline(self, points: Array) -> FloatArray | None:
+    def _outline(self, points: AnyArray) -> AnyArray | None:
         if not self.thin:
             return self._pixels(points)
         one, two = self._pixels(points, -0.035), self._pixels(points, 0.035)
         if one is None or two is None:
             return None
-        hull: FloatArray = cv2.convexHull(np.concatenate((one, two)))[:, 0]
+        hull: AnyArray = cv2.convexHull(np.concatenate((one, two)))[:, 0]
         return hull
 
-    def mark(self, points: Array) -> None:
+    def mark(self, points: AnyArray) -> None:
         pixels = self._outline(points)
         if pixels is not None:
             self.canvas.mark(pixels, BIKE)
 
-    def poly(self, points: Array, material: Material) -> None:
+    def poly(self, points: AnyArray, material: Material) -> None:
         pixels = self._outline(points)
         if pixels is not None:
             self.canvas.fill(pixels, self.canvas.part(material, self.surface), self.label)
 
-    def bar(self, start: Array, end: Array, radius: float, material: Material) -> None:
+    def bar(self, start: AnyArray, end: AnyArray, radius: float, material: Material) -> None:
         self.poly(capsule(start, end, radius, radius), material)
 
-    def ring(self, hub: Array, radius: float, width: float, material: Material) -> None:
+    def ring(self, hub: AnyArray, radius: float, width: float, material: Material) -> None:
         if self.thin:
             self.poly(CIRCLE * radius + hub, material)
             return
@@ -211,11 +211,11 @@ class _Figure:
         cv2.fillPoly(self.canvas.ids, fixed(outer) + fixed(inner), part, cv2.LINE_8, SHIFT)
         self.canvas.mark(outer, BIKE)
 
-    def arc(self, hub: Array, radius: float, width: float, material: Material) -> None:
+    def arc(self, hub: AnyArray, radius: float, width: float, material: Material) -> None:
         upper = CIRCLE[CIRCLE[:, 1] > 0.2]
         self.poly(np.concatenate((upper * radius + hub, upper[::-1] * (radius - width) + hub)), material)
 
-    def cross(self, at: Array, half: float, radius: float, material: Material) -> None:
+    def cross(self, at: AnyArray, half: float, radius: float, material: Material) -> None:
         """Paint a bar across the plane, such as a handlebar."""
         points = np.array(((at[0], at[1] - radius), (at[0], at[1] + radius)), np.float32)
         one, two = self._pixels(points, -half), self._pixels(points, half)

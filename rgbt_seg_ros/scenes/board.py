@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
+from rgbt_seg_ros.arrays import AnyArray, Float32Array
 from rgbt_seg_ros.scenes.canvas import Canvas, Material
-from rgbt_seg_ros.scenes.labels import Array, FloatArray
 
 _TURN = np.linspace(0, 2 * math.pi, 14, endpoint=False, dtype=np.float32)
-CIRCLE: FloatArray = np.stack((np.cos(_TURN), np.sin(_TURN)), 1)
+CIRCLE: Float32Array = np.stack((np.cos(_TURN), np.sin(_TURN)), 1)
 _HALF = np.linspace(-math.pi / 2, math.pi / 2, 5, dtype=np.float32)
-_CAP: FloatArray = np.stack((np.cos(_HALF), np.sin(_HALF)), 1)
+_CAP: Float32Array = np.stack((np.cos(_HALF), np.sin(_HALF)), 1)
 
 
 class Board:
@@ -39,16 +39,16 @@ class Board:
         """Pixels a metre takes, as in an image 480 high."""
         return self.scale / self.canvas.camera.unit
 
-    def pixels(self, points: Array) -> FloatArray:
+    def pixels(self, points: AnyArray) -> Float32Array:
         """Turn (N, 2) metres into pixels."""
-        moved: FloatArray = np.asarray(points, np.float32) @ self._turn + self.origin
+        moved: Float32Array = np.asarray(points, np.float32) @ self._turn + self.origin
         return moved
 
-    def poly(self, points: Array, material: Material, label: int = 0) -> None:
+    def poly(self, points: AnyArray, material: Material, label: int = 0) -> None:
         """Paint a polygon of (N, 2) metres."""
         self.canvas.fill(self.pixels(points), self.canvas.part(material, self.surface), label)
 
-    def mark(self, points: Array, label: int) -> None:
+    def mark(self, points: AnyArray, label: int) -> None:
         """Label a polygon of (N, 2) metres without painting it."""
         self.canvas.mark(self.pixels(points), label)
 
@@ -60,17 +60,17 @@ class Board:
         """Paint an ellipse round (x, y)."""
         self.poly(CIRCLE * (rx, ry) + (x, y), material, label)
 
-    def limb(self, start: Array, end: Array, r0: float, r1: float, material: Material, label: int = 0) -> None:
+    def limb(self, start: AnyArray, end: AnyArray, r0: float, r1: float, material: Material, label: int = 0) -> None:
         """Paint a tapered bar with round ends, from ``start`` of radius ``r0`` to ``end`` of radius ``r1``."""
         self.poly(capsule(start, end, r0, r1), material, label)
 
 
-def xy(x: float, y: float) -> FloatArray:
+def xy(x: float, y: float) -> Float32Array:
     """Return a point, or the way from one to another."""
     return np.array((x, y), np.float32)
 
 
-def capsule(start: Array, end: Array, r0: float, r1: float) -> FloatArray:
+def capsule(start: AnyArray, end: AnyArray, r0: float, r1: float) -> Float32Array:
     """Return the outline of a tapered bar with round ends, (10, 2)."""
     dx, dy = float(end[0] - start[0]), float(end[1] - start[1])
     length = math.hypot(dx, dy) or 1e-6

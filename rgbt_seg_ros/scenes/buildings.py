@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from rgbt_seg_ros.arrays import AnyArray
 from rgbt_seg_ros.scenes.camera import NEAR
 from rgbt_seg_ros.scenes.canvas import SHIFT, Canvas, Material, fixed
 from rgbt_seg_ros.scenes.conditions import Conditions
-from rgbt_seg_ros.scenes.labels import RGB, Array, FloatArray
+from rgbt_seg_ros.scenes.labels import RGB
 from rgbt_seg_ros.scenes.palette import SIGNS, WALLS, pick, shade
 from rgbt_seg_ros.scenes.things import Unlit
 
@@ -24,7 +25,7 @@ class Facade(Unlit):
     end: tuple[float, float]
     height: float
     wall: Material
-    layers: tuple[tuple[Material, FloatArray], ...]
+    layers: tuple[tuple[Material, AnyArray], ...]
     seed: int
 
     def place(self, time: float) -> tuple[float, float]:
@@ -39,8 +40,8 @@ class Facade(Unlit):
         surface = canvas.plane((x0, 0, z0), along, (0, 1, 0), seed=self.seed)
         base, up = np.array((x0, 0, z0), np.float32), np.array((0, 1, 0), np.float32)
 
-        def world(flat: Array) -> FloatArray:
-            moved: FloatArray = base + flat[..., :1] * along + flat[..., 1:] * up
+        def world(flat: AnyArray) -> AnyArray:
+            moved: AnyArray = base + flat[..., :1] * along + flat[..., 1:] * up
             return moved
 
         outline = np.array(((0, 0), (length, 0), (length, self.height), (0, self.height)), np.float32)
@@ -58,16 +59,14 @@ class Facade(Unlit):
             cv2.fillPoly(canvas.ids, polygons, canvas.part(material, surface), cv2.LINE_8, SHIFT)
 
 
-def _grid(
-    length: float, height: float, pitch: tuple[float, float], size: tuple[float, float], sill: float
-) -> FloatArray:
+def _grid(length: float, height: float, pitch: tuple[float, float], size: tuple[float, float], sill: float) -> AnyArray:
     """Return windows (N, 4) in rows and columns."""
     x = np.arange(pitch[0] * 0.5, length - size[0], pitch[0])
     y = np.arange(sill, height - size[1] - 0.3, pitch[1])
     if not len(x) or not len(y):
         return np.zeros((0, 4), np.float32)
     left, bottom = (axis.ravel() for axis in np.meshgrid(x, y))
-    rects: FloatArray = np.stack((left, bottom, left + size[0], bottom + size[1]), 1).astype(np.float32)
+    rects: AnyArray = np.stack((left, bottom, left + size[0], bottom + size[1]), 1).astype(np.float32)
     return rects
 
 
@@ -91,7 +90,7 @@ def draw_facade(
     wall = Material(
         color, temp, grain=0.06, mid=float(rng.uniform(0.04, 0.16)), coarse=0.12, heat_mid=0.3, heat_coarse=0.7
     )
-    layers: list[tuple[Material, FloatArray]] = []
+    layers: list[tuple[Material, AnyArray]] = []
     band = wall._replace(color=shade(color, rng.uniform(0.6, 1.3)), temp=temp + float(rng.normal(0, 0.8)))
     rows = np.arange(0.0, height, rng.uniform(2.6, 4.2))
     if rng.random() < 0.5:
@@ -164,8 +163,8 @@ class Skyline(Unlit):
     """Far trees and houses: heights (m) at bearings, closing the view at a distance."""
 
     distance: float
-    bearings: FloatArray
-    heights: FloatArray
+    bearings: AnyArray
+    heights: AnyArray
     material: Material
     seed: int
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rgbt_seg_ros.scenes.labels import Array, FloatArray
+from rgbt_seg_ros.arrays import AnyArray
 
 NEAR = 0.35
 """Depth (m) of the plane that everything is clipped at."""
@@ -32,9 +32,9 @@ class Camera:
     pose: Pose
     size: tuple[int, int]
     focal: float
-    rotation: FloatArray
-    position: FloatArray
-    middle: FloatArray
+    rotation: AnyArray
+    position: AnyArray
+    middle: AnyArray
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -46,14 +46,14 @@ class Camera:
         """Pixels per pixel of an image 480 high, for widths of blur and smallest sizes."""
         return self.size[0] / 480.0
 
-    def to_camera(self, points: Array) -> FloatArray:
+    def to_camera(self, points: AnyArray) -> AnyArray:
         """Turn (N, 3) world points into camera coordinates."""
-        moved: FloatArray = (np.asarray(points, np.float32) - self.position) @ self.rotation.T
+        moved: AnyArray = (np.asarray(points, np.float32) - self.position) @ self.rotation.T
         return moved
 
-    def to_pixels(self, seen: Array) -> FloatArray:
+    def to_pixels(self, seen: AnyArray) -> AnyArray:
         """Project (N, 3) camera points, all before the near plane, to (N, 2) pixels."""
-        pixels: FloatArray = seen[:, :2] * (self.focal / seen[:, 2:])
+        pixels: AnyArray = seen[:, :2] * (self.focal / seen[:, 2:])
         pixels += self.middle
         return pixels
 
@@ -62,7 +62,7 @@ class Camera:
         offset = np.array((x, y, z), np.float32) - self.position
         return float(self.rotation[2] @ offset)
 
-    def ray_coefficients(self, axis: Array) -> FloatArray:
+    def ray_coefficients(self, axis: AnyArray) -> AnyArray:
         """Return (a, b, c) with a·column + b·row + c = axis · ray, for a camera-frame axis and rays of depth one."""
         cx, cy = self.centre
         a, b = axis[0] / self.focal, axis[1] / self.focal
@@ -83,9 +83,9 @@ def look(pose: Pose, size: tuple[int, int], focal: float) -> Camera:
     return Camera(pose, size, focal * max(size[1], size[0] * 4 / 3), rotation, position, middle)
 
 
-def clip_near(seen: Array) -> FloatArray:
+def clip_near(seen: AnyArray) -> AnyArray:
     """Cut the polygon of (N, 3) camera points at the near plane (Sutherland and Hodgman 1974); may be empty."""
-    kept: list[Array] = []
+    kept: list[AnyArray] = []
     previous = seen[-1]
     for point in seen:
         inside, before = point[2] >= NEAR, previous[2] >= NEAR

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from rgbt_seg_ros.arrays import AnyArray, ByteArray, Float32Array
 from rgbt_seg_ros.scenes.camera import NEAR, Camera, clip_near
-from rgbt_seg_ros.scenes.labels import RGB, Array, ByteArray, FloatArray, Vector
+from rgbt_seg_ros.scenes.labels import RGB, Vector
 
 SHIFT = 4
 LIMIT = 30000.0 * (1 << SHIFT)
@@ -111,17 +112,17 @@ class Canvas:
             )
         return known
 
-    def fill(self, pixels: Array, part: int, label: int = 0) -> None:
+    def fill(self, pixels: AnyArray, part: int, label: int = 0) -> None:
         """Paint a polygon of (N, 2) pixels."""
         points = fixed(pixels)
         cv2.fillPoly(self.ids, points, part, cv2.LINE_8, SHIFT)
         cv2.fillPoly(self.label, points, label, cv2.LINE_8, SHIFT)
 
-    def mark(self, pixels: Array, label: int) -> None:
+    def mark(self, pixels: AnyArray, label: int) -> None:
         """Paint a polygon of (N, 2) pixels into the labels only."""
         cv2.fillPoly(self.label, fixed(pixels), label, cv2.LINE_8, SHIFT)
 
-    def project(self, points: Array) -> FloatArray | None:
+    def project(self, points: AnyArray) -> Float32Array | None:
         """Return the (M, 2) pixels of a polygon of (N, 3) world points, clipped at the near plane; None: nothing left."""
         seen = self.camera.to_camera(points)
         depth = seen[:, 2]
@@ -133,13 +134,13 @@ class Canvas:
                 return None
         return self.camera.to_pixels(seen)
 
-    def fill_world(self, points: Array, part: int, label: int = 0) -> None:
+    def fill_world(self, points: AnyArray, part: int, label: int = 0) -> None:
         """Paint a polygon of (N, 3) world points."""
         pixels = self.project(points)
         if pixels is not None:
             self.fill(pixels, part, label)
 
-    def fill_ground(self, points: Array, target: ByteArray, value: int) -> None:
+    def fill_ground(self, points: AnyArray, target: ByteArray, value: int) -> None:
         """Paint a polygon of world points into ``shadow``, ``occlusion`` or ``heat``."""
         pixels = self.project(points)
         if pixels is not None:
@@ -163,13 +164,13 @@ class Canvas:
         np.copyto(self.label[y0:y1, x0:x1], label, where=mask)
 
 
-def cross(a: Vector, b: Vector) -> FloatArray:
+def cross(a: Vector, b: Vector) -> Float32Array:
     """Return the cross product of two vectors; numpy's own takes ten times as long for one pair."""
     ax, ay, az = (float(v) for v in a)
     bx, by, bz = (float(v) for v in b)
     return np.array((ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx), np.float32)
 
 
-def fixed(pixels: Array) -> list[Array]:
+def fixed(pixels: AnyArray) -> list[AnyArray]:
     """Return pixels as the fixed-point list OpenCV draws."""
     return [(pixels * np.float32(1 << SHIFT)).clip(-LIMIT, LIMIT).astype(np.int32)]

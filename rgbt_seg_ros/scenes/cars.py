@@ -8,20 +8,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rgbt_seg_ros.arrays import AnyArray, Float32Array
 from rgbt_seg_ros.scenes.camera import NEAR
 from rgbt_seg_ros.scenes.canvas import Canvas, Material, cross
 from rgbt_seg_ros.scenes.car_shapes import SHAPES, Shape
 from rgbt_seg_ros.scenes.conditions import Conditions
-from rgbt_seg_ros.scenes.labels import CAR, Array, FloatArray, Points
+from rgbt_seg_ros.scenes.labels import CAR, Points
 from rgbt_seg_ros.scenes.palette import CARS, pick, shade
 from rgbt_seg_ros.scenes.things import Light, Standing, Track
 
 SMALLEST = 9.0
 
-_World = Callable[[Array, "Array | float"], FloatArray]
+_World = Callable[[AnyArray, "AnyArray | float"], Float32Array]
 
 _TURN = np.linspace(0, 2 * math.pi, 16, endpoint=False)
-_WHEEL: FloatArray = np.stack((np.cos(_TURN), np.sin(_TURN)), 1).astype(np.float32)
+_WHEEL: Float32Array = np.stack((np.cos(_TURN), np.sin(_TURN)), 1).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Car(Standing):
     stripe: Material | None
     seed: int
 
-    def _axes(self) -> tuple[FloatArray, FloatArray]:
+    def _axes(self) -> tuple[Float32Array, Float32Array]:
         s, c = math.sin(self.track.heading), math.cos(self.track.heading)
         return np.array((s, 0, c), np.float32), np.array((c, 0, -s), np.float32)
 
@@ -64,7 +65,7 @@ class Car(Standing):
         found.append(Light((float(rear[0]), 0.8, float(rear[2])), (strength, 0.04 * strength, 0.02), None))
         return tuple(found)
 
-    def shadow(self, side: FloatArray) -> list[FloatArray]:
+    def shadow(self, side: Float32Array) -> list[Float32Array]:
         """Return the outline that throws a shadow."""
         heading = np.array((math.sin(self.track.heading), math.cos(self.track.heading)))
         share = abs(float(heading @ side))
@@ -95,10 +96,10 @@ class Car(Standing):
         )
         up = np.array((0, 1, 0), np.float32)
 
-        def world(points: Array, lateral: Array | float) -> FloatArray:
+        def world(points: AnyArray, lateral: AnyArray | float) -> Float32Array:
             flat = np.asarray(points, np.float32)
             sideways = np.broadcast_to(np.asarray(lateral, np.float32), (len(flat),))
-            moved: FloatArray = base + flat[:, :1] * ahead + flat[:, 1:] * up + sideways[:, None] * across
+            moved: Float32Array = base + flat[:, :1] * ahead + flat[:, 1:] * up + sideways[:, None] * across
             return moved
 
         footprint = np.array(((0.46, 0), (-0.46, 0)), np.float32) * (shape.length, 1)
@@ -132,7 +133,7 @@ class Car(Standing):
         self._wheels(canvas, world, sign * half * 1.005, sign, flat=False)
         self._ends(canvas, world, lead, half)
 
-    def _strip(self, canvas: Canvas, quad: Array, kind: str, surface: int, normal: Array) -> None:
+    def _strip(self, canvas: Canvas, quad: AnyArray, kind: str, surface: int, normal: AnyArray) -> None:
         warm = self.body.temp
         if kind == "g":
             canvas.fill_world(quad, canvas.part(self.body, surface), CAR)
@@ -152,10 +153,10 @@ class Car(Standing):
         shape = self.shape
         scale = np.array((shape.length, shape.height), np.float32)
 
-        def lateral(points: Array) -> FloatArray:
+        def lateral(points: AnyArray) -> Float32Array:
             height = points[:, 1] / shape.height
             inward = np.clip((height - shape.belt) / (1 - shape.belt), 0, 1) * shape.lean
-            result: FloatArray = (sign * shape.width / 2 * (1 - inward)).astype(np.float32)
+            result: Float32Array = (sign * shape.width / 2 * (1 - inward)).astype(np.float32)
             return result
 
         def outline(points: Points, material: Material) -> None:

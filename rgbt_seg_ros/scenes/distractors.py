@@ -7,10 +7,11 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from rgbt_seg_ros.arrays import Float32Array
 from rgbt_seg_ros.scenes.board import Board
 from rgbt_seg_ros.scenes.canvas import Canvas, Material
 from rgbt_seg_ros.scenes.conditions import Conditions
-from rgbt_seg_ros.scenes.labels import BACKGROUND, RGB, FloatArray
+from rgbt_seg_ros.scenes.labels import BACKGROUND, RGB
 from rgbt_seg_ros.scenes.palette import CLOTHES, CONES, SIGNS, STONE, WALLS, pick
 from rgbt_seg_ros.scenes.persons import Person, draw_person
 from rgbt_seg_ros.scenes.solids import Box, Pole, upright
@@ -35,7 +36,7 @@ class Lamp(Standing):
             return ()
         return (Light((self.track.x + self.arm, self.height - 0.2, self.track.z), self.color),)
 
-    def shadow(self, side: FloatArray) -> list[FloatArray]:
+    def shadow(self, side: Float32Array) -> list[Float32Array]:
         """Return the outline that throws a shadow."""
         return [upright(0.07, self.height)]
 

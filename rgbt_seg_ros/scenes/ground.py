@@ -9,9 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
+from rgbt_seg_ros.arrays import AnyArray, Float32Array
 from rgbt_seg_ros.scenes.camera import NEAR
 from rgbt_seg_ros.scenes.canvas import Canvas, Material
-from rgbt_seg_ros.scenes.labels import BACKGROUND, BUMP, CURVE, Array, FloatArray, Points
+from rgbt_seg_ros.scenes.labels import BACKGROUND, BUMP, CURVE, Points
 from rgbt_seg_ros.scenes.palette import shade
 
 
@@ -27,12 +28,12 @@ class Path:
         """Return its direction at z (radians from ahead to the right)."""
         return math.atan(self.slope + self.curvature * z)
 
-    def points(self, offset: float, z: Array) -> FloatArray:
+    def points(self, offset: float, z: AnyArray) -> Float32Array:
         """Return (N, 2) ground points (x, z) at ``offset`` metres to the right of the middle."""
         z = np.asarray(z, np.float32)
         angle = np.arctan(self.slope + self.curvature * z)
         x = self.x0 + self.slope * z + self.curvature * z * z / 2
-        points: FloatArray = np.stack((x + offset * np.cos(angle), z - offset * np.sin(angle)), 1).astype(np.float32)
+        points: Float32Array = np.stack((x + offset * np.cos(angle), z - offset * np.sin(angle)), 1).astype(np.float32)
         return points
 
     def at(self, offset: float, z: float) -> tuple[float, float]:
@@ -49,10 +50,10 @@ class Flat(Protocol):
         ...
 
 
-def lift(points: Array, height: float = 0.0) -> FloatArray:
+def lift(points: AnyArray, height: float = 0.0) -> Float32Array:
     """Turn (N, 2) ground points into (N, 3) world points."""
     flat = np.asarray(points, np.float32)
-    raised: FloatArray = np.stack((flat[:, 0], np.full(len(flat), height, np.float32), flat[:, 1]), 1)
+    raised: Float32Array = np.stack((flat[:, 0], np.full(len(flat), height, np.float32), flat[:, 1]), 1)
     return raised
 
 
@@ -79,7 +80,7 @@ class Ground:
 class Patch:
     """A polygon, or several of one material, lying on the ground: (N, 2) points (x, z) each."""
 
-    outlines: Sequence[FloatArray]
+    outlines: Sequence[Float32Array]
     material: Material
     label: int = BACKGROUND
 
@@ -90,7 +91,7 @@ class Patch:
             canvas.fill_world(lift(outline), part, self.label)
 
 
-def strip(path: Path, left: float, right: float, z: Array) -> FloatArray:
+def strip(path: Path, left: float, right: float, z: AnyArray) -> Float32Array:
     """Return the outline of a lane between two offsets of a path."""
     return np.concatenate((path.points(left, z), path.points(right, z)[::-1]))
 
@@ -102,8 +103,8 @@ class Kerb:
     It is labelled as long as it looks at least ``thinnest`` px thick in an image 480 high.
     """
 
-    inner: FloatArray
-    outer: FloatArray
+    inner: Float32Array
+    outer: Float32Array
     height: float
     top: Material
     face: Material
@@ -135,7 +136,7 @@ class Kerb:
                     points = rows.reshape(4, count, 3)[(p, p, q, q), (i, i + 1, i + 1, i)]
                     canvas.fill_world(points, part, labels[i])
 
-    def _labels(self, canvas: Canvas, depth: Array) -> list[int]:
+    def _labels(self, canvas: Canvas, depth: AnyArray) -> list[int]:
         """Return the label of each span: the class where it looks thick enough."""
         camera = canvas.camera
         along = self.inner[1:] - self.inner[:-1]
@@ -173,7 +174,7 @@ class Bump:
         s, c = math.sin(self.heading), math.cos(self.heading)
         x, z = self.origin
 
-        def world(points: Points, height: float) -> FloatArray:
+        def world(points: Points, height: float) -> Float32Array:
             flat = np.asarray(points, np.float32)
             ground = np.stack((x + flat[:, 0] * c + flat[:, 1] * s, z - flat[:, 0] * s + flat[:, 1] * c), 1)
             return lift(ground, height)

@@ -7,18 +7,18 @@ from itertools import pairwise
 
 import numpy as np
 
+from rgbt_seg_ros.arrays import AnyArray, Float32Array
 from rgbt_seg_ros.scenes.buildings import draw_facade, draw_fence, draw_skyline
 from rgbt_seg_ros.scenes.canvas import Material
 from rgbt_seg_ros.scenes.distractors import draw_lamp
 from rgbt_seg_ros.scenes.draft import Draft
 from rgbt_seg_ros.scenes.ground import Ground, Kerb, Patch, strip
-from rgbt_seg_ros.scenes.labels import Array, FloatArray
 from rgbt_seg_ros.scenes.palette import ASPHALT, STONE, pick, shade
 from rgbt_seg_ros.scenes.street_items import guardrail
 from rgbt_seg_ros.scenes.things import Track
 from rgbt_seg_ros.scenes.vegetation import draw_bush, draw_tree
 
-ALONG: FloatArray = np.concatenate((np.arange(-3, 12, 1.0), np.arange(12, 30, 2.5), np.arange(30, 120, 9.0))).astype(
+ALONG: Float32Array = np.concatenate((np.arange(-3, 12, 1.0), np.arange(12, 30, 2.5), np.arange(30, 120, 9.0))).astype(
     np.float32
 )
 """Distances (m) the edges of the road are drawn through."""
@@ -63,7 +63,7 @@ def verge(draft: Draft) -> Material:
     )
 
 
-def stone_edge(draft: Draft, inner: Array, outer: Array, road: Material) -> Kerb:
+def stone_edge(draft: Draft, inner: AnyArray, outer: AnyArray, road: Material) -> Kerb:
     """Draw a kerb; it is lighter than the road, and warmer or cooler."""
     rng, conditions = draft.rng, draft.conditions
     color = pick(rng, STONE, 10)
@@ -176,7 +176,7 @@ def markings(draft: Draft, surface: Material) -> None:
         draft.flats.append(Patch(((blob + spot).astype(np.float32),), stain))
 
 
-def edge_points(draft: Draft, offset: float, start: float, end: float, step: float) -> FloatArray:
+def edge_points(draft: Draft, offset: float, start: float, end: float, step: float) -> Float32Array:
     """Return ground points along the road at an offset."""
     return draft.road.points(offset, np.arange(start, end, step))
 

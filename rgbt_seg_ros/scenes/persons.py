@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rgbt_seg_ros.arrays import AnyArray, Float32Array
 from rgbt_seg_ros.scenes.board import Board, xy
 from rgbt_seg_ros.scenes.canvas import Canvas
 from rgbt_seg_ros.scenes.conditions import Conditions
-from rgbt_seg_ros.scenes.labels import BACKGROUND, PERSON, Array, FloatArray
+from rgbt_seg_ros.scenes.labels import BACKGROUND, PERSON
 from rgbt_seg_ros.scenes.outfits import Outfit, draw_outfit
 from rgbt_seg_ros.scenes.palette import shade
 from rgbt_seg_ros.scenes.things import Standing, Track, Unlit
@@ -36,13 +37,13 @@ class Person(Unlit, Standing):
     arms: tuple[float, float] = (0.0, 0.0)
     label: int = PERSON
 
-    def _skeleton(self, time: float) -> dict[str, Array]:
+    def _skeleton(self, time: float) -> dict[str, AnyArray]:
         """Return joints in the body frame (to its right, ahead, up), as shares of the height."""
         step = self.phase + (self.track.speed * time / max(self.height * 0.42, 0.1)) * math.pi
         swing = math.sin(step) * (0.46 if self.pose == "walk" else 0.0)
         hip, lean = 0.52, 0.03 if self.pose == "walk" else 0.0
         thigh, shin, upper, lower = 0.25, 0.25, 0.17, 0.15
-        joints: dict[str, Array] = {}
+        joints: dict[str, AnyArray] = {}
         if self.pose == "crouch":
             hip, lean = 0.24, 0.3
         elif self.pose == "sit":
@@ -80,7 +81,7 @@ class Person(Unlit, Standing):
             joints["sho" + side], joints["elb" + side], joints["hand" + side] = shoulder, elbow, hand
         return joints
 
-    def shadow(self, side: FloatArray) -> list[FloatArray]:
+    def shadow(self, side: Float32Array) -> list[Float32Array]:
         """Return the outline that throws a shadow."""
         h = self.height
         half = ((0.1, 0), (0.16, 0.5 * h), (0.24, 0.82 * h), (0.07, h))
@@ -121,7 +122,7 @@ class Person(Unlit, Standing):
             arc = np.linspace(0, math.pi, 9)
             board.poly(np.stack((top[0] + np.cos(arc) * 0.5, top[1] - 0.16 + np.sin(arc) * 0.24), 1), o.umbrella)
 
-    def _leg(self, board: Board, flat: dict[str, Array], side: str, w: float, dark: float) -> None:
+    def _leg(self, board: Board, flat: dict[str, AnyArray], side: str, w: float, dark: float) -> None:
         o = self.outfit
         cloth = o.bottom if dark == 1.0 else o.bottom._replace(color=shade(o.bottom.color, dark))
         lower = o.skin if o.skirt else cloth
@@ -131,7 +132,7 @@ class Person(Unlit, Standing):
         toe = foot + xy(0.03 * w * math.copysign(1.0, float(knee[0] - hip[0]) or 1.0), -0.012 * w)
         board.limb(foot + xy(0.0, -0.01 * w), toe, 0.022 * w, 0.018 * w, o.shoe, self.label)
 
-    def _arm(self, board: Board, flat: dict[str, Array], side: str, w: float) -> None:
+    def _arm(self, board: Board, flat: dict[str, AnyArray], side: str, w: float) -> None:
         o = self.outfit
         shoulder, elbow, hand = flat["sho" + side], flat["elb" + side], flat["hand" + side]
         upper = o.top if o.sleeve is o.skin else o.sleeve
@@ -139,7 +140,7 @@ class Person(Unlit, Standing):
         board.limb(shoulder, elbow, 0.034 * w, 0.028 * w, upper, self.label)
         board.ellipse(float(hand[0]), float(hand[1]), 0.021 * w, 0.025 * w, o.skin, self.label)
 
-    def _torso(self, board: Board, flat: dict[str, Array], w: float, front: float) -> None:
+    def _torso(self, board: Board, flat: dict[str, AnyArray], w: float, front: float) -> None:
         o = self.outfit
         hip = (flat["hipl"] + flat["hipr"]) / 2
         neck = flat["neck"]
@@ -172,7 +173,7 @@ class Person(Unlit, Standing):
         if o.coat and front > 0.5:  # worn open
             board.limb(middle[0], middle[1], 0.022 * w, 0.03 * w, o.bag, self.label)
 
-    def _bag(self, board: Board, flat: dict[str, Array], w: float, c: float, s: float) -> None:
+    def _bag(self, board: Board, flat: dict[str, AnyArray], w: float, c: float, s: float) -> None:
         o = self.outfit
         hip, neck = (flat["hipl"] + flat["hipr"]) / 2, flat["neck"]
         if o.bag_kind == "back":
@@ -188,7 +189,7 @@ class Person(Unlit, Standing):
             x, y = flat["handr"].tolist()
             board.rect(x - 0.06 * w, y - 0.14 * w, x + 0.06 * w, y - 0.01 * w, o.bag, self.label)
 
-    def _head(self, board: Board, flat: dict[str, Array], h: float, c: float, s: float) -> None:
+    def _head(self, board: Board, flat: dict[str, AnyArray], h: float, c: float, s: float) -> None:
         o = self.outfit
         x, y = flat["head"].tolist()
         neck = flat["neck"]

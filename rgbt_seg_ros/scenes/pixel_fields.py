@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from rgbt_seg_ros.arrays import AnyArray
 from rgbt_seg_ros.scenes.canvas import Canvas
-from rgbt_seg_ros.scenes.labels import Array, FloatArray
 from rgbt_seg_ros.scenes.noise import tile
 
 GRAIN, MID, COARSE = 60.0, 14.0, 1.6
@@ -19,16 +19,16 @@ GRAIN, MID, COARSE = 60.0, 14.0, 1.6
 class PartTable:
     """One row a part: what the canvas collected, as arrays."""
 
-    color: FloatArray
-    emission: FloatArray
-    temp: FloatArray
-    texture: FloatArray
-    heat_texture: FloatArray
-    density: FloatArray
-    normal: FloatArray
-    is_ground: FloatArray
-    plane: FloatArray
-    offset: FloatArray
+    color: AnyArray
+    emission: AnyArray
+    temp: AnyArray
+    texture: AnyArray
+    heat_texture: AnyArray
+    density: AnyArray
+    normal: AnyArray
+    is_ground: AnyArray
+    plane: AnyArray
+    offset: AnyArray
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class PixelFields:
     """
 
     table: PartTable
-    ids: Array
-    inverse: FloatArray
-    grain: FloatArray
-    mid: FloatArray
-    coarse: FloatArray
-    sky: Array
-    ground: FloatArray
+    ids: AnyArray
+    inverse: AnyArray
+    grain: AnyArray
+    mid: AnyArray
+    coarse: AnyArray
+    sky: AnyArray
+    ground: AnyArray
 
 
 def part_table(canvas: Canvas) -> PartTable:
@@ -72,7 +72,7 @@ def part_table(canvas: Canvas) -> PartTable:
     )
 
 
-def columns_of(rows: FloatArray, ids: Array) -> list[FloatArray]:
+def columns_of(rows: AnyArray, ids: AnyArray) -> list[AnyArray]:
     """Look up each column of a table for every pixel."""
     return [np.ascontiguousarray(rows[:, k]).take(ids) for k in range(rows.shape[1])]
 
@@ -85,7 +85,7 @@ def pixel_fields(canvas: Canvas) -> PixelFields:
     x = np.arange(width, dtype=np.float32)
     y = np.arange(height, dtype=np.float32)[:, None]
 
-    def form(first: int) -> FloatArray:
+    def form(first: int) -> AnyArray:
         a, b, c = columns_of(table.plane[:, first : first + 3], ids)
         a *= x
         b *= y
@@ -101,9 +101,9 @@ def pixel_fields(canvas: Canvas) -> PixelFields:
     step = scale * np.float32(1 / canvas.camera.focal)
     ou, ov = columns_of(table.offset, ids)
 
-    def sample(kind: str, texels: float) -> FloatArray:
+    def sample(kind: str, texels: float) -> AnyArray:
         found = cv2.remap(tile(kind), u * texels + ou, v * texels + ov, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-        texture: FloatArray = (found.astype(np.float32) - 128) * np.float32(1 / 32)
+        texture: AnyArray = (found.astype(np.float32) - 128) * np.float32(1 / 32)
         texture *= np.minimum(1.0, np.float32(1.6 / texels) / step)
         return texture
 

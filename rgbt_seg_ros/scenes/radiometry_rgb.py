@@ -8,15 +8,15 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from rgbt_seg_ros.arrays import AnyArray
 from rgbt_seg_ros.scenes.canvas import Canvas
 from rgbt_seg_ros.scenes.conditions import Conditions
-from rgbt_seg_ros.scenes.labels import ByteArray, FloatArray
 from rgbt_seg_ros.scenes.noise import sensor_noise, tile
 from rgbt_seg_ros.scenes.pixel_fields import PixelFields, columns_of
 from rgbt_seg_ros.scenes.things import Light
 
 
-def _sky(canvas: Canvas, conditions: Conditions) -> FloatArray:
+def _sky(canvas: Canvas, conditions: Conditions) -> AnyArray:
     """Return the sky for the whole image, (H, W, 3) linear, worked out at a quarter of the size."""
     height, width = canvas.ids.shape
     rows = np.arange(0, height + 3, 4, dtype=np.float32)[:, None]
@@ -40,7 +40,7 @@ LAMPS = 10
 """Only so many lamps are followed: those that give most at the camera's place."""
 
 
-def strongest(lights: list[Light], eye: FloatArray) -> list[Light]:
+def strongest(lights: list[Light], eye: AnyArray) -> list[Light]:
     """Return the lamps that matter most to what is near the camera."""
 
     def share(light: Light) -> float:
@@ -50,7 +50,7 @@ def strongest(lights: list[Light], eye: FloatArray) -> list[Light]:
     return sorted(lights, key=share, reverse=True)[:LAMPS]
 
 
-def _lamp_light(canvas: Canvas, fields: PixelFields, lights: list[Light]) -> FloatArray:
+def _lamp_light(canvas: Canvas, fields: PixelFields, lights: list[Light]) -> AnyArray:
     """Return the light of all lamps on every pixel, (H, W, 3): inverse square, facing, and the beam's shape.
 
     Worked out for every other pixel of every other row, which the lens' blur hides.
@@ -79,7 +79,7 @@ def _lamp_light(canvas: Canvas, fields: PixelFields, lights: list[Light]) -> Flo
     return np.repeat(np.repeat(total, 2, 0), 2, 1)[:height, :width]
 
 
-def radiance(canvas: Canvas, fields: PixelFields, conditions: Conditions, lights: list[Light]) -> FloatArray:
+def radiance(canvas: Canvas, fields: PixelFields, conditions: Conditions, lights: list[Light]) -> AnyArray:
     """Return linear light (H, W, 3) that reaches the lens."""
     table, ids = fields.table, fields.ids
     facing = table.normal @ np.array(conditions.sun, np.float32)
@@ -118,13 +118,13 @@ def radiance(canvas: Canvas, fields: PixelFields, conditions: Conditions, lights
             plane *= clear
             plane += veil * np.float32(conditions.horizon_sky[channel] * 0.8)
         planes.append(plane)
-    light: FloatArray = cv2.merge(planes)
+    light: AnyArray = cv2.merge(planes)
     if fields.sky.any():
         cv2.copyTo(_sky(canvas, conditions), fields.sky.view(np.uint8), light)
     return light
 
 
-def _mirror(light: FloatArray, canvas: Canvas, fields: PixelFields, wet: float) -> FloatArray:
+def _mirror(light: AnyArray, canvas: Canvas, fields: PixelFields, wet: float) -> AnyArray:
     """Add what a wet road mirrors: the image flipped about the horizon, smeared downwards."""
     height, width = canvas.ids.shape
     a, b, c = canvas.surfaces[canvas.ground][:3]
@@ -140,11 +140,11 @@ def _mirror(light: FloatArray, canvas: Canvas, fields: PixelFields, wet: float) 
     # Grazing light is mirrored more (Fresnel): near the horizon.
     steep = np.clip((rows - horizon) / height * 2.2, 0, 1)
     share = (puddle * (1 - 0.75 * steep))[..., None]
-    mixed: FloatArray = light * (1 - 0.5 * share) + flipped * share
+    mixed: AnyArray = light * (1 - 0.5 * share) + flipped * share
     return mixed
 
 
-def _bloom(image: FloatArray, strength: float, unit: float) -> FloatArray:
+def _bloom(image: AnyArray, strength: float, unit: float) -> AnyArray:
     """Return the glare that light beyond white throws around itself, (H, W, 3)."""
     height, width = image.shape[:2]
     small = cv2.resize(image, (max(width // 4, 8), max(height // 4, 8)), interpolation=cv2.INTER_AREA)
@@ -157,11 +157,11 @@ def _bloom(image: FloatArray, strength: float, unit: float) -> FloatArray:
         cv2.resize(over, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), (0, 0), max(7 * unit, 0.8)
     )
     glare = near * 0.22 + wide * 0.09 + cv2.resize(veil, (small.shape[1], small.shape[0])) * 0.05
-    spread: FloatArray = cv2.resize(glare * np.float32(strength), (width, height), interpolation=cv2.INTER_LINEAR)
+    spread: AnyArray = cv2.resize(glare * np.float32(strength), (width, height), interpolation=cv2.INTER_LINEAR)
     return spread
 
 
-def exposure(light: FloatArray, conditions: Conditions) -> float:
+def exposure(light: AnyArray, conditions: Conditions) -> float:
     """Return the gain with which the mean grey level is the one aimed at, bounded by how far the dark may be lifted."""
     sample = np.ascontiguousarray(light[::5, ::5]).reshape(-1, 3) @ np.array((0.299, 0.587, 0.114), np.float32)
     gain = 1.0
@@ -172,7 +172,7 @@ def exposure(light: FloatArray, conditions: Conditions) -> float:
     return float(min(gain, (conditions.darkest / 255) ** 2 / max(unlit, 1e-6)))
 
 
-def _motion(image: FloatArray, motion: tuple[float, float], unit: float) -> FloatArray:
+def _motion(image: AnyArray, motion: tuple[float, float], unit: float) -> AnyArray:
     dx, dy = motion[0] * unit, motion[1] * unit
     reach = math.hypot(dx, dy)
     if reach < 0.8:
@@ -182,15 +182,15 @@ def _motion(image: FloatArray, motion: tuple[float, float], unit: float) -> Floa
     middle = size // 2
     for share in np.linspace(-0.5, 0.5, 4 * size):
         kernel[round(middle + share * dy), round(middle + share * dx)] += 1
-    blurred: FloatArray = cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT)
+    blurred: AnyArray = cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT)
     return blurred
 
 
-def _noise(rng: np.random.Generator, size: tuple[int, int], conditions: Conditions) -> FloatArray:
+def _noise(rng: np.random.Generator, size: tuple[int, int], conditions: Conditions) -> AnyArray:
     """Return noise in grey levels (H, W, 3): fine in brightness, blotchy in colour."""
     height, width = size
     fine = sensor_noise(rng, size) * np.float32(conditions.rgb_noise)
-    noise: FloatArray = cv2.merge([fine] * 3)
+    noise: AnyArray = cv2.merge([fine] * 3)
     if conditions.chroma_noise > 0:
         half = ((height + 1) // 2, (width + 1) // 2)
         blotches = cv2.merge([sensor_noise(rng, half) * np.float32(conditions.chroma_noise) for _ in range(3)])
@@ -205,7 +205,7 @@ def expose(
     lights: list[Light],
     rng: np.random.Generator,
     gain: float | None = None,
-) -> tuple[ByteArray, float]:
+) -> tuple[AnyArray, float]:
     """Return the RGB image (H, W, 3) uint8 and the gain used; a ``gain`` given is kept, as within a sequence."""
     light = radiance(canvas, fields, conditions, lights)
     if conditions.wet > 0:
@@ -213,7 +213,7 @@ def expose(
     if gain is None:
         gain = exposure(light, conditions)
     unit = canvas.camera.unit
-    image: FloatArray = cv2.merge(
+    image: AnyArray = cv2.merge(
         [plane * np.float32(gain * cast) for plane, cast in zip(cv2.split(light), conditions.cast, strict=True)]
     )
     image += _bloom(image, conditions.bloom, unit)
@@ -221,7 +221,7 @@ def expose(
     image = cv2.GaussianBlur(np.minimum(image, np.float32(6.0)), (0, 0), conditions.rgb_blur * (0.35 + 0.65 * unit))
     image -= np.float32(conditions.crush)
     np.clip(image, 0.0, 1.0, out=image)
-    grey: FloatArray = cv2.sqrt(image)
+    grey: AnyArray = cv2.sqrt(image)
     size = (canvas.ids.shape[0], canvas.ids.shape[1])
     grey *= _vignette(size)
     grey += _noise(rng, size, conditions)
@@ -230,9 +230,9 @@ def expose(
 
 
 @lru_cache(maxsize=4)
-def _vignette(size: tuple[int, int]) -> FloatArray:
+def _vignette(size: tuple[int, int]) -> AnyArray:
     """Return 255, a little less towards the corners, (H, W, 3)."""
     y = np.linspace(-1, 1, size[0], dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, size[1], dtype=np.float32)
-    falloff: FloatArray = cv2.merge([255 * (1 - np.float32(0.06) * (x * x + y * y))] * 3)
+    falloff: AnyArray = cv2.merge([255 * (1 - np.float32(0.06) * (x * x + y * y))] * 3)
     return falloff

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from rgbt_seg_ros.arrays import AnyArray
 from rgbt_seg_ros.scenes.canvas import Canvas
 from rgbt_seg_ros.scenes.conditions import Conditions
-from rgbt_seg_ros.scenes.labels import ByteArray, FloatArray
 from rgbt_seg_ros.scenes.noise import sensor_noise, tile
 from rgbt_seg_ros.scenes.pixel_fields import PixelFields, columns_of
 
@@ -75,10 +75,10 @@ def draw_thermal_camera(rng: np.random.Generator, conditions: Conditions) -> The
     )
 
 
-def temperatures(canvas: Canvas, fields: PixelFields, conditions: Conditions) -> FloatArray:
+def temperatures(canvas: Canvas, fields: PixelFields, conditions: Conditions) -> AnyArray:
     """Return the apparent temperature of every pixel (H, W), Celsius."""
     table, ids = fields.table, fields.ids
-    temp: FloatArray = table.temp.take(ids)
+    temp: AnyArray = table.temp.take(ids)
     h0, h1, h2 = columns_of(table.heat_texture, ids)
     temp += h0 * fields.grain
     temp += h1 * fields.mid
@@ -90,7 +90,7 @@ def temperatures(canvas: Canvas, fields: PixelFields, conditions: Conditions) ->
     height, width = temp.shape
     a, b, c = canvas.surfaces[canvas.ground][:3]
     rows = np.arange(height, dtype=np.float32)[:, None]
-    columns: FloatArray = np.arange(width, dtype=np.float32)
+    columns: AnyArray = np.arange(width, dtype=np.float32)
     below = (a * columns + b * rows + c) * float(canvas.camera.position[1])
     if conditions.wet > 0:  # water mirrors the cold sky, the more the flatter it is looked at
         cold = np.float32((conditions.air - conditions.sky_temp) * 0.14 * conditions.wet)
@@ -112,8 +112,8 @@ def temperatures(canvas: Canvas, fields: PixelFields, conditions: Conditions) ->
 
 
 def _warp(
-    temp: FloatArray, fields: PixelFields, camera: ThermalCamera, unit: float, focal: float
-) -> tuple[FloatArray, ByteArray | None]:
+    temp: AnyArray, fields: PixelFields, camera: ThermalCamera, unit: float, focal: float
+) -> tuple[AnyArray, AnyArray | None]:
     """Move the thermal image against the RGB one; also returns where it reaches (255), where it has a border."""
     height, width = temp.shape
     cx, cy = (width - 1) / 2, (height - 1) / 2
@@ -133,7 +133,7 @@ def _warp(
     slant = rng.normal(0, 0.02, 4)
     x = np.arange(width, dtype=np.float32)
     y = np.arange(height, dtype=np.float32)[:, None]
-    wave: FloatArray = rng.uniform(0, 0.008) * height * np.sin(x / width * rng.uniform(4, 12))
+    wave: AnyArray = rng.uniform(0, 0.008) * height * np.sin(x / width * rng.uniform(4, 12))
     inside = (
         (x >= inset[0] + slant[0] * (y - cy))
         & (y >= inset[1] + slant[1] * (x - cx) + wave)
@@ -143,7 +143,7 @@ def _warp(
     return moved, (inside * 255).astype(np.uint8)
 
 
-def _detect(temp: FloatArray, camera: ThermalCamera, unit: float, rng: np.random.Generator) -> FloatArray:
+def _detect(temp: AnyArray, camera: ThermalCamera, unit: float, rng: np.random.Generator) -> AnyArray:
     """Add the lens' blur and the detector's noise, fixed and new."""
     height, width = temp.shape
     temp = cv2.GaussianBlur(temp, (0, 0), max(camera.blur * unit, 0.35))
@@ -157,7 +157,7 @@ def _detect(temp: FloatArray, camera: ThermalCamera, unit: float, rng: np.random
     return temp
 
 
-def _gain(temp: FloatArray, camera: ThermalCamera, sky: FloatArray) -> FloatArray:
+def _gain(temp: AnyArray, camera: ThermalCamera, sky: AnyArray) -> AnyArray:
     """Return grey levels 0 to 255 (H, W) float32; the cold sky does not set the range."""
     sample = temp[::4, ::4]
     seen = sample[~sky[::4, ::4]]
@@ -169,27 +169,27 @@ def _gain(temp: FloatArray, camera: ThermalCamera, sky: FloatArray) -> FloatArra
         rank = np.concatenate(((0.0,), np.cumsum(plateau) / plateau.sum()))
         equal = np.interp(temp.ravel(), edges, rank).reshape(temp.shape).astype(np.float32)
         straight = (temp - np.float32(edges[0])) * np.float32(1 / max(edges[-1] - edges[0], 1e-3))
-        mixed: FloatArray = (0.7 * equal + 0.3 * straight) * np.float32(255)
+        mixed: AnyArray = (0.7 * equal + 0.3 * straight) * np.float32(255)
         return mixed
     high_share = camera.high if camera.gain_control == PERCENTILE else 0.02
     low, high = np.percentile(seen, (camera.low, 100 - high_share))
     span = max(float(high - low), 2.0)
     level = np.clip((temp - np.float32(low - 0.03 * span)) * np.float32(1 / span), 0, 1)
     peak = camera.level if camera.gain_control == LOW else 255.0
-    curve: FloatArray = cv2.pow(level, camera.gamma)
-    levels: FloatArray = curve * np.float32(peak)
+    curve: AnyArray = cv2.pow(level, camera.gamma)
+    levels: AnyArray = curve * np.float32(peak)
     return levels
 
 
 def sense(
     canvas: Canvas, fields: PixelFields, conditions: Conditions, camera: ThermalCamera, rng: np.random.Generator
-) -> ByteArray:
+) -> AnyArray:
     """Return the thermal image (H, W) uint8, white hot."""
     unit = canvas.camera.unit
     temp = temperatures(canvas, fields, conditions)
     temp, inside = _warp(temp, fields, camera, unit, canvas.camera.focal)
     temp = _detect(temp, camera, unit, rng)
-    image: ByteArray = cv2.convertScaleAbs(np.clip(_gain(temp, camera, fields.sky), 0, 255))
+    image: AnyArray = cv2.convertScaleAbs(np.clip(_gain(temp, camera, fields.sky), 0, 255))
     if inside is not None:
         image = cv2.bitwise_and(image, inside)
     return image

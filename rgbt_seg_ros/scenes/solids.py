@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rgbt_seg_ros.arrays import Float32Array
 from rgbt_seg_ros.scenes.board import Board
 from rgbt_seg_ros.scenes.camera import NEAR
 from rgbt_seg_ros.scenes.canvas import Canvas, Material
-from rgbt_seg_ros.scenes.labels import BACKGROUND, FloatArray
+from rgbt_seg_ros.scenes.labels import BACKGROUND
 from rgbt_seg_ros.scenes.palette import shade
 from rgbt_seg_ros.scenes.things import Standing, Track, Unlit
 
 
-def upright(half: float, height: float) -> FloatArray:
+def upright(half: float, height: float) -> Float32Array:
     """Return a rectangle on the ground as the outline of a shadow's thrower."""
     return np.array(((-half, 0), (half, 0), (half, height), (-half, height)), np.float32)
 
@@ -43,7 +44,7 @@ class Box(Unlit, Standing):
     casts: bool = True
     seed: int = 0
 
-    def shadow(self, side: FloatArray) -> list[FloatArray]:
+    def shadow(self, side: Float32Array) -> list[Float32Array]:
         """Return the outline that throws a shadow."""
         half = max(self.length, self.width) / 2
         return [upright(half, self.height)] if self.casts else []
@@ -95,7 +96,7 @@ class Pole(Unlit, Standing):
     cap: bool = False
     seed: int = 0
 
-    def shadow(self, side: FloatArray) -> list[FloatArray]:
+    def shadow(self, side: Float32Array) -> list[Float32Array]:
         """Return the outline that throws a shadow."""
         return [upright(self.radius, self.height)]
 

@@ -8,10 +8,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from rgbt_seg_ros.arrays import AnyArray, Float32Array
 from rgbt_seg_ros.scenes.board import Board
 from rgbt_seg_ros.scenes.canvas import Canvas, Material
 from rgbt_seg_ros.scenes.conditions import Conditions
-from rgbt_seg_ros.scenes.labels import CAR_STOP, CONE, GUARDRAIL, Array, FloatArray
+from rgbt_seg_ros.scenes.labels import CAR_STOP, CONE, GUARDRAIL
 from rgbt_seg_ros.scenes.palette import CONES, pick, shade
 from rgbt_seg_ros.scenes.solids import Box
 from rgbt_seg_ros.scenes.things import Standing, Track, Unlit
@@ -31,7 +32,7 @@ class Cone(Unlit, Standing):
     tilt: float
     seed: int
 
-    def shadow(self, side: FloatArray) -> list[FloatArray]:
+    def shadow(self, side: Float32Array) -> list[Float32Array]:
         """Return the outline that throws a shadow."""
         return [np.array(((-self.width / 2, 0), (self.width / 2, 0), (0, self.height)), np.float32)]
 
@@ -45,7 +46,7 @@ class Cone(Unlit, Standing):
         top = 0.16 * half
         lean = math.tan(self.tilt)
 
-        def slice_of(low: float, high: float) -> Array:
+        def slice_of(low: float, high: float) -> AnyArray:
             a, b = half * 0.86 + (top - half * 0.86) * low, half * 0.86 + (top - half * 0.86) * high
             y0, y1 = 0.04 + (h - 0.04) * low, 0.04 + (h - 0.04) * high
             return np.array(
@@ -171,7 +172,7 @@ class GuardrailSpan(Unlit):
         surface = canvas.plane((x0, 0, z0), along, (0, 1, 0), seed=self.seed)
         h = self.height
 
-        def band(low: float, high: float, a: float = 0.0, b: float = 1.0) -> Array:
+        def band(low: float, high: float, a: float = 0.0, b: float = 1.0) -> AnyArray:
             xa, za, xb, zb = x0 + (x1 - x0) * a, z0 + (z1 - z0) * a, x0 + (x1 - x0) * b, z0 + (z1 - z0) * b
             return np.array(((xa, low * h, za), (xb, low * h, zb), (xb, high * h, zb), (xa, high * h, za)), np.float32)
 
@@ -190,7 +191,7 @@ class GuardrailSpan(Unlit):
             canvas.fill_world(band(low, high), rail, GUARDRAIL)
 
 
-def guardrail(rng: np.random.Generator, conditions: Conditions, points: Array) -> list[GuardrailSpan]:
+def guardrail(rng: np.random.Generator, conditions: Conditions, points: AnyArray) -> list[GuardrailSpan]:
     """Draw a guardrail along (N, 2) ground points (x, z), one span between each two."""
     kind = "beam" if rng.random() < 0.65 else "pipes"
     white = rng.random() < 0.55

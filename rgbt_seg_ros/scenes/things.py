@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
+from rgbt_seg_ros.arrays import AnyArray, Float32Array
 from rgbt_seg_ros.scenes.canvas import Canvas
-from rgbt_seg_ros.scenes.labels import RGB, FloatArray
+from rgbt_seg_ros.scenes.labels import RGB
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Thing(Protocol):
         """Return the lamps it carries that light other things."""
         ...
 
-    def shadow(self, side: FloatArray) -> list[FloatArray]:
+    def shadow(self, side: AnyArray) -> list[Float32Array]:
         """Return outlines that throw a shadow: metres along ``side`` (x, z; square to the sun), and metres up."""
         ...
 
@@ -72,6 +73,6 @@ class Unlit:
         """Return no lamps."""
         return ()
 
-    def shadow(self, side: FloatArray) -> list[FloatArray]:
+    def shadow(self, side: AnyArray) -> list[Float32Array]:
         """Return no outline."""
         return []

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rgbt_seg_ros.arrays import ByteArray, Float32Array
 from rgbt_seg_ros.scenes.board import Board
 from rgbt_seg_ros.scenes.canvas import Canvas, Material
 from rgbt_seg_ros.scenes.conditions import Conditions
-from rgbt_seg_ros.scenes.labels import ByteArray, FloatArray
 from rgbt_seg_ros.scenes.noise import CANOPIES, canopy
 from rgbt_seg_ros.scenes.palette import LEAVES, pick, shade
 from rgbt_seg_ros.scenes.solids import upright
@@ -45,7 +45,7 @@ class Plant(Unlit, Standing):
     clumps: tuple[Clump, ...]
     seed: int
 
-    def shadow(self, side: FloatArray) -> list[FloatArray]:
+    def shadow(self, side: Float32Array) -> list[Float32Array]:
         """Return the outline that throws a shadow."""
         turn = np.linspace(0, 2 * math.pi, 9, endpoint=False)
         shapes = [

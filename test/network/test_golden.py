@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rgbt_seg_ros.network import FusionNetwork
 from rgbt_seg_ros.network.checkpoint import rename, rename_decoder, rename_fusion
-from rgbt_seg_ros.network.decoder import PanetDecoder, TrainingOutput
+from rgbt_seg_ros.network.decoder import PanetDecoder, TrainingOutput, merge_levels
 from rgbt_seg_ros.network.frequency_fusion import FrequencyFusion
 from rgbt_seg_ros.network.semantic_fusion import SemanticFusion
 
@@ -45,7 +45,7 @@ def test_decoder_gives_the_recorded_logits():
     size = case["output.logits"].shape[2:]
     with torch.inference_mode():
         torch.testing.assert_close(module(levels, size), case["output.logits"], rtol=0, atol=1e-5)
-        pyramid = module._bottom_up_path(module._top_down_path(levels))
+        pyramid = merge_levels(module, levels)
         auxiliary = torch.nn.functional.interpolate(
             module.auxiliary_head(pyramid[2]), size=size, mode="bilinear", align_corners=False
         )
