@@ -44,9 +44,9 @@ def run_node(network: float, arguments: list[str]) -> None:
     from rgbt_seg_ros.nodes import image_stream, runtime
     from rgbt_seg_ros.nodes.segmentation_node import main
     from rgbt_seg_ros.pipeline import segmenter
-    from rgbt_seg_ros.pipeline.backends import Inference
+    from rgbt_seg_ros.pipeline.backends import Engine, Inference
 
-    class StandIn:
+    class StandIn(Engine):
         """Finds the class of the row, after a time in which it sleeps."""
 
         name = f"stand-in of {1000 * network:g} ms"
@@ -61,6 +61,9 @@ def run_node(network: float, arguments: list[str]) -> None:
             durations = {"preprocess": 0.0, "network": spent, "masks": 0.0}
             return [Inference(label, np.full(output_size, 200, np.uint8), durations) for _ in pairs]
 
+        def close(self) -> None:
+            pass
+
     for part in filter(None, os.environ.get("WITHOUT", "").split(",")):
         setattr(runtime, part, lambda: None)
     if "events" in os.environ.get("WITH", ""):
@@ -68,7 +71,7 @@ def run_node(network: float, arguments: list[str]) -> None:
         rclpy.executors.SingleThreadedExecutor = EventsExecutor
         callback = image_stream.ImageStream._callback
         image_stream.ImageStream._callback = lambda self, message: callback(self, message, {})  # type: ignore[method-assign]
-    segmenter.open_backend = lambda *_, **__: StandIn()
+    segmenter.select_engine = lambda _: StandIn()
     main(["node", *arguments])
 
 

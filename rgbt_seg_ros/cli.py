@@ -10,6 +10,7 @@ import argparse
 import importlib
 import importlib.util
 import io
+import logging
 import os
 import pkgutil
 import signal
@@ -46,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file name may hold bytes that are no text in the terminal's encoding; stderr does the same by itself.
         sys.stdout.reconfigure(errors="backslashreplace")
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("rgbt_seg_ros").setLevel(logging.INFO)
     try:
         parsed = build_parser().parse_args(arguments)
         with name_settings(option_names(parsed)):

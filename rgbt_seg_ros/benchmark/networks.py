@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from rgbt_seg_ros.benchmark.agreement import Masks, agreement
-from rgbt_seg_ros.benchmark.plain import Pair, PlainEager
+from rgbt_seg_ros.benchmark.plain import PlainEager
 from rgbt_seg_ros.benchmark.probe import probe
 from rgbt_seg_ros.benchmark.rows import NetworkReport, NetworkRow, PlainRow
 from rgbt_seg_ros.benchmark.settings import CALIBRATION_SCENES, SEED, Candidate, NetworkSettings, load
 from rgbt_seg_ros.benchmark.timing import BenchError, Rounds, interleave, ratio, summarise
 from rgbt_seg_ros.data.synthetic import render_scene
 from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.logs import logger_to
 from rgbt_seg_ros.pipeline import backends
-from rgbt_seg_ros.pipeline.backends import Backend
+from rgbt_seg_ros.pipeline.backends import Engine, EngineRequest, Images
 from rgbt_seg_ros.pipeline.backends.devices import select_device
-from rgbt_seg_ros.pipeline.backends.fallback import gave_way
 from rgbt_seg_ros.words import counted
 
 Say = Callable[[str], None]
@@ -32,22 +32,12 @@ _TRAINING_HEADS = ("decoder.auxiliary_head.", "decoder.deep_heads.")
 
 @dataclass(frozen=True)
 class Opened:
-    """A candidate's engine, and what it ``said`` so far; ``problem`` says why there is none."""
+    """A candidate's engine, or the ``problem`` for which it has none; ``open_s`` is the time (s) that opening it took."""
 
     candidate: Candidate
-    backend: Backend | None = None
+    engine: Engine | None = None
     problem: str = ""
     open_s: float | None = None
-    said: list[str] = field(default_factory=list)
-
-    def gave_way(self) -> str:
-        """Return why torch runs in the place of what was asked for; empty: it does not.
-
-        An engine that fails to open, build or run gives way to torch, whose figures must not stand under its name.
-        """
-        if self.backend is None or not gave_way(self.candidate.backend, self.backend):
-            return ""
-        return self.said[-1] if self.said else f"{self.backend.name} runs instead"
 
 
 def measure(settings: NetworkSettings, say: Say | None = None) -> NetworkReport:
@@ -75,9 +65,9 @@ def measure(settings: NetworkSettings, say: Say | None = None) -> NetworkReport:
             rows += found
             plain_rows.append(of_plain)
     finally:
-        for engine in opened:
-            if engine.backend is not None:
-                engine.backend.close()
+        for entry in opened:
+            if entry.engine is not None:
+                entry.engine.close()
     if settings.fresh:
         rows = [_start_afresh(settings, row, say) for row in rows]
     return NetworkReport(
@@ -90,31 +80,32 @@ def _open(candidate: Candidate, settings: NetworkSettings, say: Say, note: Say) 
     if lacking:
         return Opened(candidate, problem=lacking)
     say(f"{candidate.name}: opening")
-    said: list[str] = []
 
     def report(sentence: str) -> None:
-        said.append(sentence)
         for tell in (say, note):
             tell(sentence)
 
     start = time.perf_counter()
     try:
         spec, network = load(settings.model)
-        backend = backends.open_backend(
-            network,
-            spec,
-            backend=candidate.backend,
-            device=settings.device,
-            precision=candidate.precision,
-            report=report,
-            calibration=_calibration,
+        engine = backends.select_engine(
+            EngineRequest(
+                network,
+                spec,
+                backend=candidate.backend,
+                device=settings.device,
+                precision=candidate.precision,
+                exact=True,
+                calibration=_calibration,
+                log=logger_to(report),
+            )
         )
     except Exception as error:  # whatever an engine raises, the others can still be measured
         return Opened(candidate, problem=_words(error))
-    return Opened(candidate, backend, open_s=time.perf_counter() - start, said=said)
+    return Opened(candidate, engine, open_s=time.perf_counter() - start)
 
 
-def _calibration(size: tuple[int, int]) -> Iterator[Pair]:
+def _calibration(size: tuple[int, int]) -> Iterator[Images]:
     """Give scenes to calibrate int8 with, none of them among those that masks are compared on."""
     for index in range(CALIBRATION_SCENES):
         scene = render_scene(SEED + 1, index, size)
@@ -163,8 +154,8 @@ def _guarded(name: str, run: Callable[[], object], broken: dict[str, str]) -> Ca
     return guarded
 
 
-def _segment(backend: Backend, pair: Pair, size: tuple[int, int]) -> Masks:
-    found = backend.infer([pair], size)[0]
+def _segment(engine: Engine, pair: Images, size: tuple[int, int]) -> Masks:
+    found = engine.infer([pair], size)[0]
     return found.label, found.confidence
 
 
@@ -178,13 +169,13 @@ def _measure_size(
 ) -> tuple[list[NetworkRow], PlainRow]:
     say(f"{size[0]}x{size[1]}: comparing masks of {settings.scenes} scenes")
     scenes = [render_scene(SEED, index, size) for index in range(settings.scenes)]
-    pairs: list[Pair] = [(scene.rgb, scene.thermal) for scene in scenes]
+    pairs: list[Images] = [(scene.rgb, scene.thermal) for scene in scenes]
     reference = [plain(pair) for pair in pairs]
-    rows = [_compare(engine, pairs, reference, size) for engine in opened]
+    rows = [_compare(entry, pairs, reference, size) for entry in opened]
     runs: dict[str, Callable[[], object]] = {_PLAIN: partial(plain, pairs[0])}
-    for row, engine in zip(rows, opened, strict=True):
-        if row.agreement is not None and engine.backend is not None:
-            runs[engine.candidate.name] = partial(_segment, engine.backend, pairs[0], size)
+    for row, entry in zip(rows, opened, strict=True):
+        if row.agreement is not None and entry.engine is not None:
+            runs[entry.candidate.name] = partial(_segment, entry.engine, pairs[0], size)
     if len(runs) == 1:
         raise BenchError("; ".join(dict.fromkeys(f"{row.backend} {row.precision}: {row.problem}" for row in rows)))
     say(f"{size[0]}x{size[1]}: timing {', '.join(runs)}")
@@ -208,32 +199,30 @@ def _measure_size(
         )
 
     measured = []
-    for row, engine in zip(rows, opened, strict=True):
+    for row, entry in zip(rows, opened, strict=True):
         # It may have failed in the rounds.
-        problem = broken.get(engine.candidate.name) or engine.gave_way()
-        measured.append(replace(row, problem=problem) if problem else with_times(row, engine.candidate.name))
+        problem = broken.get(entry.candidate.name)
+        measured.append(replace(row, problem=problem) if problem else with_times(row, entry.candidate.name))
     return measured, of_plain
 
 
-def _compare(engine: Opened, pairs: list[Pair], reference: list[Masks], size: tuple[int, int]) -> NetworkRow:
+def _compare(entry: Opened, pairs: list[Images], reference: list[Masks], size: tuple[int, int]) -> NetworkRow:
     """Return a row without times; segmenting the scenes is the warm-up, too."""
-    row = NetworkRow(engine.candidate.backend, engine.candidate.precision, size, problem=engine.problem)
-    if engine.backend is None:
+    row = NetworkRow(entry.candidate.backend, entry.candidate.precision, size, problem=entry.problem)
+    if entry.engine is None:
         return row
     try:
         start = time.perf_counter()
-        _segment(engine.backend, pairs[0], size)
+        _segment(entry.engine, pairs[0], size)
         first = time.perf_counter() - start
-        masks = [_segment(engine.backend, pair, size) for pair in pairs]
+        masks = [_segment(entry.engine, pair, size) for pair in pairs]
     except Exception as error:  # as in _open
         return replace(row, problem=_words(error))
-    if engine.gave_way():
-        return replace(row, problem=engine.gave_way())
     return replace(
         row,
-        engine=engine.backend.name,
+        engine=entry.engine.name,
         agreement=agreement(reference, masks),
-        open_s=engine.open_s,
+        open_s=entry.open_s,
         first_s=first,
     )
 

@@ -91,8 +91,7 @@ def _measure(job: dict[str, Any]) -> Fresh:
     import numpy as np
     import torch
 
-    from rgbt_seg_ros.pipeline.backends import open_backend
-    from rgbt_seg_ros.pipeline.backends.fallback import gave_way
+    from rgbt_seg_ros.pipeline.backends import EngineRequest, select_engine
 
     height, width = job["size"]
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -103,23 +102,12 @@ def _measure(job: dict[str, Any]) -> Fresh:
     libraries = _status_mb("VmRSS")
     start = time.monotonic()
     spec, network = load(job["model"])
-    warnings: list[str] = []
-    backend = open_backend(
-        network,
-        spec,
-        backend=job["backend"],
-        device=job["device"],
-        precision=job["precision"],
-        report=lambda _: None,
-        warn=warnings.append,
-    )
-    backend.infer([(noise, thermal)], (height, width))
+    asked = {name: job[name] for name in ("backend", "device", "precision")}
+    engine = select_engine(EngineRequest(network, spec, exact=True, **asked))
+    engine.infer([(noise, thermal)], (height, width))
     first = time.monotonic()
     for _ in range(MASKS - 1):
-        backend.infer([(noise, thermal)], (height, width))
-    if gave_way(job["backend"], backend):
-        # What torch took is nothing to write beside the name of another.
-        raise SystemExit("; ".join(warnings))
+        engine.infer([(noise, thermal)], (height, width))
     return Fresh(
         start_s=first - start,
         process_s=first - job["spawned"],

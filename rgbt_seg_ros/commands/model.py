@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rgbt_seg_ros.arguments import positive
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.errors import UserError, name_settings
 
 if TYPE_CHECKING:
     from rgbt_seg_ros.network import ModelSpec
@@ -147,20 +147,15 @@ def run_export(args: argparse.Namespace) -> int:
     """Make a file for another runtime."""
     from rgbt_seg_ros.evaluation.int8 import calibration_pairs
     from rgbt_seg_ros.network import read_model
+    from rgbt_seg_ros.pipeline.backends import EngineRequest
     from rgbt_seg_ros.pipeline.backends.export import export_model
 
     _check_output(args)
     spec, network = read_model(args.model)
-    precision = export_model(
-        network,
-        spec,
-        args.to,
-        Path(args.output),
-        input_size=args.size,
-        precision=args.precision,
-        report=lambda text: print(text, file=sys.stderr, flush=True),
-        calibration=calibration_pairs(spec, args.calibrate),
-    )
+    with name_settings({"precision": "--precision", "target": "--to", "input_size": "--size"}):
+        calibration = calibration_pairs(spec, args.calibrate)
+        request = EngineRequest(network, spec, precision=args.precision, calibration=calibration)
+        precision = export_model(request, args.to, Path(args.output), args.size)
     height, width = args.size or spec.input_size
     print(f"{args.output}: {spec.title}, {args.to} {precision} for images of {height}x{width} (height x width)")
     return 0

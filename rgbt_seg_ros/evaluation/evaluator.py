@@ -10,10 +10,9 @@ from rgbt_seg_ros.data.samples import DataError, Dataset, Sample, box_classes
 from rgbt_seg_ros.evaluation.classes import ClassMap
 from rgbt_seg_ros.evaluation.counts import Counts, frame_counts
 from rgbt_seg_ros.evaluation.int8 import calibration_pairs
-from rgbt_seg_ros.evaluation.named_engine import NamedEngine
-from rgbt_seg_ros.network import FusionNetwork, ModelSpec, read_model
+from rgbt_seg_ros.network import ModelSpec, read_model
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
-from rgbt_seg_ros.pipeline.backends import Backend, TorchBackend, open_backend
+from rgbt_seg_ros.pipeline.backends import EngineRequest, TorchEngine, select_engine
 
 Progress = Callable[[Sequence[int]], Iterable[int]]
 """What shows how far it is: given the indices to come, it yields them."""
@@ -59,27 +58,27 @@ def open_segmenters(
     Args:
         model: The file.
         modalities: Of ``preparation.MODALITIES``.
-        device: As of ``open_backend``.
-        precision: As of ``open_backend``; int8 that is not in the cache is calibrated on ``int8.DEFAULT``.
+        device: As of ``EngineRequest``.
+        precision: As of ``EngineRequest``; int8 that is not in the cache is calibrated on ``int8.DEFAULT``.
         backend: One of ``backends.BACKENDS``; empty: the network in torch as it was trained, which engines are compared with.
 
     Raises:
-        UserError: The file is no model of ours, or the device, the precision or the engine that is named is not to be had;
-            an engine that fails later raises when it does.
+        UserError: The file is not a model of this package, or the engine, device or precision cannot be used here; torch never
+            takes the place of an engine that is named, whose metrics would then be torch's.
     """
     spec, network = read_model(model)
     settings = {name: SegmenterSettings(device=device, precision=precision, modality=name) for name in modalities}
-    engine = _open_engine(network, spec, backend, device, precision)
+    request = EngineRequest(
+        network,
+        spec,
+        backend=backend or "torch",
+        device=device,
+        precision=precision,
+        exact=True,
+        calibration=calibration_pairs(spec),
+    )
+    engine = select_engine(request) if backend else TorchEngine(request)
     return spec, {name: Segmenter(spec, engine, entry) for name, entry in settings.items()}
-
-
-def _open_engine(network: FusionNetwork, spec: ModelSpec, backend: str, device: str, precision: str) -> Backend:
-    if not backend:
-        return TorchBackend(network, spec, device, precision)
-    calibration = calibration_pairs(spec)
-    if backend in ("auto", "torch"):
-        return open_backend(network, spec, backend=backend, device=device, precision=precision, calibration=calibration)
-    return NamedEngine(network, spec, backend, device, precision, calibration)
 
 
 def spread(length: int, limit: int | None) -> list[int]:

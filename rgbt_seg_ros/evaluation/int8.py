@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Iterator
 
 from rgbt_seg_ros.data.specs import open_dataset
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
+from rgbt_seg_ros.pipeline.backends.base import Calibration, Images
 from rgbt_seg_ros.pipeline.preparation import RawPair, prepare
 from rgbt_seg_ros.pipeline.thermal.stage import ThermalInput, ThermalSettings
 
 DEFAULT = "synthetic:64@100"
-"""Of another seed than the scenes that the package evaluates on."""
-
-Pair = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
+"""Generated with another seed than the scenes that the package evaluates on."""
 
 
-def calibration_pairs(spec: ModelSpec, data: str = DEFAULT) -> Callable[[tuple[int, int]], Iterator[Pair]]:
-    """Return what ``open_backend`` asks for as ``calibration``; the data is opened when images are first asked for.
+def calibration_pairs(spec: ModelSpec, data: str = DEFAULT) -> Calibration:
+    """Return images to calibrate int8 with, for ``EngineRequest.calibration``; the data is opened with the first image.
 
     Args:
-        spec: Of the model: how thermal values become 8 bits.
+        spec: The model's metadata, which says how thermal values become 8 bits.
         data: A SPEC of docs/data.md.
 
     Returns:
@@ -31,7 +27,7 @@ def calibration_pairs(spec: ModelSpec, data: str = DEFAULT) -> Callable[[tuple[i
         where the data cannot be read.
     """
 
-    def pairs(size: tuple[int, int]) -> Iterator[Pair]:
+    def pairs(size: tuple[int, int]) -> Iterator[Images]:
         dataset = open_dataset(data)
         stage = ThermalInput(ThermalSettings(), spec.thermal_preprocessing)
         aligner = Aligner(None, AlignmentSettings("none"))

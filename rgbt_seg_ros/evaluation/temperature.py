@@ -24,8 +24,8 @@ from rgbt_seg_ros.evaluation.classes import ClassMap
 from rgbt_seg_ros.evaluation.evaluator import spread
 from rgbt_seg_ros.network import FusionNetwork, ModelSpec
 from rgbt_seg_ros.network.builtin import DEMO
-from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
-from rgbt_seg_ros.pipeline.backends import TorchBackend
+from rgbt_seg_ros.pipeline import Segmenter
+from rgbt_seg_ros.pipeline.backends import EngineRequest, TorchEngine
 
 BOUNDS = (0.05, 20.0)
 """Where T is looked for. A network without one wrong pixel has none (T goes to 0), nor has one that guesses (to infinity)."""
@@ -155,12 +155,12 @@ def fit_temperature(
 
     Raises:
         DataError: No samples, no label masks, no annotated pixel, or a sample that cannot be used.
-        UserError: The device is not to be had.
+        SettingError: Of ``device``: this machine has no such device.
     """
     if not len(dataset):
         raise DataError(f"{dataset.spec}: no samples")
     running = copy.deepcopy(network)
-    segmenter = Segmenter(spec, TorchBackend(running, spec, device, "fp32"), SegmenterSettings())
+    segmenter = Segmenter(spec, TorchEngine(EngineRequest(running, spec, device=device, precision="fp32")))
     indices = spread(len(dataset), limit)
     most = max(1, MAX_PIXELS // len(indices))
     logits, target = _sample_pixels(running, segmenter, dataset, progress(indices), stride, most)

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 import torch
 
 from rgbt_seg_ros.cores import bound_to, thread_count
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.errors import UserError, name_settings
 from rgbt_seg_ros.nodes.alignment_source import AlignmentSource
 from rgbt_seg_ros.nodes.message_filters_pairing import create_pairer
 from rgbt_seg_ros.nodes.model_loader import ModelLoader
 from rgbt_seg_ros.nodes.outputs import Outputs
-from rgbt_seg_ros.parameters.table import NodeSettings
+from rgbt_seg_ros.parameters.table import PARAMETER_OF, NodeSettings
 from rgbt_seg_ros.pipeline.alignment import Aligner
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder
 from rgbt_seg_ros.pipeline.pairing.nearest import Pairer, PairingSettings
@@ -104,7 +104,7 @@ class Configured:
         sizes = _known_sizes(self._log.info)
         keys = {name: pair_key(node.get_fully_qualified_name(), name) for name in settings}
         # Engines start threads of their own while they are loaded and warmed up.
-        with bound_to(first.runtime.worker_cores):
+        with bound_to(first.runtime.worker_cores), name_settings(PARAMETER_OF):
             self.model = SharedModel(
                 first.model,
                 {name: entry.segmenter for name, entry in settings.items()},

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray
+
 UNLABELED = 255
 """Class id of a pixel that has no label: outside the thermal overlap, or less confident than the threshold."""
 
@@ -28,8 +30,8 @@ class MaskStatistics:
 
 
 def apply_threshold(
-    label: npt.NDArray[np.uint8],
-    confidence: npt.NDArray[np.uint8],
+    label: ByteArray,
+    confidence: ByteArray,
     threshold: float,
     valid: npt.NDArray[np.bool_] | None = None,
 ) -> None:
@@ -51,7 +53,7 @@ def apply_threshold(
         np.putmask(confidence, failing, 0)
 
 
-def statistics(label: npt.NDArray[np.uint8], confidence: npt.NDArray[np.uint8], num_classes: int) -> MaskStatistics:
+def statistics(label: ByteArray, confidence: ByteArray, num_classes: int) -> MaskStatistics:
     """Count pixels and average the confidence of each class of (H, W) uint8 masks in one pass (a joint histogram)."""
     joint = cv2.calcHist([label, confidence], [0, 1], None, [256, 256], [0, 256, 0, 256])
     pixels = joint.sum(axis=1, dtype=np.float64)

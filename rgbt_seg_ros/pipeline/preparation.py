@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.arrays import AnyArray, ByteArray
+from rgbt_seg_ros.errors import SettingError, UserError
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.pipeline.alignment import Aligner, resize
 from rgbt_seg_ros.pipeline.thermal.stage import ThermalFrame, ThermalInput
@@ -18,7 +18,7 @@ MODALITIES = ("rgbt", "rgb", "thermal")
 
 
 class SegmenterError(UserError):
-    """A setting of the segmenter, or an image it cannot take."""
+    """An image that the segmenter cannot take."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class RawPair:
         frames: frame_id of the RGB and of the thermal image, to be compared with the calibration's; empty: not compared.
     """
 
-    rgb: npt.NDArray[np.uint8]
-    thermal: npt.NDArray[Any]
-    depth: npt.NDArray[Any] | None = None
+    rgb: ByteArray
+    thermal: AnyArray
+    depth: AnyArray | None = None
     thermal_stamp: int | None = None
     frames: tuple[str, str] = ("", "")
 
@@ -72,8 +72,8 @@ class Prepared:
         frame: What was found in the thermal image.
     """
 
-    rgb: npt.NDArray[np.uint8]
-    thermal: npt.NDArray[np.uint8]
+    rgb: ByteArray
+    thermal: ByteArray
     image_size: tuple[int, int]
     durations: dict[str, float]
     valid: npt.NDArray[np.bool_] | None
@@ -91,7 +91,7 @@ def parse_input_size(text: str, model: tuple[int, int], image: tuple[int, int]) 
     """Return (H, W) for ``model``, ``image`` or ``HxW``.
 
     Raises:
-        SegmenterError: Anything else.
+        SettingError: Of ``input_size``: anything else.
     """
     if text == "model":
         return model
@@ -100,7 +100,7 @@ def parse_input_size(text: str, model: tuple[int, int], image: tuple[int, int]) 
     parts = text.split("x")
     if len(parts) == 2 and all(part.isdigit() and int(part) > 0 for part in parts):
         return int(parts[0]), int(parts[1])
-    raise SegmenterError(f"model.input_size: '{text}' is not model, image or HxW in pixels, such as 480x640")
+    raise SettingError("input_size", f"'{text}' is not model, image or HxW in pixels, such as 480x640")
 
 
 def prepare(

@@ -6,30 +6,28 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.network.spec import ClassInfo
 from rgbt_seg_ros.pipeline.alignment import resize
 from rgbt_seg_ros.pipeline.masks import UNLABELED
 
-Image = npt.NDArray[np.uint8]
 
-
-def palette(classes: Sequence[ClassInfo]) -> Image:
-    """Return a (256, 3) uint8 RGB table: the colour of every class id, black for ids that are no class."""
+def palette(classes: Sequence[ClassInfo]) -> ByteArray:
+    """Return a (256, 3) uint8 RGB table: the colour of every class id, black for ids that are not classes."""
     table = np.zeros((256, 3), np.uint8)
     for entry in classes:
         table[entry.id] = entry.color
     return table
 
 
-def colourise(label: Image, classes: Sequence[ClassInfo]) -> Image:
+def colourise(label: ByteArray, classes: Sequence[ClassInfo]) -> ByteArray:
     """Return the (H, W, 3) uint8 RGB picture of a label mask in the classes' own colours."""
     # A colour map of one's own: a twentieth of the time of indexing the table with the mask.
     return np.asarray(cv2.applyColorMap(label, palette(classes)[:, np.newaxis]), dtype=np.uint8)
 
 
-def overlay(rgb: Image, label: Image, classes: Sequence[ClassInfo], alpha: float = 0.5) -> Image:
+def overlay(rgb: ByteArray, label: ByteArray, classes: Sequence[ClassInfo], alpha: float = 0.5) -> ByteArray:
     """Blend the class colours over the RGB image.
 
     Args:
@@ -48,12 +46,12 @@ def overlay(rgb: Image, label: Image, classes: Sequence[ClassInfo], alpha: float
     return np.asarray(blended, dtype=np.uint8)
 
 
-def heat(grey: Image, colormap: int = cv2.COLORMAP_INFERNO) -> Image:
+def heat(grey: ByteArray, colormap: int = cv2.COLORMAP_INFERNO) -> ByteArray:
     """Return a (H, W) uint8 image as a (H, W, 3) RGB picture in a colour scale."""
     return np.asarray(cv2.cvtColor(cv2.applyColorMap(grey, colormap), cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def strip(tiles: Sequence[tuple[str, Image]], height: int = 240) -> Image:
+def strip(tiles: Sequence[tuple[str, ByteArray]], height: int = 240) -> ByteArray:
     """Put captioned pictures side by side.
 
     Args:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import math
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import AnyArray, ByteArray
+from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.network import ModelSpec, read_model
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
-from rgbt_seg_ros.pipeline.backends import BACKENDS, Backend, Build, open_backend
+from rgbt_seg_ros.pipeline.backends import Build, Engine, EngineRequest, select_engine
+from rgbt_seg_ros.pipeline.backends.base import LOG, check_names
 from rgbt_seg_ros.pipeline.masks import apply_threshold
 from rgbt_seg_ros.pipeline.preparation import (
     MODALITIES,
     Prepared,
     RawPair,
-    SegmenterError,
     parse_input_size,
     prepare,
 )
@@ -59,16 +59,15 @@ class SegmenterSettings:
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
 
     def __post_init__(self) -> None:
-        """Refuse what no run could use."""
+        """Refuse what no run could use; a ``SettingError`` names the field."""
         parse_input_size(self.input_size, (1, 1), (1, 1))
         if not 0.0 <= self.threshold <= 1.0:
-            raise SegmenterError(f"output.threshold: {self.threshold:g} is not a probability between 0 and 1")
-        if self.backend not in BACKENDS:
-            raise SegmenterError(f"runtime.backend: '{self.backend}' is not one of {', '.join(BACKENDS)}")
+            raise SettingError("threshold", f"{self.threshold:g} is not a probability", "0 to 1")
+        check_names(self.backend, self.device, self.precision)
         if self.modality not in MODALITIES:
-            raise SegmenterError(f"model.modality: '{self.modality}' is not one of {', '.join(MODALITIES)}")
+            raise SettingError("modality", f"'{self.modality}' is not one of {', '.join(MODALITIES)}")
         if not 0.0 <= self.temperature < float("inf"):
-            raise SegmenterError(f"model.temperature: {self.temperature:g} is not positive, nor 0 for the model's own")
+            raise SettingError("temperature", f"{self.temperature:g}", "a positive number, or 0 for the model's own")
 
 
 @dataclass(frozen=True)
@@ -81,40 +80,33 @@ class Segmentation:
         durations: Seconds per stage, in the order they ran.
     """
 
-    label: npt.NDArray[np.uint8]
-    confidence: npt.NDArray[np.uint8]
+    label: ByteArray
+    confidence: ByteArray
     durations: dict[str, float]
 
 
-def open_engine(
-    model: str | Path,
-    settings: SegmenterSettings,
-    report: Callable[[str], None] | None = None,
-    warn: Callable[[str], None] | None = None,
-) -> tuple[ModelSpec, Backend]:
+def open_engine(model: str | Path, settings: SegmenterSettings, log: logging.Logger = LOG) -> tuple[ModelSpec, Engine]:
     """Read a model file (or the model named ``demo``) and load it on its device, for one segmenter or several.
 
     Args:
         model: The file.
         settings: Of which engine, device, precision and temperature are taken.
-        report: Told what is chosen and what is being built; None: the latter goes to ``logging``.
-        warn: Told what fails; None: as ``report``.
+        log: Takes what was chosen and what is being built as info, and what failed as a warning.
 
     Raises:
-        UserError: The file is no model of ours, or the device or precision is not to be had.
+        UserError: The file is not a model of this package, or a setting cannot be used here.
     """
     spec, network = read_model(model)
-    backend = open_backend(
+    request = EngineRequest(
         network,
         spec,
         backend=settings.backend,
         device=settings.device,
         precision=settings.precision,
         temperature=settings.temperature or None,
-        report=report,
-        warn=warn,
+        log=log,
     )
-    return spec, backend
+    return spec, select_engine(request)
 
 
 class Segmenter:
@@ -130,7 +122,7 @@ class Segmenter:
     def __init__(
         self,
         spec: ModelSpec,
-        backend: Backend,
+        engine: Engine,
         settings: SegmenterSettings | None = None,
         aligner: Aligner | None = None,
     ) -> None:
@@ -138,7 +130,7 @@ class Segmenter:
 
         Args:
             spec: The model's metadata.
-            backend: The engine.
+            engine: What runs the model.
             settings: Everything between two images and two masks.
             aligner: In place of the settings' alignment; None: made from them, which reads their calibration file.
 
@@ -147,7 +139,7 @@ class Segmenter:
         """
         self.spec = spec
         self.settings = settings or SegmenterSettings()
-        self._backend = backend
+        self._engine = engine
         self._aligner = aligner or Aligner.open(self.settings.alignment)
         self._thermal = ThermalInput(self.settings.thermal, spec.thermal_preprocessing)
 
@@ -166,16 +158,16 @@ class Segmenter:
             aligner: In place of the settings' alignment, such as of camera_info and TF; None: made from them.
 
         Raises:
-            UserError: The file is no model of ours, the calibration cannot be used for the alignment mode, or the device or
-                precision is not to be had.
+            UserError: The file is not a model of this package, the calibration cannot be used for the alignment mode, or a
+                setting cannot be used here.
         """
         settings = settings or SegmenterSettings()
         aligner = aligner or Aligner.open(settings.alignment)
         return cls(*open_engine(model, settings), settings, aligner)
 
-    def with_engine(self, spec: ModelSpec, backend: Backend) -> Segmenter:
-        """Return one with this one's settings and aligner around another model; nothing that was smoothed goes with it."""
-        return Segmenter(spec, backend, self.settings, self._aligner)
+    def with_engine(self, spec: ModelSpec, engine: Engine) -> Segmenter:
+        """Return one with this one's settings and aligner around another model; nothing smoothed is carried over."""
+        return Segmenter(spec, engine, self.settings, self._aligner)
 
     @property
     def aligner(self) -> Aligner:
@@ -197,26 +189,26 @@ class Segmenter:
     @property
     def name(self) -> str:
         """Return variant, engine, device and precision in words."""
-        return f"{self.spec.variant} on {self._backend.name}"
+        return f"{self.spec.variant} on {self._engine.name}"
 
     def close(self) -> None:
         """Give back what the engine holds, for all segmenters around it."""
-        self._backend.close()
+        self._engine.close()
 
     @property
     def on_gpu(self) -> bool:
         """Whether the network runs on a GPU, so that the processor is free meanwhile."""
-        return self._backend.device != "cpu"
+        return self._engine.device != "cpu"
 
     @property
     def building(self) -> Build | None:
-        """Return what the engine is being built for; None: nothing, or it is one that need not be built."""
-        return getattr(self._backend, "building", None)
+        """Return what the engine is being built for; None: nothing."""
+        return self._engine.building
 
     @property
     def built_at(self) -> float:
         """Return when the engine was built last, time.monotonic, s; -inf: never."""
-        return float(getattr(self._backend, "built_at", -math.inf))
+        return self._engine.built_at
 
     def expected_sizes(self, image_size: tuple[int, int] | None = None) -> Sizes:
         """Return (H, W) of the network's input and of the RGB image, as far as it can be known before the first one.
@@ -244,13 +236,13 @@ class Segmenter:
         noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
         thermal = np.ascontiguousarray(noise[..., 0])
         for _ in range(runs):
-            self._backend.infer([(noise, thermal)] * batch, image_size)
+            self._engine.infer([(noise, thermal)] * batch, image_size)
 
     def __call__(
         self,
-        rgb: npt.NDArray[np.uint8],
-        thermal: npt.NDArray[Any],
-        depth: npt.NDArray[Any] | None = None,
+        rgb: ByteArray,
+        thermal: AnyArray,
+        depth: AnyArray | None = None,
         thermal_stamp: int | None = None,
     ) -> Segmentation:
         """Segment one pair.
@@ -272,9 +264,9 @@ class Segmenter:
 
     def prepare(
         self,
-        rgb: npt.NDArray[np.uint8],
-        thermal: npt.NDArray[Any],
-        depth: npt.NDArray[Any] | None = None,
+        rgb: ByteArray,
+        thermal: AnyArray,
+        depth: AnyArray | None = None,
         thermal_stamp: int | None = None,
         frames: tuple[str, str] = ("", ""),
     ) -> Prepared:
@@ -291,7 +283,7 @@ class Segmenter:
 
         One at a time gives what a call gives, bit by bit; a batch may differ from that in the last bits of a probability.
         """
-        inferences = self._backend.infer([(pair.rgb, pair.thermal) for pair in pairs], pairs[0].image_size)
+        inferences = self._engine.infer([(pair.rgb, pair.thermal) for pair in pairs], pairs[0].image_size)
         results = []
         for pair, inference in zip(pairs, inferences, strict=True):
             finishing = time.perf_counter()

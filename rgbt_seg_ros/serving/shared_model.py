@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import MappingProxyType
 
+from rgbt_seg_ros.logs import logger_to
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.parameters.table import RuntimeSettings
 from rgbt_seg_ros.pipeline.alignment import Aligner
@@ -55,6 +56,7 @@ class SharedModel:
         """
         self._lock = threading.Lock()
         self._runtime, self._warm_up, self._say, self._report = runtime, warm_up, say, report
+        self._engine_log = logger_to(report or (lambda _: None), say)
         self._told: set[str] = set()
         self._engine_settings = next(iter(settings.values()))
         self.one_at_a_time = False
@@ -68,7 +70,7 @@ class SharedModel:
     def _open(self, file: str, settings: Mapping[str, SegmenterSettings], aligners: Mapping[str, Aligner]) -> Loaded:
         def on(chosen: SegmenterSettings) -> Loaded:
             def make() -> Loaded:
-                engine = open_engine(file, chosen, self._report, self._say)
+                engine = open_engine(file, chosen, self._engine_log)
                 segmenters = {name: Segmenter(*engine, settings[name], aligners[name]) for name in settings}
                 return Loaded(file, MappingProxyType(segmenters))
 
@@ -160,7 +162,7 @@ class SharedModel:
             UserError: It cannot be used, or memory does not hold both.
         """
         try:
-            engine = open_engine(file, self._engine_settings, self._report, self._say)
+            engine = open_engine(file, self._engine_settings, self._engine_log)
             with self._lock:
                 segmenters = {name: entry.with_engine(*engine) for name, entry in self.loaded.segmenters.items()}
             other = Loaded(file, MappingProxyType(segmenters))
@@ -280,7 +282,7 @@ class SharedModel:
         try:
             name, first = next(iter(loaded.segmenters.items()))
             with self._watch.making(first.expected_sizes(self._image_sizes.get(name))[1]):
-                engine = open_engine(loaded.file, self._for_cpu(), self._report, self._say)
+                engine = open_engine(loaded.file, self._for_cpu(), self._engine_log)
         except Exception as error:
             # Once is enough: it would be tried again with every pair.
             self._refused_by_cpu = True

@@ -74,7 +74,7 @@ def processes(device: str) -> Iterator[Processes]:
             process's local rank.
 
     Raises:
-        BackendError: The device is not to be had.
+        SettingError: Of ``device``: this machine has no such device.
     """
     if "WORLD_SIZE" not in os.environ:
         yield Processes(0, 1, select_device(device))

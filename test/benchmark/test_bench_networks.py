@@ -9,16 +9,17 @@ from rgbt_seg_ros.benchmark.networks import measure
 from rgbt_seg_ros.benchmark.probe import Fresh
 from rgbt_seg_ros.benchmark.settings import Candidate, NetworkSettings, candidates_of
 from rgbt_seg_ros.benchmark.timing import BenchError, Rounds
+from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.pipeline import backends
-from rgbt_seg_ros.pipeline.backends import BackendError, TorchBackend
+from rgbt_seg_ros.pipeline.backends import EngineError, TorchEngine
 
 
-class Other(TorchBackend):
+class Other(TorchEngine):
     """An engine that is not torch's own, by its name."""
 
-    @property
-    def name(self):
-        return "other cpu fp32"
+    def __init__(self, request):
+        super().__init__(request)
+        self.name = "other cpu fp32"
 
 
 class Failing(Other):
@@ -28,18 +29,20 @@ class Failing(Other):
 
 @pytest.fixture
 def engines(monkeypatch):
-    """Replace the engines: openvino works, compile fails with the first image, onnxruntime gives way, tensorrt lacks."""
+    """Replace the engines: openvino works, compile fails with the first image, onnxruntime is not built, tensorrt is missing."""
 
-    def open_backend(network, spec, *, backend, device, precision, report, calibration):
-        if precision == "int8":
-            raise BackendError(f"runtime.precision: 'int8' is nothing that {backend} does")
-        report("it would not build; torch cpu fp32 runs instead" if backend == "onnxruntime" else f"{backend} it is")
-        kind = {"openvino": Other, "compile": Failing}.get(backend, TorchBackend)
-        return kind(network, spec, "cpu", "fp32")
+    def select_engine(request):
+        assert request.exact
+        if request.precision == "int8":
+            raise SettingError("precision", f"{request.backend} does not support 'int8'")
+        if request.backend == "onnxruntime":
+            raise EngineError("onnxruntime cpu fp32 cannot be built")
+        request.log.info(f"{request.backend} it is")
+        return {"openvino": Other, "compile": Failing}.get(request.backend, TorchEngine)(request)
 
     lacks = {name: "" for name in backends.BACKENDS[1:]} | {"tensorrt": "tensorrt is not installed"}
     monkeypatch.setattr(backends, "available", lambda: lacks)
-    monkeypatch.setattr(backends, "open_backend", open_backend)
+    monkeypatch.setattr(backends, "select_engine", select_engine)
 
 
 def settings(names, precisions=("fp32",), **values):
@@ -68,8 +71,8 @@ def test_an_engine_that_works_has_every_figure(engines):
     [
         ("tensorrt", "fp32", "tensorrt is not installed"),
         ("compile", "fp32", "RuntimeError: no kernel image is available for execution"),
-        ("onnxruntime", "fp32", "it would not build; torch cpu fp32 runs instead"),
-        ("openvino", "int8", "nothing that openvino does"),
+        ("onnxruntime", "fp32", "onnxruntime cpu fp32 cannot be built"),
+        ("openvino", "int8", "openvino does not support 'int8'"),
     ],
 )
 def test_an_engine_that_does_not_is_a_row_beside_others_and_an_error_alone(engines, name, precision, words):
@@ -82,32 +85,6 @@ def test_an_engine_that_does_not_is_a_row_beside_others_and_an_error_alone(engin
         measure(settings((name,), (precision,)))
 
 
-def test_an_engine_that_gives_way_in_the_rounds_has_no_figures(engines, monkeypatch):
-    said = []
-
-    class GivesWay(Other):
-        runs = 0
-
-        @property
-        def name(self):
-            return "torch cpu fp32" if self.runs > 3 else "other cpu fp32"
-
-        def infer(self, pairs, output_size):
-            self.runs += 1
-            if self.runs == 4:
-                said[0]("out of breath; torch cpu fp32 runs instead")
-            return super().infer(pairs, output_size)
-
-    def open_backend(network, spec, *, report, **_):
-        said.append(report)
-        return GivesWay(network, spec, "cpu", "fp32")
-
-    monkeypatch.setattr(backends, "open_backend", open_backend)
-    (row,) = measure(settings(("openvino",))).rows
-    assert row.latency is None
-    assert row.problem == "out of breath; torch cpu fp32 runs instead"
-
-
 def test_an_engine_that_fails_in_the_rounds_leaves_the_others_their_figures(engines, monkeypatch):
     runs = iter(range(9))
     monkeypatch.setattr(Failing, "infer", lambda *a: Other.infer(*a) if next(runs) < 4 else 1 / 0)
@@ -116,8 +93,8 @@ def test_an_engine_that_fails_in_the_rounds_leaves_the_others_their_figures(engi
     assert works.latency is not None
 
 
-def test_a_fresh_process_in_which_torch_runs_instead_is_no_start_of_the_engine():
-    with pytest.raises(BenchError, match=r"a fresh process ended with 1: .*; torch cpu fp32 runs instead"):
+def test_torch_does_not_run_in_place_of_the_engine_in_a_fresh_process():
+    with pytest.raises(BenchError, match=r"a fresh process ended with 1: .*'tensorrt' cannot be used here"):
         networks.probe("demo", Candidate("tensorrt", "fp32"), "cpu", (64, 64))
 
 

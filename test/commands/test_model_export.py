@@ -11,7 +11,7 @@ import pytest
 
 from rgbt_seg_ros.cli import main
 from rgbt_seg_ros.network import read_model
-from rgbt_seg_ros.pipeline.backends import TorchBackend
+from rgbt_seg_ros.pipeline.backends import EngineRequest, TorchEngine
 
 SIZE = (64, 96)
 
@@ -32,7 +32,7 @@ def images():
 
 def check(label, confidence):
     spec, network = read_model("demo")
-    (expected,) = TorchBackend(network, spec, "cpu", "fp32").infer([images()], SIZE)
+    (expected,) = TorchEngine(EngineRequest(network, spec, device="cpu", precision="fp32")).infer([images()], SIZE)
     assert (label[0] == expected.label).mean() >= 0.999
     assert np.abs(confidence[0].astype(int) - expected.confidence).max() <= 1
 
@@ -64,9 +64,9 @@ def test_an_openvino_model_gives_the_masks(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--to", "onnx", "--precision", "int8"), "--precision: 'int8' is not one of auto, fp32, fp16, as onnx takes"),
-        (("--to", "openvino", "--precision", "bf16"), "is not one of auto, fp32, int8, as openvino takes"),
-        (("--to", "tensorrt"), "--to tensorrt: "),
+        (("--to", "onnx", "--precision", "int8"), "--precision: 'int8' is not one of auto, fp32, fp16 for onnx"),
+        (("--to", "openvino", "--precision", "bf16"), "is not one of auto, fp32, int8 for openvino"),
+        (("--to", "tensorrt"), "--to: 'tensorrt' cannot be written here: "),
         (("--to", "onnx", "--size", "16x64"), "--size: 16x64 has a side that is not 32 to"),
     ],
 )
@@ -116,7 +116,9 @@ def test_what_a_runtime_fails_at_is_one_sentence(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err.endswith(": no such operator\n")
     monkeypatch.setattr(exporting, "lacks_onnx", lambda: "the Python package onnxscript is not installed")
     assert export("--to", "onnx", "-o", tmp_path / "out.onnx") == 2
-    assert "--to onnx: the Python package onnxscript is not installed" in capsys.readouterr().err
+    assert (
+        "--to: 'onnx' cannot be written here: the Python package onnxscript is not installed" in capsys.readouterr().err
+    )
 
 
 def test_an_openvino_file_is_an_xml(tmp_path, capsys):

@@ -96,9 +96,9 @@ def predictions(model):
 
 
 def _backend(model):
-    from rgbt_seg_ros.pipeline.backends import TorchBackend
+    from rgbt_seg_ros.pipeline.backends import EngineRequest, TorchEngine
 
-    return TorchBackend(copy.deepcopy(model[1]), model[0], "cpu", "fp32")
+    return TorchEngine(EngineRequest(copy.deepcopy(model[1]), model[0], device="cpu", precision="fp32"))
 
 
 def test_a_fit_lowers_nll_and_ece_and_leaves_the_network_alone(model, predictions):

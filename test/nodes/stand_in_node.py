@@ -10,7 +10,6 @@ the masks to ``built``.
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import time
@@ -21,7 +20,7 @@ import torch
 
 from rgbt_seg_ros.nodes.segmentation_node import main
 from rgbt_seg_ros.pipeline import segmenter
-from rgbt_seg_ros.pipeline.backends import Build, Inference
+from rgbt_seg_ros.pipeline.backends import Build, Engine, Inference
 
 FOLDER = Path(os.environ["STAND_IN"])
 
@@ -36,12 +35,11 @@ def wait_for_end_of(name):
         time.sleep(0.05)
 
 
-class StandIn:
-    def __init__(self, network, spec, *given, device=None, **_):
-        # The device's place among TorchBackend's arguments, and its name among open_backend's.
-        self.device = device or given[0]
+class StandIn(Engine):
+    def __init__(self, request):
+        self.device = request.device
         self.name = f"stand-in on {self.device}"
-        self.building, self.built_at, self.built = None, -math.inf, set()
+        self.built = set()
         append("opened", self.device)
 
     def close(self):
@@ -74,12 +72,11 @@ class StandIn:
 
 
 if __name__ == "__main__":
-    opener = "open_backend" if hasattr(segmenter, "open_backend") else "TorchBackend"
-    real = getattr(segmenter, opener)
+    real = segmenter.select_engine
 
-    def opened(*given, **named):
+    def opened(request):
         wait_for_end_of("loading")
-        return (real if (FOLDER / "real").exists() else StandIn)(*given, **named)
+        return (real if (FOLDER / "real").exists() else StandIn)(request)
 
-    setattr(segmenter, opener, opened)
+    segmenter.select_engine = opened
     main(sys.argv)

@@ -140,7 +140,7 @@ def test_cleanup_gives_the_model_back_though_it_was_out_of_the_collectors_sight(
     node.trigger_configure()
     runtime.settle_garbage()
     try:
-        engine = weakref.ref(node._configured.model.loaded.first._backend)
+        engine = weakref.ref(node._configured.model.loaded.first._engine)
         node.trigger_activate()
         node.trigger_deactivate()
         managed = len(node._managed_entities)

@@ -10,7 +10,7 @@ from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network import read_model
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
 from rgbt_seg_ros.pipeline.alignment import AlignmentSettings
-from rgbt_seg_ros.pipeline.backends import Inference, TorchBackend
+from rgbt_seg_ros.pipeline.backends import Engine, EngineRequest, Inference, TorchEngine
 from rgbt_seg_ros.pipeline.backends.torch_backend import decide
 from rgbt_seg_ros.pipeline.masks import UNLABELED, apply_threshold, statistics
 from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings, normalise, resolve
@@ -28,8 +28,8 @@ def demo():
 def segmenter(demo, **settings):
     spec, network = demo
     chosen = SegmenterSettings(input_size=settings.pop("input_size", "64x96"), **settings)
-    backend = TorchBackend(network, spec, chosen.device, chosen.precision, chosen.temperature or None)
-    return Segmenter(spec, backend, chosen)
+    asked = {"device": chosen.device, "precision": chosen.precision, "temperature": chosen.temperature or None}
+    return Segmenter(spec, TorchEngine(EngineRequest(network, spec, **asked)), chosen)
 
 
 @pytest.mark.parametrize(
@@ -104,11 +104,11 @@ def test_a_pixel_of_nans_is_labelled_zero_without_confidence():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"input_size": "big"}, "model.input_size: 'big'"),
-        ({"threshold": 2.0}, "output.threshold"),
-        ({"temperature": -1.0}, "model.temperature"),
-        ({"device": "tpu"}, "runtime.device: 'tpu' is not one of auto, cpu"),
-        ({"precision": "int4"}, "runtime.precision: 'int4' is not one of"),
+        ({"input_size": "big"}, "^input_size: 'big'"),
+        ({"threshold": 2.0}, "^threshold"),
+        ({"temperature": -1.0}, "^temperature"),
+        ({"device": "tpu"}, "^device: 'tpu' is not one of auto, cpu"),
+        ({"precision": "int4"}, "^precision: 'int4' is not one of"),
         ({"device": "cpu", "precision": "fp16"}, "use fp32 or bf16"),
     ],
 )
@@ -141,7 +141,7 @@ def test_wrong_images_are_refused(demo, rgb, thermal):
         segmenter(demo)(rgb, thermal)
 
 
-class Fixed:
+class Fixed(Engine):
     """An engine with known masks."""
 
     name = "fixed"
@@ -151,6 +151,9 @@ class Fixed:
         self.sizes = rgb.shape[:2], thermal.shape
         label = np.zeros(output_size, np.uint8)
         return [Inference(label, label + 100, {"preprocess": 0.0, "network": 0.0, "masks": 0.0})]
+
+    def close(self):
+        pass
 
 
 @pytest.mark.parametrize(("text", "size"), [("model", None), ("image", (96, 128)), ("32x48", (32, 48))])
@@ -195,5 +198,5 @@ def test_the_absent_image_normalises_to_about_zero(demo):
 
 
 def test_an_unknown_modality_is_refused():
-    with pytest.raises(UserError, match=r"model\.modality: 'infrared' is not one of rgbt, rgb, thermal"):
+    with pytest.raises(UserError, match=r"^modality: 'infrared' is not one of rgbt, rgb, thermal"):
         SegmenterSettings(modality="infrared")

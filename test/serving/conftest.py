@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -13,7 +12,7 @@ import torch
 from rgbt_seg_ros.parameters.table import RuntimeSettings
 from rgbt_seg_ros.pipeline import SegmenterSettings
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
-from rgbt_seg_ros.pipeline.backends import BackendError, Inference
+from rgbt_seg_ros.pipeline.backends import Engine, EngineError, Inference
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel
 from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings
 from rgbt_seg_ros.serving import shared_model
@@ -36,14 +35,14 @@ def aligners():
     return {"front": Aligner(None, AlignmentSettings()), "rear": Aligner(SHIFT, AlignmentSettings())}
 
 
-class Engine:
+class StandIn(Engine):
     """Has memory for ``room`` pairs in one run, for any number on the CPU."""
 
     name = "stand-in"
 
     def __init__(self, device, room):
         self.device, self.room, self.runs, self.sizes = device, room, [], []
-        self.building, self.built_at, self.during, self.closed = None, -math.inf, None, False
+        self.during, self.closed = None, False
 
     def close(self):
         self.closed = True
@@ -56,7 +55,7 @@ class Engine:
             self.during()
         if self.device != "cpu" and len(pairs) > self.room["pairs"]:
             error = torch.cuda.OutOfMemoryError("CUDA out of memory.\nAnd more")
-            raise BackendError("stand-in fails: CUDA out of memory.") from error
+            raise EngineError("stand-in fails: CUDA out of memory.") from error
         durations = {"preprocess": 0.0, "network": 0.0, "masks": 0.0}
         return [
             Inference(np.zeros(output_size, np.uint8), np.ones(output_size, np.uint8), dict(durations)) for _ in pairs
@@ -72,9 +71,9 @@ def small(monkeypatch):
 
     def open_engine(file, settings, *_):
         if file == "none" or settings.device in room.get("refused", ()):
-            raise BackendError("no such device")
+            raise EngineError("no such device")
         opened.append(settings.device)
-        return read_spec("demo"), Engine(settings.device, room)
+        return read_spec("demo"), StandIn(settings.device, room)
 
     monkeypatch.setattr(shared_model, "open_engine", open_engine)
     on_gpu = {name: replace(settings, device="cuda") for name, settings in SETTINGS.items()}
@@ -96,5 +95,5 @@ def prepared(model):
 def parts():
     """What tests of a shared model are made of."""
     return SimpleNamespace(
-        IMAGES=IMAGES, SHIFT=SHIFT, SETTINGS=SETTINGS, Engine=Engine, aligners=aligners, prepared=prepared
+        IMAGES=IMAGES, SHIFT=SHIFT, SETTINGS=SETTINGS, Engine=StandIn, aligners=aligners, prepared=prepared
     )

@@ -10,7 +10,7 @@ from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.parameters.table import RuntimeSettings
 from rgbt_seg_ros.pipeline import Segmenter
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
-from rgbt_seg_ros.pipeline.backends import BackendError
+from rgbt_seg_ros.pipeline.backends import EngineError
 from rgbt_seg_ros.serving.shared_model import OutOfMemoryError, SharedModel, is_out_of_memory
 
 
@@ -29,10 +29,10 @@ def test_all_pairs_are_around_one_engine_warmed_up_for_each_size_and_the_full_ba
     make, _, opened, _ = small
     model = make()
     assert opened == ["cuda"]
-    engines = {id(entry._backend) for entry in model.loaded.segmenters.values()}
+    engines = {id(entry._engine) for entry in model.loaded.segmenters.values()}
     assert len(engines) == 1
     # The two pairs' RGB images are known to differ in size, so that there is no full batch.
-    assert model.loaded.first._backend.runs == [1, 1]
+    assert model.loaded.first._engine.runs == [1, 1]
     assert (model.largest_batch, make(max_batch=1).largest_batch) == (2, 1)
 
 
@@ -51,13 +51,13 @@ def test_a_single_pair_without_room_is_tried_twice_and_given_back(small, parts):
     make, room, opened, said = small
     model = make()
     room["pairs"] = 0
-    before = len(model.loaded.first._backend.runs)
+    before = len(model.loaded.first._engine.runs)
     for _ in range(3):
         loaded, pairs = parts.prepared(model)
         (result,) = model.segment(loaded, pairs[:1])
         assert isinstance(result, OutOfMemoryError)
         assert "\n" not in str(result)
-    assert len(model.loaded.first._backend.runs) - before == 6
+    assert len(model.loaded.first._engine.runs) - before == 6
     assert opened == ["cuda"]
     assert len(said) == 1
 
@@ -92,7 +92,7 @@ def test_a_cpu_that_cannot_take_over_is_asked_once(small, parts):
 def test_an_engine_that_was_replaced_is_closed_when_no_turn_is_at_it_any_more(small, parts):
     make, *_ = small
     model = make()
-    engine = model.loaded.first._backend
+    engine = model.loaded.first._engine
     with model.in_hand() as loaded:
         # A model is swapped in between a turn's look at the model and its run.
         model.swap(model.read("other"))
@@ -100,12 +100,12 @@ def test_an_engine_that_was_replaced_is_closed_when_no_turn_is_at_it_any_more(sm
         assert not engine.closed
     assert engine.closed
     # Nothing is in hand: at once, so that models that follow each other while no image comes do not add up.
-    second = model.loaded.first._backend
+    second = model.loaded.first._engine
     model.swap(model.read("third"))
     assert second.closed
-    assert not model.loaded.first._backend.closed
+    assert not model.loaded.first._engine.closed
     model.close()
-    assert model.loaded.first._backend.closed
+    assert model.loaded.first._engine.closed
 
 
 def test_a_model_that_the_gpu_has_no_memory_for_is_refused_or_opened_on_the_cpu(small):
@@ -130,7 +130,7 @@ def test_a_model_is_read_beside_the_running_one_and_takes_the_aligners_of_the_mo
     assert (model.loaded.file, model.loaded.segmenters["front"].aligner) == ("other", newer)
     # A frame of before goes on with its own model.
     assert before.file == "demo"
-    assert before.first._backend is not model.loaded.first._backend
+    assert before.first._engine is not model.loaded.first._engine
 
 
 def test_a_model_that_cannot_be_read_or_has_no_room_leaves_the_running_one(small):
@@ -149,7 +149,7 @@ def test_other_exceptions_are_not_taken_for_memory(small, parts):
     make, _, _, _ = small
     model = make()
     loaded, pairs = parts.prepared(model)
-    loaded.first._backend.infer = lambda *_: (_ for _ in ()).throw(RuntimeError("shapes differ"))
+    loaded.first._engine.infer = lambda *_: (_ for _ in ()).throw(RuntimeError("shapes differ"))
     with pytest.raises(RuntimeError, match="shapes differ"):
         model.segment(loaded, pairs)
     assert model.busy_since is None
@@ -170,7 +170,7 @@ def test_memory_that_runs_out_is_known_in_other_libraries_and_while_a_capture_en
     assert is_out_of_memory(
         Exception("[ONNXRuntimeError] : 6 : Failed to allocate memory for requested buffer of size 9")
     )
-    assert not is_out_of_memory(BackendError("the camera says: out of memory"))
+    assert not is_out_of_memory(EngineError("the camera says: out of memory"))
     with pytest.raises(RuntimeError) as caught:  # noqa: PT012, as torch.cuda.graph raises
         try:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")

@@ -19,7 +19,7 @@ from rgbt_seg_ros.serving import engine_watch, shared_model
 
 def runs_of(model):
     """Return what the engine has run for since the last look."""
-    engine = model.loaded.first._backend
+    engine = model.loaded.first._engine
     seen, engine.sizes = engine.sizes, []
     return seen
 
@@ -163,7 +163,7 @@ def test_a_warm_up_that_fails_is_left_to_the_first_pair(small):
 def test_building_is_told_from_running_and_a_run_counts_from_the_end_of_its_build(small, parts):
     make, *_ = small
     model = make()
-    engine, seen = model.loaded.first._backend, []
+    engine, seen = model.loaded.first._engine, []
 
     def during():
         engine.building = Build(HD, time.monotonic())
@@ -190,7 +190,7 @@ def test_building_is_told_from_running_and_a_run_counts_from_the_end_of_its_buil
 def test_each_run_of_a_warm_up_counts_by_itself(small):
     make, *_ = small
     model = make(warm_up=3)
-    engine, since, ended = model.loaded.first._backend, [], []
+    engine, since, ended = model.loaded.first._engine, [], []
     engine.during = lambda: (since.append(model.busy_since), ended.append(model.ended_at))
     model.see("front", VGA)
     assert model.ended_at == -math.inf
@@ -204,7 +204,7 @@ def test_each_run_of_a_warm_up_counts_by_itself(small):
 def test_a_run_of_a_warm_up_that_does_not_return_is_no_building(small, monkeypatch, limit, build):
     make, *_ = small
     model = make(watchdog=limit)
-    engine, seen, now = model.loaded.first._backend, [], [1000.0]
+    engine, seen, now = model.loaded.first._engine, [], [1000.0]
     monkeypatch.setattr(engine_watch.time, "monotonic", lambda: now[0])
 
     def during():

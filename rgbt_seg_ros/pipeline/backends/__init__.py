@@ -1,28 +1,30 @@
-"""Engines that run the network: one small interface, one file an engine; ``open_backend`` opens one by its name."""
+"""Engines that run the network, one module for each value of ``runtime.backend``; ``select_engine`` opens the one asked for."""
 
 from __future__ import annotations
 
 from rgbt_seg_ros.pipeline.backends.base import (
     BACKENDS,
     PRECISIONS,
-    Backend,
-    BackendError,
     Build,
+    Engine,
+    EngineError,
     EngineRequest,
+    Images,
     Inference,
 )
-from rgbt_seg_ros.pipeline.backends.selection import available, open_backend
-from rgbt_seg_ros.pipeline.backends.torch_backend import TorchBackend
+from rgbt_seg_ros.pipeline.backends.selection import available, select_engine
+from rgbt_seg_ros.pipeline.backends.torch_backend import TorchEngine
 
 __all__ = [
     "BACKENDS",
     "PRECISIONS",
-    "Backend",
-    "BackendError",
     "Build",
+    "Engine",
+    "EngineError",
     "EngineRequest",
+    "Images",
     "Inference",
-    "TorchBackend",
+    "TorchEngine",
     "available",
-    "open_backend",
+    "select_engine",
 ]

@@ -1,16 +1,18 @@
-"""What the segmenter needs of an engine."""
+"""What a face asks of an engine, and what the segmenter needs of one."""
 
 from __future__ import annotations
 
+import logging
+import math
+import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.arrays import ByteArray
+from rgbt_seg_ros.errors import SettingError, UserError
 
 if TYPE_CHECKING:
     from rgbt_seg_ros.network import FusionNetwork, ModelSpec
@@ -19,20 +21,34 @@ BACKENDS = ("auto", "torch", "compile", "cuda", "openvino", "onnxruntime", "tens
 """Names of engines; ``auto`` is the fastest that works on the device."""
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
-"""Arithmetic of the network; no engine does all of them. ``auto`` is fp16 on a GPU and fp32 on a CPU."""
+"""Arithmetic of the network; no engine supports all of them. ``auto`` is fp16 on a GPU and fp32 on a CPU."""
+
+LOG = logging.getLogger("rgbt_seg_ros.engine")
+"""Where engines log unless the request names another logger."""
+
+Images = tuple[ByteArray, ByteArray]
+"""(h, w, 3) uint8 RGB and (h, w) uint8 thermal, normalised, in the pixels of the RGB image; both of the network's size."""
+
+Calibration = Callable[[tuple[int, int]], Iterable[Images]]
+"""Gives images to calibrate int8 with, of an input size (h, w), as the network takes them."""
 
 
-Pairs = Iterable[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]
-
-Calibration = Callable[[tuple[int, int]], Pairs]
-"""Gives (h, w, 3) uint8 RGB and (h, w) uint8 thermal images of an input size (h, w), as the network takes them."""
-
-Report = Callable[[str], None]
-"""Takes one sentence for people: what was chosen, what is being built, what failed."""
+class EngineError(UserError):
+    """An engine that cannot be opened or built, or that failed."""
 
 
-class BackendError(UserError):
-    """An engine, device or precision that is not to be had."""
+def check_names(backend: str, device: str, precision: str) -> None:
+    """Refuse names that mean nothing on any machine.
+
+    Raises:
+        SettingError: Of ``backend``, ``device`` or ``precision``.
+    """
+    if backend not in BACKENDS:
+        raise SettingError("backend", f"'{backend}' is not one of {', '.join(BACKENDS)}")
+    if precision not in PRECISIONS:
+        raise SettingError("precision", f"'{precision}' is not one of {', '.join(PRECISIONS)}")
+    if not re.fullmatch(r"auto|cpu|(cuda|gpu)(:\d+)?", device):
+        raise SettingError("device", f"'{device}' is not one of auto, cpu, cuda, cuda:N, gpu, gpu:N")
 
 
 @dataclass(frozen=True)
@@ -50,33 +66,43 @@ class Build:
 
 @dataclass(frozen=True)
 class EngineRequest:
-    """What every engine is made of; each takes what it needs.
+    """Which engine is to run a network, and how; every engine is made of one.
 
     Attributes:
         network: In eval mode, float32, on the CPU; left as it is, and kept for sizes to come.
         spec: Normalisations and temperature of the model.
+        backend: One of ``BACKENDS``; ``auto`` is the fastest that works on the device without building for minutes.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; for openvino also ``gpu`` or ``gpu:N``, Intel's.
-        precision: One of ``PRECISIONS``; ``auto`` is fp16 on a GPU, fp32 on the CPU.
-        temperature: Overrides the model's own; None keeps it.
+        precision: One of ``PRECISIONS``.
+        temperature: Replaces the model's own; None keeps it.
+        exact: Whether only the engine that is named may run. Otherwise torch takes the place of one that fails.
+        calibration: For int8: gives images like those to come; None: int8 only where it is in the cache.
         cache: Folder of built engines; None: ``cache.cache_folder()``.
-        report: Told in a sentence of what takes time.
-        warn: Told in a sentence of what is wrong and was got around, such as an engine in the cache that cannot be read.
-        calibration: For int8: gives pairs like those to come; None: int8 only where it is in the cache.
-        build: Whether what takes minutes may be built; false: a size that is not in the cache is refused.
-        anew: Whether to build what is in the cache, too, as for another calibration.
+        build: Whether an engine that takes minutes to build may be built; false: it must be in the cache.
+        rebuild: Whether an engine in the cache is built again, as for another calibration.
+        log: Takes what was chosen and what is being built as info, and what failed as a warning.
+
+    Raises:
+        SettingError: Of ``backend``, ``device`` or ``precision``: an unknown name.
     """
 
     network: FusionNetwork
     spec: ModelSpec
+    _: KW_ONLY
+    backend: str = "auto"
     device: str = "auto"
     precision: str = "auto"
     temperature: float | None = None
-    cache: Path | None = None
-    report: Report = lambda _: None
-    warn: Report = lambda _: None
+    exact: bool = False
     calibration: Calibration | None = None
+    cache: Path | None = None
     build: bool = True
-    anew: bool = False
+    rebuild: bool = False
+    log: logging.Logger = LOG
+
+    def __post_init__(self) -> None:
+        """Refuse unknown names."""
+        check_names(self.backend, self.device, self.precision)
 
     @property
     def softmax_temperature(self) -> float:
@@ -94,41 +120,48 @@ class Inference:
         durations: Seconds per stage, in order: ``preprocess``, ``network``, ``masks``; of a batch, this pair's even share.
     """
 
-    label: npt.NDArray[np.uint8]
-    confidence: npt.NDArray[np.uint8]
+    label: ByteArray
+    confidence: ByteArray
     durations: dict[str, float]
 
 
-class Backend(Protocol):
-    """An engine: two 8-bit images in, two 8-bit masks out, so that logits never leave the device.
+class Engine(ABC):
+    """Two 8-bit images in, two 8-bit masks out, so that logits never leave the device.
 
-    One that builds itself for every size also has ``building`` (a ``Build`` or None) and ``built_at`` (time.monotonic, s, when
-    the last one ended; -inf: none has): a run in which it builds may take long without anything being wrong.
+    Attributes:
+        backend: The value of ``EngineRequest.backend`` that it serves.
+        device: Where the network runs: ``cpu``, ``cuda:0`` or another GPU.
+        precision: One of ``PRECISIONS`` but ``auto``.
+        name: Engine, device and precision in words, for people.
+        building: What it is being built for, for other threads to see; a run in which it builds may take minutes. None: nothing.
+        built_at: When its last build ended, time.monotonic, s; -inf: it never built.
     """
 
-    @property
-    def device(self) -> str:
-        """Return where the network runs: ``cpu``, ``cuda:0`` or another GPU."""
-        ...
+    backend: str = ""
+    device: str = "cpu"
+    precision: str = "fp32"
+    name: str = ""
+    building: Build | None = None
+    built_at: float = -math.inf
 
-    @property
-    def name(self) -> str:
-        """Return engine, device and precision in words, for people."""
-        ...
-
-    def infer(
-        self,
-        pairs: Sequence[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]],
-        output_size: tuple[int, int],
-    ) -> list[Inference]:
+    @abstractmethod
+    def infer(self, pairs: Sequence[Images], output_size: tuple[int, int]) -> list[Inference]:
         """Segment pairs of one size together. The node gives one at a time; a batch may differ from that in the last bits.
 
         Args:
-            pairs: (h, w, 3) uint8 RGB at the network's input size, and (h, w) uint8 thermal, normalised, in its pixels.
+            pairs: Images at the network's input size.
             output_size: (H, W) of the masks.
-        """
-        ...
 
+        Raises:
+            EngineError: It cannot be built for this size, or fails.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Give back what the engine holds, such as device memory; it is not used after."""
-        ...
+
+
+def reason(error: BaseException) -> str:
+    """Return the first line of what an exception says, or its class."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

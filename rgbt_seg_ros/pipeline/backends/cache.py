@@ -18,10 +18,10 @@ from pathlib import Path
 import torch
 
 from rgbt_seg_ros.network import FusionNetwork, ModelSpec
-from rgbt_seg_ros.pipeline.backends.base import BackendError
+from rgbt_seg_ros.pipeline.backends.base import EngineError
 
 FORMAT = 1
-"""Counts changes to what engines are built of (folding, masks): a new number builds them anew."""
+"""Counts changes to what engines are built of (folding, masks): with a new number they are built again."""
 
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -35,7 +35,7 @@ _OLD = "-old"
 """Ends that of one that gives way to it."""
 
 
-class CacheError(BackendError):
+class CacheError(EngineError):
     """There is no place where engines could be kept."""
 
 
@@ -80,13 +80,13 @@ def entry_name(*parts: object) -> str:
     return re.sub(r"[^\w.+-]+", "-", "_".join(map(str, parts)))
 
 
-def cached(folder: Path, build: Callable[[Path], None], anew: bool = False) -> tuple[Path, bool]:
+def cached(folder: Path, build: Callable[[Path], None], rebuild: bool = False) -> tuple[Path, bool]:
     """Return a folder of the cache, built if it is not there.
 
     Args:
         folder: Where it belongs. Whatever stops the build leaves there what was; of two that build at once, one is kept.
         build: Fills an empty folder.
-        anew: Build it in any case, and put it in the place of what is there.
+        rebuild: Build it in any case, and replace what is there.
 
     Returns:
         The folder, and whether it had to be built.
@@ -94,7 +94,7 @@ def cached(folder: Path, build: Callable[[Path], None], anew: bool = False) -> t
     Raises:
         CacheError: The place cannot be written, or its disk has no room for what is built.
     """
-    if folder.is_dir() and not anew:
+    if folder.is_dir() and not rebuild:
         return folder, False
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def cached(folder: Path, build: Callable[[Path], None], anew: bool = False) -> t
         build(part)
         _flush(part)
         part.chmod(0o755)
-        if anew:
+        if rebuild:
             with suppress(FileNotFoundError):
                 os.replace(folder, old)
         try:

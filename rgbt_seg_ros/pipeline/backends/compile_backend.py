@@ -1,4 +1,4 @@
-"""torch.compile ahead of time (AOTInductor) on the CPU: built once a model, size and CPU, loaded in a moment after."""
+"""torch.compile ahead of time (AOTInductor) on the CPU: built once for a model, size and CPU, then loaded in a moment."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from pathlib import Path
 
 import torch
 
-from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest
+from rgbt_seg_ros.arrays import ByteArray
+from rgbt_seg_ros.errors import SettingError
+from rgbt_seg_ros.pipeline.backends.base import EngineRequest
 from rgbt_seg_ros.pipeline.backends.cache import cpu_hash, entry_name
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.devices import DTYPES, select_device, select_precision
-from rgbt_seg_ros.pipeline.backends.kept import KeptBackend
-from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape
+from rgbt_seg_ros.pipeline.backends.kept import KeptEngine
+from rgbt_seg_ros.pipeline.backends.sized import Runner, Shape
 
 PACKAGE = "model.pt2"
 
@@ -53,33 +55,23 @@ def compile_package(module: ImagesToMasks, shape: Shape, path: Path, inductor: P
         torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs={"freezing": True})
 
 
-class CompileBackend(KeptBackend):
+class CompileEngine(KeptEngine):
     """The folded network through inductor and g++, in fp32 or bf16."""
 
-    engine = "compile"
+    backend = "compile"
 
     def __init__(self, request: EngineRequest) -> None:
-        """Prepare; see ``SizedBackend``. It runs on the CPU, in fp32 or bf16, and needs torch 2.6 or newer."""
+        """Prepare; see ``SizedEngine``. It runs on the CPU, in fp32 or bf16, and needs torch 2.6 or newer."""
         super().__init__(request)
         if request.device not in ("auto", "cpu"):
-            raise BackendError(
-                f"runtime.backend: 'compile' runs on the CPU, not on '{request.device}'; use cuda or tensorrt"
+            raise SettingError(
+                "backend", f"'compile' runs on the CPU, not on '{request.device}'", "cuda or tensorrt for a GPU"
             )
-        self._precision = select_precision(request.precision, select_device("cpu"))
+        self._runs_on("cpu", select_precision(request.precision, select_device("cpu")))
         import torch._inductor
 
         if not hasattr(torch._inductor, "aoti_compile_and_package"):
-            raise BackendError(f"runtime.backend: 'compile' needs torch 2.6 or newer, and this is {torch.__version__}")
-
-    @property
-    def device(self) -> str:
-        """Return ``cpu``."""
-        return "cpu"
-
-    @property
-    def name(self) -> str:
-        """Return ``compile cpu`` and the precision."""
-        return f"compile cpu {self._precision}"
+            raise SettingError("backend", f"'compile' needs torch 2.6 or newer, and this is {torch.__version__}")
 
     def place(self, shape: Shape) -> Path:
         """Return the folder of the engine for a size, built or not."""
@@ -88,7 +80,7 @@ class CompileBackend(KeptBackend):
     def _entry(self, shape: str) -> str:
         # Inductor writes the number of threads into its loops.
         threads = f"{torch.get_num_threads()}t"
-        return entry_name(self._hash, shape, self._precision, threads, torch.__version__, cpu_hash())
+        return entry_name(self._hash, shape, self.precision, threads, torch.__version__, cpu_hash())
 
     @property
     def built(self) -> bool:
@@ -100,13 +92,13 @@ class CompileBackend(KeptBackend):
         import torch._inductor
 
         def build(folder: Path) -> None:
-            self._report(f"{self.name}: compiling for {shape}, once; this takes a minute or two")
-            module = self._module(shape, DTYPES[self._precision])
+            self._log.info(f"{self.name}: compiling for {shape}, once; this takes a minute or two")
+            module = self._module(shape, DTYPES[self.precision])
             compile_package(module, shape, folder / PACKAGE, folder.parent / "inductor")
 
         run = self._kept(shape, build, lambda folder: torch._inductor.aoti_load_package(str(folder / PACKAGE)))
 
-        def runner(rgb: Pixels, thermal: Pixels) -> tuple[Pixels, Pixels]:
+        def runner(rgb: ByteArray, thermal: ByteArray) -> tuple[ByteArray, ByteArray]:
             with torch.inference_mode():
                 label, confidence = run(torch.from_numpy(rgb), torch.from_numpy(thermal))
             return label.numpy(), confidence.numpy()

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 
 import torch
 
+from rgbt_seg_ros.arrays import ByteArray
+from rgbt_seg_ros.pipeline.backends.base import EngineRequest
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.devices import select_cuda
-from rgbt_seg_ros.pipeline.backends.eager_backend import EagerBackend
-from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape
+from rgbt_seg_ros.pipeline.backends.eager_backend import EagerEngine
+from rgbt_seg_ros.pipeline.backends.sized import Runner, Shape
 
 WARM_UP_RUNS = 3
 """Before a graph is captured: cuDNN measures its algorithms in the first, and must not do so while recording."""
@@ -18,7 +20,7 @@ WARM_UP_RUNS = 3
 
 @contextmanager
 def _measured_algorithms() -> Iterator[None]:
-    """Let cuDNN choose by measuring: sizes do not change, and what it chose is kept for the process and this size."""
+    """Let cuDNN choose its algorithms by measuring: sizes do not change, and the choice is kept for the process and this size."""
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True
     try:
@@ -27,24 +29,24 @@ def _measured_algorithms() -> Iterator[None]:
         torch.backends.cudnn.benchmark = before
 
 
-class CudaBackend(EagerBackend):
+class CudaEngine(EagerEngine):
     """The folded network, channels-last, replayed as a CUDA graph; in fp16, bf16 or fp32."""
 
-    engine = "cuda"
+    backend = "cuda"
+
+    def __init__(self, request: EngineRequest) -> None:
+        """Prepare; see ``SizedEngine``."""
+        super().__init__(request)
+        self.name = f"{self.device} {self.precision} (graph)"
 
     def _select(self, device: str) -> torch.device:
-        return select_cuda(device, self.engine)
-
-    @property
-    def name(self) -> str:
-        """Return device and precision, such as ``cuda:0 fp16 (graph)``."""
-        return f"{self._device} {self._precision} (graph)"
+        return select_cuda(device, self.backend)
 
     def _build(self, shape: Shape) -> Runner:
         device = self._device
         module = self._on_device(shape)
         stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        # The weights are on their way in the stream of before.
+        # The weights are still being copied in the current stream.
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.device(device), torch.cuda.stream(stream), torch.inference_mode(), _measured_algorithms():
             # Pinned memory is what a copy engine reads by itself; from pageable memory the driver copies twice and waits.
@@ -60,7 +62,7 @@ class CudaBackend(EagerBackend):
                 masks = module(*inputs)
 
         # The graph reads the module's tensors where they lie, and does not keep them there.
-        def runner(rgb: Pixels, thermal: Pixels, _held: ImagesToMasks = module) -> tuple[Pixels, Pixels]:
+        def runner(rgb: ByteArray, thermal: ByteArray, _held: ImagesToMasks = module) -> tuple[ByteArray, ByteArray]:
             with torch.cuda.device(device), torch.cuda.stream(stream), torch.inference_mode():
                 # The small image is on its way while the processor still stages the large one.
                 for index, image in ((1, thermal), (0, rgb)):

@@ -4,47 +4,38 @@ from __future__ import annotations
 
 import torch
 
+from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.pipeline.backends.base import EngineRequest
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.devices import DTYPES, select_device, select_precision
-from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape, SizedBackend
+from rgbt_seg_ros.pipeline.backends.sized import Runner, Shape, SizedEngine
 
 
-class EagerBackend(SizedBackend):
+class EagerEngine(SizedEngine):
     """What every other engine falls back to, and what CUDA graphs are captured of; nothing is cached."""
 
-    engine = "torch"
+    backend = "torch"
 
     def __init__(self, request: EngineRequest) -> None:
-        """Prepare; see ``SizedBackend``."""
+        """Prepare; see ``SizedEngine``."""
         super().__init__(request)
         self._device = self._select(request.device)
-        self._precision = select_precision(request.precision, self._device)
+        self._runs_on(str(self._device), select_precision(request.precision, self._device))
         self._first: ImagesToMasks | None = None
 
     def _select(self, device: str) -> torch.device:
         return select_device(device)
 
-    @property
-    def device(self) -> str:
-        """Return the torch device, such as ``cuda:0``."""
-        return str(self._device)
-
-    @property
-    def name(self) -> str:
-        """Return engine, device and precision, such as ``torch cpu fp32``."""
-        return f"torch {self._device} {self._precision}"
-
     def _on_device(self, shape: Shape) -> ImagesToMasks:
         """Return the module for a size on its device, around one copy of the weights."""
-        module = self._module(shape, DTYPES[self._precision], rowwise=False, like=self._first).to(self._device)
+        module = self._module(shape, DTYPES[self.precision], rowwise=False, like=self._first).to(self._device)
         self._first = self._first or module
         return module
 
     def _build(self, shape: Shape) -> Runner:
         module = self._on_device(shape)
 
-        def runner(rgb: Pixels, thermal: Pixels) -> tuple[Pixels, Pixels]:
+        def runner(rgb: ByteArray, thermal: ByteArray) -> tuple[ByteArray, ByteArray]:
             with torch.inference_mode():
                 images = (torch.from_numpy(image).to(self._device) for image in (rgb, thermal))
                 label, confidence = module(*images)

@@ -9,20 +9,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from rgbt_seg_ros.pipeline.backends.base import BackendError
+from rgbt_seg_ros.pipeline.backends.base import EngineError, reason
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder, cached, model_hash
 from rgbt_seg_ros.pipeline.backends.memory import is_out_of_memory
-from rgbt_seg_ros.pipeline.backends.sized import Shape, SizedBackend, reason
+from rgbt_seg_ros.pipeline.backends.sized import Shape, SizedEngine
 
 T = TypeVar("T")
 
 
-class KeptBackend(SizedBackend):
+class KeptEngine(SizedEngine):
     """An engine whose builds are folders of the cache."""
 
     @property
     def _cache(self) -> Path:
-        return (self._request.cache or cache_folder()) / self.engine
+        return (self._request.cache or cache_folder()) / self.backend
 
     @cached_property
     def _hash(self) -> str:
@@ -35,8 +35,8 @@ class KeptBackend(SizedBackend):
     def _kept(self, shape: Shape, build: Callable[[Path], None], read: Callable[[Path], T]) -> T:
         """Return what ``read`` makes of the cache's folder for a size.
 
-        A folder that cannot be read is built anew, and without a place for a cache the engine is built for this process alone;
-        there is a warning of either.
+        What cannot be read is built again, and where the cache cannot be written the engine is built for this process alone, each
+        with a warning.
 
         Args:
             shape: The size.
@@ -44,14 +44,14 @@ class KeptBackend(SizedBackend):
             read: Takes the folder, whose files may be gone when it has returned.
 
         Raises:
-            BackendError: It would have to be built, and must not be.
+            EngineError: It would have to be built, and the request forbids it.
         """
         try:
             place = self.place(shape)
             there = place.is_dir()
             if not there and not self._request.build:
-                raise BackendError(f"{self.name} is not built for {shape}; runtime.backend: {self.engine} builds it")
-            folder, built = cached(place, build, anew=self._request.anew)
+                raise EngineError(f"{self.name} is not built for {shape}; the backend '{self.backend}' builds it")
+            folder, built = cached(place, build, rebuild=self._request.rebuild)
         except CacheError as error:
             return self._for_the_process(error, build, read)
         try:
@@ -61,16 +61,16 @@ class KeptBackend(SizedBackend):
                 raise
             broken = f"{folder}: the engine in the cache cannot be read ({reason(error)})"
             if not self._request.build:
-                raise BackendError(f"{broken}; runtime.backend: {self.engine} builds it anew") from error
-            self._request.warn(f"{broken}; it is built anew")
+                raise EngineError(f"{broken}; the backend '{self.backend}' builds it again") from error
+            self._log.warning(f"{broken}; it is built again")
         try:
-            folder, _ = cached(place, build, anew=True)
+            folder, _ = cached(place, build, rebuild=True)
         except CacheError as error:
             return self._for_the_process(error, build, read)
         return read(folder)
 
     def _for_the_process(self, error: CacheError, build: Callable[[Path], None], read: Callable[[Path], T]) -> T:
-        self._request.warn(f"{error}; {self.name} is built at every start")
+        self._log.warning(f"{error}; {self.name} is built at every start")
         with tempfile.TemporaryDirectory(prefix="rgbt-seg-") as parent:
             folder = Path(parent) / "engine"
             folder.mkdir()

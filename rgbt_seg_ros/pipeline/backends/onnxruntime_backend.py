@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 
-from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest
+from rgbt_seg_ros.arrays import ByteArray
+from rgbt_seg_ros.errors import SettingError
+from rgbt_seg_ros.pipeline.backends.base import EngineError, EngineRequest
 from rgbt_seg_ros.pipeline.backends.cache import entry_name
 from rgbt_seg_ros.pipeline.backends.devices import DTYPES
-from rgbt_seg_ros.pipeline.backends.kept import KeptBackend
+from rgbt_seg_ros.pipeline.backends.kept import KeptEngine
 from rgbt_seg_ros.pipeline.backends.onnx_model import export_onnx
-from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape
+from rgbt_seg_ros.pipeline.backends.sized import Runner, Shape
 
 MODEL = "model.onnx"
 
@@ -33,21 +35,21 @@ def select_providers(
         Device, precision and ONNX Runtime's providers with their options, the preferred first.
 
     Raises:
-        BackendError: The device or precision is not to be had.
+        SettingError: Of ``device`` or ``precision``: ONNX Runtime does not support it here.
     """
     kind, _, index = device.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (index and (kind != "cuda" or not index.isdigit())):
-        raise BackendError(f"runtime.device: backend onnxruntime runs on cpu or cuda, not on '{device}'")
+        raise SettingError("device", f"the backend onnxruntime does not run on '{device}'", "cpu, cuda or cuda:N")
     on_gpu = kind == "cuda" or (kind == "auto" and _CUDA in known)
     if kind == "cuda" and _CUDA not in known:
-        raise BackendError(
-            f"runtime.device: this ONNX Runtime has no {_CUDA} (it has {', '.join(known)}); pip install onnxruntime-gpu"
+        raise SettingError(
+            "device", f"this ONNX Runtime has no {_CUDA} (it has {', '.join(known)}); pip install onnxruntime-gpu"
         )
     allowed = ("auto", "fp32", "fp16") if on_gpu else ("auto", "fp32")
     if precision not in allowed:
-        raise BackendError(
-            f"runtime.precision: backend onnxruntime on {'cuda' if on_gpu else 'cpu'} does {' and '.join(allowed[1:])}, "
-            f"not {precision}"
+        where = "cuda" if on_gpu else "cpu"
+        raise SettingError(
+            "precision", f"the backend onnxruntime does not run {precision} on {where}", ", ".join(allowed)
         )
     if precision == "auto":
         precision = "fp16" if on_gpu else "fp32"
@@ -65,41 +67,36 @@ def select_providers(
     return (f"cuda:{int(index or 0)}" if on_gpu else "cpu"), precision, providers
 
 
-class OnnxruntimeBackend(KeptBackend):
+class OnnxruntimeEngine(KeptEngine):
     """The folded network as an ONNX file, kept in the cache."""
 
-    engine = "onnxruntime"
+    backend = "onnxruntime"
 
     def __init__(self, request: EngineRequest) -> None:
-        """Prepare; see ``SizedBackend``. On CUDA in fp16 or fp32, on the CPU in fp32."""
+        """Prepare; see ``SizedEngine``. On CUDA in fp16 or fp32, on the CPU in fp32."""
         super().__init__(request)
         import onnxruntime
 
         known = list(onnxruntime.get_available_providers())
-        self._device, self._precision, self._providers = select_providers(request.device, request.precision, known)
-        self._provider = self._providers[0][0].removesuffix("ExecutionProvider").lower()
+        device, precision, self._providers = select_providers(request.device, request.precision, known)
+        self._runs_on(device, precision)
+        self._run_by(self._providers[0][0])
 
-    @property
-    def device(self) -> str:
-        """Return the device, such as ``cuda:0``."""
-        return str(self._device)
-
-    @property
-    def name(self) -> str:
-        """Return engine, provider, device and precision, such as ``onnxruntime cpu fp32``."""
-        provider = f" ({self._provider})" if self._device != "cpu" else ""
-        return f"onnxruntime {self._device} {self._precision}{provider}"
+    def _run_by(self, provider: str) -> None:
+        self._provider = provider.removesuffix("ExecutionProvider").lower()
+        on_gpu = f" ({self._provider})" if self.device != "cpu" else ""
+        self.name = f"{self.backend} {self.device} {self.precision}{on_gpu}"
 
     def place(self, shape: Shape) -> Path:
         """Return the folder of the ONNX file for a size, exported or not."""
-        return self._cache / entry_name(self._hash, shape, self._precision, torch.__version__)
+        return self._cache / entry_name(self._hash, shape, self.precision, torch.__version__)
 
     def _build(self, shape: Shape) -> Runner:
         import onnxruntime
 
         def build(folder: Path) -> None:
-            self._report(f"{self.name}: exporting for {shape}, once")
-            module = self._module(shape, DTYPES[self._precision])
+            self._log.info(f"{self.name}: exporting for {shape}, once")
+            module = self._module(shape, DTYPES[self.precision])
             export_onnx(module, shape.batch, shape.input_size, folder / MODEL)
 
         def read(folder: Path) -> Any:
@@ -113,14 +110,15 @@ class OnnxruntimeBackend(KeptBackend):
 
         session = self._kept(shape, build, read)
         # ONNX Runtime falls back to its next provider with a line on stderr, where nobody sees it.
-        used = session.get_providers()[0].removesuffix("ExecutionProvider").lower()
-        if used == "cpu" and self._device != "cpu":
-            raise BackendError(f"{self.name}: none of its providers for a GPU loads")
-        if used != self._provider:
-            self._report(f"{self.name}: its {self._provider} provider does not load, so {used} runs it")
-            self._provider = used
+        used = session.get_providers()[0]
+        if used == _CPU and self.device != "cpu":
+            raise EngineError(f"{self.name}: none of its providers for a GPU can be loaded")
+        name, wanted = self.name, self._provider
+        self._run_by(used)
+        if self._provider != wanted:
+            self._log.warning(f"{name}: its provider {wanted} cannot be loaded, so {self._provider} runs it")
 
-        def runner(rgb: Pixels, thermal: Pixels) -> tuple[Pixels, Pixels]:
+        def runner(rgb: ByteArray, thermal: ByteArray) -> tuple[ByteArray, ByteArray]:
             label, confidence = session.run(["label", "confidence"], {"rgb": rgb, "thermal": thermal})
             return label, confidence
 

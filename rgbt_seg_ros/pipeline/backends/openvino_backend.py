@@ -5,18 +5,20 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest
+from rgbt_seg_ros.arrays import ByteArray
+from rgbt_seg_ros.errors import SettingError
+from rgbt_seg_ros.pipeline.backends.base import Calibration, EngineRequest
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, entry_name
-from rgbt_seg_ros.pipeline.backends.kept import KeptBackend
-from rgbt_seg_ros.pipeline.backends.openvino_model import REVISION, Pairs, attach_masks, convert, quantise
-from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape
+from rgbt_seg_ros.pipeline.backends.kept import KeptEngine
+from rgbt_seg_ros.pipeline.backends.openvino_model import REVISION, attach_masks, convert, quantise
+from rgbt_seg_ros.pipeline.backends.sized import Runner, Shape
 
 MODEL = "model.xml"
 
@@ -25,7 +27,7 @@ _HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 
 @functools.cache
 def _core() -> Any:
-    """Return the process's one ``openvino.Core``, which is never given back.
+    """Return the process's one ``openvino.Core``, which is never released.
 
     Its CPU plugin lends the thread that makes the first one a stack for signals (sigaltstack). Whatever thread drops the last
     one unmaps that stack, and the next SIGINT of the first thread would end the process with a segmentation fault.
@@ -39,23 +41,23 @@ def select_openvino_device(device: str) -> str:
     """Turn ``auto``, ``cpu``, ``gpu`` or ``gpu:N`` (an Intel GPU) into OpenVINO's name of a device.
 
     Raises:
-        BackendError: Another name, such as ``cuda``.
+        SettingError: Of ``device``: another name, such as ``cuda``.
     """
     kind, _, index = device.partition(":")
     if kind in ("auto", "cpu") and not index:
         return "CPU"
     if kind == "gpu" and (not index or index.isdigit()):
         return f"GPU.{index}" if index else "GPU"
-    raise BackendError(f"runtime.device: backend openvino runs on cpu or gpu (Intel's), not on '{device}'")
+    raise SettingError("device", f"the backend openvino does not run on '{device}'", "cpu, gpu or gpu:N (Intel's)")
 
 
-class OpenvinoBackend(KeptBackend):
+class OpenvinoEngine(KeptEngine):
     """The folded network as an OpenVINO model, kept in the cache."""
 
-    engine = "openvino"
+    backend = "openvino"
 
     def __init__(self, request: EngineRequest) -> None:
-        """Prepare; see ``SizedBackend``. fp32; on the CPU bf16, on a GPU fp16, on both int8.
+        """Prepare; see ``SizedEngine``. fp32; on the CPU bf16, on a GPU fp16, on both int8.
 
         ``device`` is ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
         """
@@ -68,16 +70,14 @@ class OpenvinoBackend(KeptBackend):
         if precision == "auto":
             precision = "fp16" if on_gpu else "fp32"
         if precision == "fp16" and not on_gpu:
-            raise BackendError("runtime.precision: 'fp16' needs a GPU; on the CPU openvino does fp32, bf16 and int8")
+            raise SettingError("precision", "'fp16' needs a GPU; on the CPU openvino supports fp32, bf16 and int8")
         if precision == "bf16" and on_gpu:
-            raise BackendError("runtime.precision: 'bf16' is for the CPU; on a GPU openvino does fp32, fp16 and int8")
+            raise SettingError("precision", "'bf16' needs a CPU; on a GPU openvino supports fp32, fp16 and int8")
         found = [name for name in self._core.available_devices if name.split(".")[0] == self._device.split(".")[0]]
         if not found:
             known = ", ".join(self._core.available_devices)
-            raise BackendError(
-                f"runtime.device: openvino {openvino.__version__} finds no {self._device} (it has {known})"
-            )
-        self._precision = precision
+            raise SettingError("device", f"openvino {openvino.__version__} finds no {self._device} (it has {known})")
+        self._runs_on(self._device.lower(), precision)
         # What int8 leaves in floats takes the fastest the device has.
         capabilities = self._core.get_property(self._device, "OPTIMIZATION_CAPABILITIES") if precision == "int8" else ()
         rest = "f16" if on_gpu else "bf16" if "BF16" in capabilities else "f32"
@@ -85,56 +85,47 @@ class OpenvinoBackend(KeptBackend):
         self._calibration = request.calibration
         self._version = openvino.__version__
 
-    @property
-    def device(self) -> str:
-        """Return ``cpu``, or an Intel GPU such as ``gpu.0``."""
-        return self._device.lower()
-
-    @property
-    def name(self) -> str:
-        """Return engine, device and precision, such as ``openvino cpu bf16``."""
-        return f"openvino {self._device.lower()} {self._precision}"
-
     def place(self, shape: Shape) -> Path:
         """Return the folder of the model for a size, converted or not."""
-        if self._precision == "int8":
+        if self.precision == "int8":
             # Without its masks: what was calibrated once serves images of every output size.
             height, width = shape.input_size
             what: object = f"{shape.batch}x{height}x{width}"
         else:
             what = shape
-        stored = "int8" if self._precision == "int8" else "fp32"
+        stored = "int8" if self.precision == "int8" else "fp32"
         return self._cache / entry_name(self._hash, what, stored, self._version, f"r{REVISION}")
 
     def model(self, shape: Shape) -> Any:
         """Return the ``openvino.Model`` of a size, converted (and calibrated) if it is not in the cache.
 
         Raises:
-            BackendError: int8 is to be calibrated, and there are no images or no NNCF to do it with.
+            SettingError: Of ``precision``: int8 has to be calibrated, and the images or NNCF are missing.
         """
         model = self._kept(
             shape,
             lambda folder: self._convert(shape, folder),
             lambda folder: self._core.read_model(str(folder / MODEL)),
         )
-        return attach_masks(model, shape.output_size) if self._precision == "int8" else model
+        return attach_masks(model, shape.output_size) if self.precision == "int8" else model
 
     def _convert(self, shape: Shape, folder: Path) -> None:
         import openvino
 
-        if self._precision != "int8":
-            self._report(f"{self.name}: converting for {shape}, once")
+        if self.precision != "int8":
+            self._log.info(f"{self.name}: converting for {shape}, once")
             model = convert(self._module(shape, torch.float32), shape.batch, shape.input_size)
         elif self._calibration is None:
             height, width = shape.input_size
-            raise BackendError(
-                "runtime.precision: 'int8' must be calibrated once for this input size: rgbt-seg model export MODEL "
-                f"--to openvino --precision int8 --size {height}x{width} -o FILE.xml"
+            raise SettingError(
+                "precision",
+                "'int8' must be calibrated once for this input size: rgbt-seg model export MODEL "
+                f"--to openvino --precision int8 --size {height}x{width} -o FILE.xml",
             )
         elif importlib.util.find_spec("nncf") is None:
-            raise BackendError("runtime.precision: 'int8' must be calibrated, which needs pip install nncf")
+            raise SettingError("precision", "'int8' must be calibrated, which needs pip install nncf")
         else:
-            self._report(f"{self.name}: calibrating for {shape}, once; this takes minutes")
+            self._log.info(f"{self.name}: calibrating for {shape}, once; this takes minutes")
             module = self._module(shape, torch.float32)
             model = quantise(module, shape.batch, shape.input_size, _batches(self._calibration, shape))
         openvino.save_model(model, str(folder / MODEL), compress_to_fp16=False)
@@ -162,7 +153,7 @@ class OpenvinoBackend(KeptBackend):
         compiled = self._core.compile_model(self.model(shape), self._device, settings)
         request = compiled.create_infer_request()
 
-        def runner(rgb: Pixels, thermal: Pixels) -> tuple[Pixels, Pixels]:
+        def runner(rgb: ByteArray, thermal: ByteArray) -> tuple[ByteArray, ByteArray]:
             request.infer([rgb, thermal], share_inputs=True)
             # The request writes its next results over these.
             label, confidence = (np.array(request.get_output_tensor(index).data) for index in range(2))
@@ -171,6 +162,6 @@ class OpenvinoBackend(KeptBackend):
         return runner
 
 
-def _batches(calibration: Callable[[tuple[int, int]], Pairs], shape: Shape) -> Iterable[list[Pixels]]:
+def _batches(calibration: Calibration, shape: Shape) -> Iterable[list[ByteArray]]:
     for rgb, thermal in calibration(shape.input_size):
         yield [np.repeat(rgb[np.newaxis], shape.batch, 0), np.repeat(thermal[np.newaxis], shape.batch, 0)]

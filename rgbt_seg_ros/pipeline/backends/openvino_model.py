@@ -7,11 +7,10 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
+from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.network.folded_norms import spell_out
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.masks import Upsample, decide_planes
@@ -37,10 +36,7 @@ squares, skips and gates cost the demo model 0.04 of mIoU on synthetic scenes, w
 are faster in bf16: OpenVINO's 8-bit ones take twice as long."""
 
 REVISION = 2
-"""Counts changes to how models are converted and calibrated: a new number does it anew."""
-
-Pairs = Iterable[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]
-"""(h, w, 3) uint8 RGB and (h, w) uint8 thermal, as the network takes them."""
+"""Counts changes to how models are converted and calibrated: with a new number it is done again."""
 
 
 class _Logits(nn.Module):
@@ -79,7 +75,7 @@ def _images(batch: int, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tens
 
 
 def _named(model: Any) -> Any:
-    """Name what goes in and comes out, for those who run the file elsewhere."""
+    """Name inputs and outputs, for other programs that run the file."""
     for port, name in zip(model.inputs, ("rgb", "thermal"), strict=True):
         port.get_tensor().set_names({name})
     for port, name in zip(model.outputs, ("label", "confidence"), strict=True):
@@ -96,9 +92,7 @@ def convert(module: ImagesToMasks, batch: int, input_size: tuple[int, int]) -> A
     return _named(_convert(module, _images(batch, input_size)))
 
 
-def quantise(
-    module: ImagesToMasks, batch: int, input_size: tuple[int, int], batches: Iterable[list[npt.NDArray[np.uint8]]]
-) -> Any:
+def quantise(module: ImagesToMasks, batch: int, input_size: tuple[int, int], batches: Iterable[list[ByteArray]]) -> Any:
     """Return the part before the masks with convolutions in 8 bits, after training (NNCF), for ``attach_masks``.
 
     Args:

@@ -4,40 +4,27 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import logging
-import re
 import shutil
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rgbt_seg_ros.pipeline.backends.base import (
-    BACKENDS,
-    PRECISIONS,
-    Backend,
-    BackendError,
-    Calibration,
-    EngineRequest,
-    Report,
-)
+from rgbt_seg_ros.errors import SettingError
+from rgbt_seg_ros.pipeline.backends.base import Engine, EngineRequest
 from rgbt_seg_ros.pipeline.backends.devices import select_device
-from rgbt_seg_ros.pipeline.backends.fallback import FallbackBackend, Opener
-
-if TYPE_CHECKING:
-    from rgbt_seg_ros.network import FusionNetwork, ModelSpec
+from rgbt_seg_ros.pipeline.backends.fallback import FallbackEngine, Opener
 
 _ENGINES = {
-    "torch": ("eager_backend", "EagerBackend"),
-    "compile": ("compile_backend", "CompileBackend"),
-    "cuda": ("cuda_backend", "CudaBackend"),
-    "openvino": ("openvino_backend", "OpenvinoBackend"),
-    "onnxruntime": ("onnxruntime_backend", "OnnxruntimeBackend"),
-    "tensorrt": ("tensorrt_backend", "TensorrtBackend"),
+    "torch": ("eager_backend", "EagerEngine"),
+    "compile": ("compile_backend", "CompileEngine"),
+    "cuda": ("cuda_backend", "CudaEngine"),
+    "openvino": ("openvino_backend", "OpenvinoEngine"),
+    "onnxruntime": ("onnxruntime_backend", "OnnxruntimeEngine"),
+    "tensorrt": ("tensorrt_backend", "TensorrtEngine"),
 }
 
 _SLOW = ("compile", "tensorrt")
-"""Engines that build for minutes, and can be used where they cannot be built."""
+"""Engines that take minutes to build, and can be used where they cannot be built."""
 
 
 def _lacks(module: str, extra: str) -> str:
@@ -69,9 +56,10 @@ def available() -> dict[str, str]:
     }
 
 
-def _open(name: str, request: EngineRequest) -> Any:
+def _open(name: str, request: EngineRequest) -> Engine:
     module, kind = _ENGINES[name]
-    return getattr(importlib.import_module(f"rgbt_seg_ros.pipeline.backends.{module}"), kind)(request)
+    engine: Engine = getattr(importlib.import_module(f"rgbt_seg_ros.pipeline.backends.{module}"), kind)(request)
+    return engine
 
 
 def _automatic(device: str, precision: str) -> tuple[list[str], str]:
@@ -85,80 +73,47 @@ def _automatic(device: str, precision: str) -> tuple[list[str], str]:
     return ["compile", "openvino"], "compile where it was built before, else openvino where it is installed, else torch"
 
 
-def open_backend(
-    network: FusionNetwork,
-    spec: ModelSpec,
-    *,
-    backend: str = "auto",
-    device: str = "auto",
-    precision: str = "auto",
-    temperature: float | None = None,
-    cache: Path | None = None,
-    report: Report | None = None,
-    warn: Report | None = None,
-    calibration: Calibration | None = None,
-) -> Backend:
-    """Open an engine around a network; one that cannot be opened, built or run gives way to torch with one warning.
+def select_engine(request: EngineRequest) -> Engine:
+    """Open the engine of a request; one that cannot be opened, built or run gives way to torch with one warning.
 
     Args:
-        network: In eval mode, float32, on the CPU; left as it is, and kept for sizes to come.
-        spec: Normalisations and temperature of the model.
-        backend: One of ``BACKENDS``. ``auto``: the fastest that works on the device without building for minutes; it reports
-            which and why.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; for openvino also ``gpu`` or ``gpu:N``, Intel's.
-        precision: One of ``PRECISIONS``; ``auto`` is fp16 on a GPU, fp32 on the CPU.
-        temperature: Overrides the model's own; None keeps it.
-        cache: Folder of built engines; None: ``cache.cache_folder()``.
-        report: Told a sentence of what is chosen and what is being built; None: the latter goes to ``logging``.
-        warn: Told a sentence of what fails; None: as ``report``.
-        calibration: For int8: gives pairs like those to come, of an input size; None: int8 only where it is in the cache.
+        request: With ``backend: auto``, the fastest engine runs that works on the device without building for minutes; which, and
+            why, is logged. With ``exact``, an engine that is named does not give way: what it raises is passed on.
 
     Returns:
         An engine; most build themselves at the first pair of a size, so run one before the camera starts.
 
     Raises:
-        BackendError: An unknown name, or torch itself has not the device or the precision.
+        SettingError: Of ``backend``, ``device`` or ``precision``: what cannot be used here, nor by torch in its place.
     """
-    if backend not in BACKENDS:
-        raise BackendError(f"runtime.backend: '{backend}' is not one of {', '.join(BACKENDS)}")
-    if precision not in PRECISIONS:
-        raise BackendError(f"runtime.precision: '{precision}' is not one of {', '.join(PRECISIONS)}")
-    if not re.fullmatch(r"auto|cpu|(cuda|gpu)(:\d+)?", device):
-        raise BackendError(f"runtime.device: '{device}' is not one of auto, cpu, cuda, cuda:N, gpu, gpu:N")
-    tell = report or logging.getLogger(__name__).warning
-    complain = warn or tell
-    request = EngineRequest(network, spec, device, precision, temperature, cache, tell, complain, calibration)
-
-    # What torch can take the place of an Intel GPU, and of int8.
-    def eager() -> Backend:
-        place = "cpu" if device.startswith("gpu") else device
-        arithmetic = "auto" if precision == "int8" else precision
-        engine: Backend = _open("torch", replace(request, device=place, precision=arithmetic))
-        return engine
-
-    missing = available()
+    backend, missing = request.backend, available()
     if backend == "torch":
-        torch_engine: Backend = _open("torch", request)
-        return torch_engine
+        return _open("torch", request)
     if backend != "auto":
         first: list[Opener] = [partial(_open, backend, request)]
         if missing[backend]:
             # What it lacks may be a compiler, and the engine one that was built elsewhere.
             first = _built(backend, request) or [_refusal(backend, missing[backend])]
-        return FallbackBackend([*first, eager], complain)
-    names, why = _automatic(device, precision)
+        return first[0]() if request.exact else FallbackEngine([*first, partial(_eager, request)], request.log)
+    names, why = _automatic(request.device, request.precision)
     chain: list[Opener] = []
     for name in names:
         if name in _SLOW:
             chain += _built(name, request)
         elif not missing[name]:
             chain.append(partial(_open, name, request))
-    if precision == "int8" and not chain:
+    if request.precision == "int8" and not chain:
         chain.append(_refusal("openvino", missing["openvino"]))
-    chosen = FallbackBackend([*chain, eager], complain)
-    if report:
-        report(f"runtime.backend: auto chose {chosen.name} ({why})")
+    chosen = FallbackEngine([*chain, partial(_eager, request)], request.log)
+    request.log.info(f"backend: auto chose {chosen.name} ({why})")
     return chosen
+
+
+def _eager(request: EngineRequest) -> Engine:
+    """Open what takes the place of any engine: torch, also where an Intel GPU or int8 was asked for."""
+    device = "cpu" if request.device.startswith("gpu") else request.device
+    precision = "auto" if request.precision == "int8" else request.precision
+    return _open("torch", replace(request, device=device, precision=precision))
 
 
 def _built(name: str, request: EngineRequest) -> list[Opener]:
@@ -166,15 +121,15 @@ def _built(name: str, request: EngineRequest) -> list[Opener]:
     if name not in _SLOW:
         return []
     try:
-        engine = _open(name, replace(request, build=False))
+        engine: Any = _open(name, replace(request, build=False))
         built: bool = engine.built
-    except Exception:  # as of FallbackBackend; what cannot be opened was not built here either
+    except Exception:  # as of FallbackEngine; what cannot be opened was not built here either
         return []
     return [lambda: engine] if built else []
 
 
 def _refusal(name: str, reason: str) -> Opener:
-    def refuse() -> Backend:
-        raise BackendError(f"runtime.backend: '{name}' cannot be used here: {reason}")
+    def refuse() -> Engine:
+        raise SettingError("backend", f"'{name}' cannot be used here: {reason}")
 
     return refuse

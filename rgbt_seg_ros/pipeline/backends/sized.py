@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network.spec import MIN_SIDE
-from rgbt_seg_ros.pipeline.backends.base import BackendError, Build, EngineRequest, Inference
+from rgbt_seg_ros.pipeline.backends.base import Build, Engine, EngineError, EngineRequest, Images, Inference, reason
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.memory import is_out_of_memory
 
-Pixels = npt.NDArray[np.uint8]
-
-Runner = Callable[[Pixels, Pixels], tuple[Pixels, Pixels]]
+Runner = Callable[[ByteArray, ByteArray], tuple[ByteArray, ByteArray]]
 """(N, h, w, 3) and (N, h, w) in, (N, H, W) labels and confidences out, which the next run does not write over."""
 
 KEPT = 4
-"""Sizes an engine keeps built; the one that was not used the longest goes first."""
+"""Sizes that an engine keeps built; the one that has not been used for the longest time goes first."""
 
 
 @dataclass(frozen=True)
@@ -41,29 +38,23 @@ class Shape:
         return f"{self.batch}x{h}x{w}-{height}x{width}"
 
 
-def reason(error: BaseException) -> str:
-    """Return the first line of what an exception says, or its name."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-class SizedBackend(ABC):
+class SizedEngine(Engine):
     """An engine that builds itself for every size it meets, and keeps the last few."""
-
-    engine: str
-    """Its name in ``BACKENDS``."""
 
     def __init__(self, request: EngineRequest) -> None:
         """Keep what engines are built of; an engine is built, or read from the cache, at the first pair of a size.
 
         Raises:
-            BackendError: Its library is not installed, or has not the device or the precision.
+            SettingError: Its library does not support the device or the precision, or this machine has no such device.
         """
         self._request = request
-        self._report = request.report
+        self._log = request.log
         self._runners: OrderedDict[Shape, Runner] = OrderedDict()
-        self.building: Build | None = None
-        self.built_at = -math.inf
+
+    def _runs_on(self, device: str, precision: str) -> None:
+        """Set what the engine says of itself."""
+        self.device, self.precision = device, precision
+        self.name = f"{self.backend} {device} {precision}"
 
     def _module(
         self, shape: Shape, dtype: torch.dtype, *, rowwise: bool = True, like: ImagesToMasks | None = None
@@ -80,16 +71,6 @@ class SizedBackend(ABC):
             like=like,
         )
 
-    @property
-    @abstractmethod
-    def device(self) -> str:
-        """Return where the network runs."""
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """Return engine, device and precision in words."""
-
     @abstractmethod
     def _build(self, shape: Shape) -> Runner:
         """Build for one size; whatever it raises means that it cannot be done."""
@@ -98,12 +79,13 @@ class SizedBackend(ABC):
         """Return what runs a size, built if it was not used lately.
 
         Raises:
-            BackendError: It cannot be built; the sentence says why.
+            UserError: It cannot be built; the sentence says why.
         """
         runner = self._runners.get(shape)
         if runner is None:
             if min(shape.input_size) < MIN_SIDE:
-                raise BackendError(f"{self.name}: images of {shape.input_size} are smaller than {MIN_SIDE} pixels")
+                height, width = shape.input_size
+                raise EngineError(f"{self.name}: images of {height}x{width} have a side below {MIN_SIDE} pixels")
             self.building = Build(shape.output_size, time.monotonic())
             try:
                 runner = self._build(shape)
@@ -111,7 +93,7 @@ class SizedBackend(ABC):
                 raise
             except Exception as error:  # a compiler, a driver or a missing library; none of them has one base class
                 self._make_room(error)
-                raise BackendError(f"{self.name} cannot be built for {shape}: {reason(error)}") from error
+                raise EngineError(f"{self.name} cannot be built for {shape}: {reason(error)}") from error
             finally:
                 # In this order: another thread that sees no build must see when it ended.
                 self.built_at = time.monotonic()
@@ -122,12 +104,8 @@ class SizedBackend(ABC):
         self._runners.move_to_end(shape)
         return runner
 
-    def infer(self, pairs: Sequence[tuple[Pixels, Pixels]], output_size: tuple[int, int]) -> list[Inference]:
-        """Segment pairs of one size; see ``Backend.infer``.
-
-        Raises:
-            BackendError: The engine cannot be built for this size, or fails. ``is_out_of_memory`` tells whether that is it.
-        """
+    def infer(self, pairs: Sequence[Images], output_size: tuple[int, int]) -> list[Inference]:
+        """Segment pairs of one size; see ``Engine.infer``. Of an error, ``is_out_of_memory`` says whether memory ran out."""
         height, width = pairs[0][0].shape[:2]
         runner = self.prepare(Shape(len(pairs), (height, width), output_size))
         start = time.perf_counter()
@@ -137,7 +115,7 @@ class SizedBackend(ABC):
             label, confidence = runner(rgb, thermal)
         except Exception as error:
             self._make_room(error)
-            raise BackendError(f"{self.name} fails: {reason(error)}") from error
+            raise EngineError(f"{self.name} fails: {reason(error)}") from error
         computed = time.perf_counter()
         share = {
             "preprocess": (loaded - start) / len(pairs),
@@ -156,7 +134,7 @@ class SizedBackend(ABC):
         self._runners.clear()
 
 
-def _stack(images: list[Pixels]) -> Pixels:
+def _stack(images: list[ByteArray]) -> ByteArray:
     """Return one contiguous batch; of one image a view where that is possible."""
     if len(images) > 1:
         return np.stack(images)

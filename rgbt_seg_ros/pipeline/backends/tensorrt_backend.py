@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from functools import cache
 from pathlib import Path
@@ -9,17 +10,19 @@ from typing import Any
 
 import torch
 
-from rgbt_seg_ros.pipeline.backends.base import BackendError, EngineRequest, Report
+from rgbt_seg_ros.arrays import ByteArray
+from rgbt_seg_ros.errors import SettingError
+from rgbt_seg_ros.pipeline.backends.base import LOG, EngineError, EngineRequest
 from rgbt_seg_ros.pipeline.backends.cache import entry_name
 from rgbt_seg_ros.pipeline.backends.devices import DTYPES, select_cuda, select_precision
-from rgbt_seg_ros.pipeline.backends.kept import KeptBackend
+from rgbt_seg_ros.pipeline.backends.kept import KeptEngine
 from rgbt_seg_ros.pipeline.backends.onnx_model import export_onnx
-from rgbt_seg_ros.pipeline.backends.sized import Pixels, Runner, Shape
+from rgbt_seg_ros.pipeline.backends.sized import Runner, Shape
 
 ENGINE = "model.engine"
 
 TELL_EVERY = 15.0
-"""s between words of a build that is under way."""
+"""s between two log lines of a build."""
 
 OLDEST = 10
 """Major version of TensorRT whose networks can be strongly typed."""
@@ -36,17 +39,17 @@ def logger_of(trt: Any) -> Any:
     return trt.Logger(trt.Logger.ERROR)
 
 
-def build_engine(trt: Any, onnx: Path, engine: Path, report: Report = lambda _: None) -> None:
+def build_engine(trt: Any, onnx: Path, engine: Path, log: logging.Logger = LOG) -> None:
     """Build an engine of an ONNX file whose tensors say the precision themselves.
 
     Args:
         trt: The module ``tensorrt``.
         onnx: The file to read.
         engine: The file to write.
-        report: Told now and then how far the build is.
+        log: Takes now and then how far the build is.
 
     Raises:
-        BackendError: TensorRT cannot read the file, or build of it; the sentence has its reason.
+        EngineError: TensorRT cannot read the file, or cannot build the engine; the sentence gives its reason.
     """
     builder = trt.Builder(logger_of(trt))
     # Strongly typed: fp16 is where the file says so, and the masks are decided in fp32. Version 10 asks for it by a flag.
@@ -55,18 +58,18 @@ def build_engine(trt: Any, onnx: Path, engine: Path, report: Report = lambda _: 
     parser = trt.OnnxParser(network, logger_of(trt))
     if not parser.parse(onnx.read_bytes()):
         reason = parser.get_error(0).desc() if parser.num_errors else "no reason given"
-        raise BackendError(f"runtime.backend: tensorrt cannot read the network ({reason})")
+        raise EngineError(f"tensorrt cannot read the network ({reason})")
     config = builder.create_builder_config()
-    progress = _progress(trt, report)
+    progress = _progress(trt, log)
     config.progress_monitor = progress
     built = builder.build_serialized_network(network, config)
     if built is None:
-        raise BackendError("runtime.backend: tensorrt cannot build the network; its own lines on stderr say why")
+        raise EngineError("tensorrt cannot build the network; its own lines on stderr say why")
     engine.write_bytes(bytes(built))
 
 
-def _progress(trt: Any, report: Report) -> Any:
-    """Return what TensorRT tells of its steps, and what passes on the share that is done, no more often than every 15 s."""
+def _progress(trt: Any, log: logging.Logger) -> Any:
+    """Return TensorRT's monitor of progress, which logs the steps that are done at most every 15 s."""
 
     class Progress(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -80,7 +83,7 @@ def _progress(trt: Any, report: Report) -> Any:
         def step_complete(self, phase_name: str, step: int) -> bool:
             if time.monotonic() - self._told >= TELL_EVERY:
                 self._told = time.monotonic()
-                report(f"tensorrt: {phase_name}, {step + 1} of {self._steps.get(phase_name, 0)} steps")
+                log.info(f"tensorrt: {phase_name}, {step + 1} of {self._steps.get(phase_name, 0)} steps")
             return True
 
         def phase_finish(self, phase_name: str) -> None:
@@ -89,47 +92,37 @@ def _progress(trt: Any, report: Report) -> Any:
     return Progress()
 
 
-class TensorrtBackend(KeptBackend):
+class TensorrtEngine(KeptEngine):
     """The folded network as a TensorRT engine, kept in the cache."""
 
-    engine = "tensorrt"
+    backend = "tensorrt"
 
     def __init__(self, request: EngineRequest) -> None:
-        """Prepare; see ``SizedBackend``. It runs on CUDA, in fp16, bf16 or fp32."""
+        """Prepare; see ``SizedEngine``. It runs on CUDA, in fp16, bf16 or fp32."""
         super().__init__(request)
-        self._device = select_cuda(request.device, self.engine)
-        self._precision = select_precision(request.precision, self._device)
+        self._device = select_cuda(request.device, self.backend)
+        self._runs_on(str(self._device), select_precision(request.precision, self._device))
         import tensorrt
 
         if int(tensorrt.__version__.partition(".")[0]) < OLDEST:
-            raise BackendError(
-                f"runtime.backend: 'tensorrt' needs TensorRT {OLDEST} or newer, and this is {tensorrt.__version__}"
+            raise SettingError(
+                "backend", f"'tensorrt' needs TensorRT {OLDEST} or newer, and this is {tensorrt.__version__}"
             )
         self._trt: Any = tensorrt
-
-    @property
-    def device(self) -> str:
-        """Return the torch device, such as ``cuda:0``."""
-        return str(self._device)
-
-    @property
-    def name(self) -> str:
-        """Return engine, device and precision, such as ``tensorrt cuda:0 fp16``."""
-        return f"tensorrt {self._device} {self._precision}"
 
     def place(self, shape: Shape) -> Path:
         """Return the folder of the engine for a size, built or not."""
         gpu = torch.cuda.get_device_name(self._device)
-        return self._cache / engine_name(self._hash, shape, gpu, self._precision, self._trt.__version__)
+        return self._cache / engine_name(self._hash, shape, gpu, self.precision, self._trt.__version__)
 
     def _build_file(self, shape: Shape, folder: Path) -> None:
-        self._report(f"{self.name}: building for {shape}, once; this takes minutes")
-        module = self._module(shape, DTYPES[self._precision])
+        self._log.info(f"{self.name}: building for {shape}, once; this takes minutes")
+        module = self._module(shape, DTYPES[self.precision])
         onnx = folder / "model.onnx"
         export_onnx(module, shape.batch, shape.input_size, onnx)
         # TensorRT builds for, and times its kernels on, the current device.
         with torch.cuda.device(self._device):
-            build_engine(self._trt, onnx, folder / ENGINE, self._report)
+            build_engine(self._trt, onnx, folder / ENGINE, self._log)
         onnx.unlink()
 
     def data(self, shape: Shape) -> bytes:
@@ -154,7 +147,7 @@ class TensorrtBackend(KeptBackend):
     def built(self) -> bool:
         """Return whether the cache has an engine of this model for any size."""
         gpu = torch.cuda.get_device_name(self._device)
-        before, after = entry_name(self._hash, "SIZE", gpu, self._precision, self._trt.__version__).split("SIZE")
+        before, after = entry_name(self._hash, "SIZE", gpu, self.precision, self._trt.__version__).split("SIZE")
         return any(self._cache.glob(f"{before}*{after}"))
 
     def _build(self, shape: Shape) -> Runner:
@@ -179,7 +172,9 @@ class TensorrtBackend(KeptBackend):
                     raise RuntimeError(f"the engine has no '{name}'")
 
         # The context holds neither its engine nor the runtime: they must live as long as the runner does.
-        def runner(rgb: Pixels, thermal: Pixels, _held: tuple[Any, ...] = (runtime, engine)) -> tuple[Pixels, Pixels]:
+        def runner(
+            rgb: ByteArray, thermal: ByteArray, _held: tuple[Any, ...] = (runtime, engine)
+        ) -> tuple[ByteArray, ByteArray]:
             with torch.cuda.device(device), torch.cuda.stream(stream), torch.inference_mode():
                 for name, image in (("thermal", thermal), ("rgb", rgb)):
                     here[name].copy_(torch.from_numpy(image))

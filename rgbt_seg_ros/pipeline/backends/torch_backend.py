@@ -6,11 +6,11 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from rgbt_seg_ros.network import FusionNetwork, ModelSpec, Normalisation
-from rgbt_seg_ros.pipeline.backends.base import Inference
+from rgbt_seg_ros.arrays import ByteArray
+from rgbt_seg_ros.network import Normalisation
+from rgbt_seg_ros.pipeline.backends.base import Engine, EngineRequest, Images, Inference
 from rgbt_seg_ros.pipeline.backends.devices import DTYPES, select_device, select_precision
 
 
@@ -39,55 +39,34 @@ def decide(logits: torch.Tensor, temperature: float) -> tuple[torch.Tensor, torc
     return label, torch.nan_to_num(best, nan=0.0).mul_(255.0).round_().to(torch.uint8)
 
 
-class TorchBackend:
-    """Eager torch: channels-last, one precision, pre- and postprocessing on the device of the network."""
+class TorchEngine(Engine):
+    """The network as it was trained, in eager torch: what other engines are compared with."""
 
-    def __init__(
-        self,
-        network: FusionNetwork,
-        spec: ModelSpec,
-        device: str = "auto",
-        precision: str = "auto",
-        temperature: float | None = None,
-    ) -> None:
-        """Move the network to its device.
+    backend = "torch"
 
-        Args:
-            network: In eval mode; moved, and cast where the precision asks for it.
-            spec: Normalisations and temperature of the model.
-            device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-            precision: One of ``PRECISIONS``; ``auto`` is fp16 on CUDA, fp32 on the CPU.
-            temperature: Overrides the model's own; None keeps it.
+    def __init__(self, request: EngineRequest) -> None:
+        """Move the network of the request to its device, cast where the precision asks for it; its ``backend`` does not count.
 
         Raises:
-            BackendError: The device or the precision is not to be had.
+            SettingError: Of ``device`` or ``precision``: torch does not support it here.
         """
-        self._device = select_device(device)
-        self._precision = select_precision(precision, self._device)
-        self._dtype = DTYPES[self._precision]
-        self._temperature = spec.temperature if temperature is None else temperature
-        network = network.eval().to(device=self._device, dtype=self._dtype)
+        self._device = select_device(request.device)
+        self.device, self.precision = str(self._device), select_precision(request.precision, self._device)
+        self.name = f"torch {self.device} {self.precision}"
+        self._dtype = DTYPES[self.precision]
+        self._temperature, spec = request.softmax_temperature, request.spec
+        network = request.network.eval().to(device=self._device, dtype=self._dtype)
         # torch's stubs know memory_format only together with a tensor.
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._rgb = self._affine(spec.rgb)
         self._thermal = self._affine(spec.thermal)
-
-    @property
-    def device(self) -> str:
-        """Return the torch device, such as ``cuda:0``."""
-        return str(self._device)
-
-    @property
-    def name(self) -> str:
-        """Return engine, device and precision, such as ``torch cpu fp32``."""
-        return f"torch {self._device} {self._precision}"
 
     def _affine(self, norm: Normalisation) -> tuple[torch.Tensor, torch.Tensor]:
         mean = torch.tensor(norm.mean, device=self._device).view(1, -1, 1, 1) * 255.0
         scale = 1.0 / (torch.tensor(norm.std, device=self._device).view(1, -1, 1, 1) * 255.0)
         return mean, scale
 
-    def _load(self, image: npt.NDArray[np.uint8], affine: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    def _load(self, image: ByteArray, affine: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         # An (h, w, C) image is already a channels-last tensor: permuting is a view and the only copy is the cast.
         pixels = image if image.ndim == 3 else image[..., np.newaxis]
         if not pixels.flags.writeable:
@@ -102,12 +81,8 @@ class TorchBackend:
         return time.perf_counter()
 
     @torch.inference_mode()
-    def infer(
-        self,
-        pairs: Sequence[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]],
-        output_size: tuple[int, int],
-    ) -> list[Inference]:
-        """Segment pairs of one size; see ``Backend.infer``."""
+    def infer(self, pairs: Sequence[Images], output_size: tuple[int, int]) -> list[Inference]:
+        """Segment pairs of one size; see ``Engine.infer``."""
         start = self._now()
         rgb = self._stack([self._load(pair[0], self._rgb) for pair in pairs])
         thermal = self._stack([self._load(pair[1], self._thermal) for pair in pairs])

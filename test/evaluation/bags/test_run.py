@@ -120,7 +120,7 @@ def test_a_pair_that_cannot_be_segmented_is_skipped_with_its_reason(recording, s
             self.calls += 1
             if self.calls == 2:
                 raise RuntimeError("out of memory")
-            return segmenter._backend.infer(pairs, output_size)
+            return segmenter._engine.infer(pairs, output_size)
 
     found = outcomes(recording.path, Segmenter(segmenter.spec, Failing(), segmenter.settings))
     assert [entry.record.skipped for entry in found] == ["", "RuntimeError: out of memory", "", ""]
@@ -150,7 +150,7 @@ def test_in_a_batch_that_fails_each_pair_has_its_own_turn(recording, segmenter):
         def infer(self, pairs, output_size):
             if len(pairs) > 1:
                 raise RuntimeError("out of memory")
-            return segmenter._backend.infer(pairs, output_size)
+            return segmenter._engine.infer(pairs, output_size)
 
     found = outcomes(recording.path, Segmenter(segmenter.spec, Small(), segmenter.settings), batch=4)
     assert [entry.record.skipped for entry in found] == [""] * 4

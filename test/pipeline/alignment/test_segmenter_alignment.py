@@ -13,14 +13,14 @@ from rgbt_seg_ros.network import read_model
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.alignment.resample import resize_mask
-from rgbt_seg_ros.pipeline.backends import Inference
+from rgbt_seg_ros.pipeline.backends import Engine, Inference
 from rgbt_seg_ros.pipeline.calibration import write_calibration
 from rgbt_seg_ros.pipeline.masks import UNLABELED
 from rgbt_seg_ros.pipeline.preparation import ThermalFacts
 from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings
 
 
-class Engine:
+class StandIn(Engine):
     """An engine that keeps what it was given and finds class 1 everywhere."""
 
     name = "fixed"
@@ -31,6 +31,9 @@ class Engine:
             Inference(np.ones(output_size, np.uint8), np.full(output_size, 200, np.uint8), {"masks": 0.0})
             for _ in pairs
         ]
+
+    def close(self):
+        pass
 
 
 def rig():
@@ -50,7 +53,7 @@ def segmenter(spec, mode, calibration, **more):
         thermal=ThermalSettings("none"),
         **more,
     )
-    return Segmenter(spec, Engine(), settings, Aligner(calibration, settings.alignment))
+    return Segmenter(spec, StandIn(), settings, Aligner(calibration, settings.alignment))
 
 
 def test_pixels_without_thermal_are_unlabeled_in_the_masks_size(spec):
@@ -151,7 +154,7 @@ def test_the_settings_file_is_read_before_the_model(tmp_path):
 def test_an_aligner_that_waits_for_its_calibration_refuses_pairs_until_it_is_replaced(spec):
     scene, plane = render_rig(rig(), plane_surfaces(5.0)), AlignmentSettings("plane")
     settings = SegmenterSettings(input_size="image", alignment=plane, thermal=ThermalSettings("none"))
-    running = Segmenter(spec, Engine(), settings, Aligner.awaiting(plane, "thermal/camera_info"))
+    running = Segmenter(spec, StandIn(), settings, Aligner.awaiting(plane, "thermal/camera_info"))
     running.warm_up()
     with pytest.raises(UserError, match=r"'plane': no calibration yet, waiting for thermal/camera_info"):
         running(scene.rgb, scene.thermal)
@@ -177,5 +180,5 @@ def test_the_stage_counts_what_it_found_in_the_thermal_image(spec):
     thermal = np.full((48, 64), 290.0, np.float32)
     thermal[:24] = 310.0
     thermal[3, 4] = np.nan
-    prepared = Segmenter(spec, Engine(), settings).prepare(np.zeros((48, 64, 3), np.uint8), thermal)
+    prepared = Segmenter(spec, StandIn(), settings).prepare(np.zeros((48, 64, 3), np.uint8), thermal)
     assert prepared.facts == ThermalFacts(0, (290.0, 310.0), non_finite=1)

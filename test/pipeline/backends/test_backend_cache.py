@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import torch
 
+from rgbt_seg_ros.logs import logger_to
 from rgbt_seg_ros.network import read_model
-from rgbt_seg_ros.pipeline.backends import BackendError, EngineRequest, open_backend, openvino_backend
+from rgbt_seg_ros.pipeline.backends import EngineError, EngineRequest, openvino_backend, select_engine
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder, cached
-from rgbt_seg_ros.pipeline.backends.fallback import FallbackBackend
-from rgbt_seg_ros.pipeline.backends.kept import KeptBackend
+from rgbt_seg_ros.pipeline.backends.fallback import FallbackEngine
+from rgbt_seg_ros.pipeline.backends.kept import KeptEngine
 from rgbt_seg_ros.pipeline.backends.memory import is_out_of_memory
 from rgbt_seg_ros.pipeline.backends.sized import Shape
 
@@ -34,12 +35,11 @@ def demo():
     return read_model("demo")
 
 
-class Kept(KeptBackend):
+class Kept(KeptEngine):
     """Keeps a word, and gives masks where it can be read."""
 
-    engine = "compile"
+    backend = "compile"
     name = "kept"
-    device = "cpu"
 
     def place(self, shape):
         return self._cache / str(shape)
@@ -58,7 +58,7 @@ class Kept(KeptBackend):
 @pytest.fixture
 def request_of(demo, tmp_path):
     said: list[str] = []
-    return EngineRequest(demo[1], demo[0], cache=tmp_path, warn=said.append), said
+    return EngineRequest(demo[1], demo[0], cache=tmp_path, log=logger_to(lambda _: None, said.append)), said
 
 
 def test_an_engine_that_cannot_be_read_is_built_anew_with_one_warning(request_of, tmp_path):
@@ -67,7 +67,7 @@ def test_an_engine_that_cannot_be_read_is_built_anew_with_one_warning(request_of
     place.mkdir(parents=True)
     (place / "word").write_text("wh")
     Kept(request).infer([PAIR], SIZE)
-    assert said == [f"{place}: the engine in the cache cannot be read ('wh' is no engine); it is built anew"]
+    assert said == [f"{place}: the engine in the cache cannot be read ('wh' is no engine); it is built again"]
     Kept(request).infer([PAIR], SIZE)
     assert len(said) == 1
     assert [entry.name for entry in place.parent.iterdir()] == [place.name]
@@ -107,11 +107,11 @@ def test_what_a_killed_build_has_left_is_removed_by_the_next_and_one_at_work_is_
 def test_what_must_not_be_built_is_not_built_anew_either(request_of):
     request, said = request_of
     unbuilt = replace(request, build=False)
-    with pytest.raises(BackendError, match=r"kept is not built for 1x32x64-32x64; runtime\.backend: compile builds it"):
+    with pytest.raises(EngineError, match=r"kept is not built for 1x32x64-32x64; the backend 'compile' builds it"):
         Kept(unbuilt).infer([PAIR], SIZE)
     place = Kept(request).place(Shape(1, SIZE, SIZE))
     place.mkdir(parents=True)
-    with pytest.raises(BackendError, match=r"cannot be read.*runtime\.backend: compile builds it anew"):
+    with pytest.raises(EngineError, match=r"cannot be read.*the backend 'compile' builds it again"):
         Kept(unbuilt).infer([PAIR], SIZE)
     assert said == []
 
@@ -140,9 +140,8 @@ def test_a_truncated_file_of_a_real_engine_is_built_anew(demo, tmp_path, name):
     said: list[str] = []
 
     def engine(cache=tmp_path):
-        return open_backend(
-            demo[1], demo[0], backend=name, device="cpu", cache=cache, report=lambda _: None, warn=said.append
-        )
+        log = logger_to(lambda _: None, said.append)
+        return select_engine(EngineRequest(demo[1], demo[0], backend=name, device="cpu", cache=cache, log=log))
 
     (first,) = engine().infer([PAIR], SIZE)
     for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
@@ -192,9 +191,9 @@ def test_building_anew_replaces_the_old_one_when_it_is_whole_and_not_before(tmp_
 
     if fails:
         with pytest.raises(RuntimeError):
-            cached(place, build, anew=True)
+            cached(place, build, rebuild=True)
     else:
-        assert cached(place, build, anew=True) == (place, True)
+        assert cached(place, build, rebuild=True) == (place, True)
     assert (place / "word").read_text() == ("old" if fails else "new")
     assert [entry.name for entry in tmp_path.iterdir()] == ["engine"]
 
@@ -212,7 +211,7 @@ def test_what_cannot_take_its_place_leaves_there_what_was(tmp_path, monkeypatch,
 
     monkeypatch.setattr(os, "replace", replaced)
     with pytest.raises(CacheError if number == errno.ENOSPC else PermissionError):
-        cached(place, lambda folder: (folder / "word").write_text("new"), anew=True)
+        cached(place, lambda folder: (folder / "word").write_text("new"), rebuild=True)
     assert (place / "word").read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["engine"]
 
@@ -267,7 +266,7 @@ def test_a_full_disk_is_recognised_behind_the_words_of_a_library(tmp_path, monke
 
 def test_an_error_of_a_build_that_is_none_of_the_disk_stays_one(request_of, monkeypatch):
     monkeypatch.setattr(Full, "number", errno.EINVAL)
-    with pytest.raises(BackendError, match="kept cannot be built for 1x32x64-32x64"):
+    with pytest.raises(EngineError, match="kept cannot be built for 1x32x64-32x64"):
         Full(request_of[0]).infer([PAIR], SIZE)
     assert request_of[1] == []
 
@@ -284,17 +283,17 @@ def intel(monkeypatch):
         ),
     )
     monkeypatch.setattr(openvino_backend, "_core", lambda: core)
-    monkeypatch.setattr(openvino_backend.OpenvinoBackend, "model", lambda self, shape: None)
+    monkeypatch.setattr(openvino_backend.OpenvinoEngine, "model", lambda self, shape: None)
     return given
 
 
 def test_kernels_of_an_intel_gpu_are_kept_where_there_is_a_place(request_of, tmp_path, intel, monkeypatch):
     shape = Shape(1, SIZE, SIZE)
     request = replace(request_of[0], device="gpu")
-    openvino_backend.OpenvinoBackend(request).prepare(shape)
+    openvino_backend.OpenvinoEngine(request).prepare(shape)
     assert intel.pop("CACHE_DIR") == str(tmp_path / "openvino" / "kernels")
     (tmp_path / "file").write_text("")
-    openvino_backend.OpenvinoBackend(replace(request, cache=tmp_path / "file")).prepare(shape)
+    openvino_backend.OpenvinoEngine(replace(request, cache=tmp_path / "file")).prepare(shape)
     assert intel["INFERENCE_PRECISION_HINT"] == "f16"
     assert "CACHE_DIR" not in intel
 
@@ -302,7 +301,7 @@ def test_kernels_of_an_intel_gpu_are_kept_where_there_is_a_place(request_of, tmp
         raise CacheError("this user has no home")
 
     monkeypatch.setattr("rgbt_seg_ros.pipeline.backends.kept.cache_folder", homeless)
-    openvino_backend.OpenvinoBackend(replace(request, cache=None)).prepare(shape)
+    openvino_backend.OpenvinoEngine(replace(request, cache=None)).prepare(shape)
     assert "CACHE_DIR" not in intel
 
 
@@ -334,9 +333,9 @@ class OutOfMemory(Kept):
 def test_memory_that_runs_out_reaches_the_caller_and_frees_other_sizes(request_of, batch):
     request, said = request_of
     engine = OutOfMemory(request)
-    chain = FallbackBackend([lambda: engine, lambda: Kept(request)], said.append)
+    chain = FallbackEngine([lambda: engine, lambda: Kept(request)], logger_to(said.append))
     chain.infer([PAIR], SIZE)
-    with pytest.raises(BackendError, match="CUDA out of memory") as caught:
+    with pytest.raises(EngineError, match="CUDA out of memory") as caught:
         chain.infer([PAIR] * batch, SIZE)
     assert is_out_of_memory(caught.value)
     assert not engine._runners

@@ -11,8 +11,8 @@ import torch
 
 from rgbt_seg_ros.network import read_model
 from rgbt_seg_ros.pipeline.backends import EngineRequest
-from rgbt_seg_ros.pipeline.backends.cuda_backend import CudaBackend
-from rgbt_seg_ros.pipeline.backends.eager_backend import EagerBackend
+from rgbt_seg_ros.pipeline.backends.cuda_backend import CudaEngine
+from rgbt_seg_ros.pipeline.backends.eager_backend import EagerEngine
 
 SIZE = (64, 96)
 
@@ -29,7 +29,7 @@ def pair(seed):
 
 def test_a_graph_gives_what_the_network_gives_for_every_new_image(demo, cuda):
     request = EngineRequest(demo[1], demo[0], precision="fp32")
-    engine, plain = CudaBackend(request), EagerBackend(EngineRequest(demo[1], demo[0], "cpu"))
+    engine, plain = CudaEngine(request), EagerEngine(EngineRequest(demo[1], demo[0], device="cpu"))
     kept = []
     for seed in range(3):
         (found,), (expected,) = (backend.infer([pair(seed)], (90, 130)) for backend in (engine, plain))
@@ -43,15 +43,15 @@ def test_a_graph_gives_what_the_network_gives_for_every_new_image(demo, cuda):
 
 def test_what_a_graph_reads_stays_in_its_place_for_every_size(demo, cuda, monkeypatch):
     made = []
-    make = CudaBackend._module
+    make = CudaEngine._module
 
     def module_of(self, shape, dtype, **more):
         module = make(self, shape, dtype, **more)
         made.append(weakref.ref(module))
         return module
 
-    monkeypatch.setattr(CudaBackend, "_module", module_of)
-    engine = CudaBackend(EngineRequest(demo[1], demo[0], precision="fp32"))
+    monkeypatch.setattr(CudaEngine, "_module", module_of)
+    engine = CudaEngine(EngineRequest(demo[1], demo[0], precision="fp32"))
     for output_size in (SIZE, (90, 130)):
         engine.infer([pair(0)], output_size)
     gc.collect()
@@ -60,7 +60,7 @@ def test_what_a_graph_reads_stays_in_its_place_for_every_size(demo, cuda, monkey
 
 def test_a_graph_is_captured_after_a_warm_up_without_disturbing_other_threads(demo, cuda):
     assert not torch.backends.cudnn.benchmark
-    engine = CudaBackend(EngineRequest(demo[1], demo[0], precision="fp32"))
+    engine = CudaEngine(EngineRequest(demo[1], demo[0], precision="fp32"))
     engine.infer([pair(0)], SIZE)
     once = ["wait", "device", "enter", "synchronize", "capture thread_local, measured True"]
     run = ["device", "enter", "replay", "synchronize"]

@@ -14,11 +14,12 @@ import torch
 from torch import nn
 
 from rgbt_seg_ros.cores import PROCESS_CORES, bind_thread
+from rgbt_seg_ros.logs import logger_to
 from rgbt_seg_ros.network import read_model
-from rgbt_seg_ros.pipeline.backends import BackendError, EngineRequest, TorchBackend, open_backend
-from rgbt_seg_ros.pipeline.backends.compile_backend import CompileBackend
+from rgbt_seg_ros.pipeline.backends import EngineError, EngineRequest, TorchEngine, select_engine
+from rgbt_seg_ros.pipeline.backends.compile_backend import CompileEngine
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
-from rgbt_seg_ros.pipeline.backends.eager_backend import EagerBackend
+from rgbt_seg_ros.pipeline.backends.eager_backend import EagerEngine
 from rgbt_seg_ros.pipeline.backends.masks import Upsample, decide_planes
 from rgbt_seg_ros.pipeline.backends.sized import KEPT, Shape
 
@@ -48,15 +49,15 @@ def opened(demo, cache, name, precision="fp32"):
         pytest.importorskip(module)
     said: list[str] = []
     spec, network = demo
-    backend = open_backend(
-        network, spec, backend=name, device="cpu", precision=precision, cache=cache, report=said.append
-    )
-    return backend, said
+    asked = {"backend": name, "device": "cpu", "precision": precision}
+    return select_engine(EngineRequest(network, spec, cache=cache, log=logger_to(said.append), **asked)), said
 
 
 def plain(demo, pairs, output_size):
     spec, network = demo
-    return TorchBackend(copy.deepcopy(network), spec, "cpu", "fp32").infer(pairs, output_size)
+    return TorchEngine(EngineRequest(copy.deepcopy(network), spec, device="cpu", precision="fp32")).infer(
+        pairs, output_size
+    )
 
 
 @pytest.mark.parametrize("output_size", [SIZE, (90, 130)])
@@ -148,9 +149,8 @@ def test_int8_is_calibrated_once_and_serves_every_output_size(demo, cache):
     said: list[str] = []
 
     def engine(**more):
-        return open_backend(
-            network, spec, backend="openvino", precision="int8", cache=cache, report=said.append, **more
-        )
+        asked = {"backend": "openvino", "precision": "int8", "cache": cache, **more}
+        return select_engine(EngineRequest(network, spec, log=logger_to(said.append), **asked))
 
     without = engine()
     without.infer([pair(0)], SIZE)
@@ -167,7 +167,7 @@ def test_int8_is_calibrated_once_and_serves_every_output_size(demo, cache):
 
 def test_an_engine_keeps_the_last_few_sizes(demo):
     spec, network = demo
-    backend = EagerBackend(EngineRequest(network, spec, "cpu"))
+    backend = EagerEngine(EngineRequest(network, spec, device="cpu"))
     shapes = [Shape(1, (32, 32), (32 + step, 32)) for step in range(KEPT + 2)]
     runners = [backend.prepare(shape) for shape in shapes]
     assert backend.prepare(shapes[-1]) is runners[-1]
@@ -175,7 +175,7 @@ def test_an_engine_keeps_the_last_few_sizes(demo):
 
 
 def test_sizes_share_their_weights(demo):
-    backend = EagerBackend(EngineRequest(demo[1], demo[0], "cpu"))
+    backend = EagerEngine(EngineRequest(demo[1], demo[0], device="cpu"))
     for side in (32, 64):
         backend.prepare(Shape(1, (side, side), (side, side)))
     assert backend._first is not None
@@ -187,8 +187,8 @@ def test_sizes_share_their_weights(demo):
 
 
 def test_an_image_of_which_nothing_is_left_at_stride_32_is_refused(demo):
-    with pytest.raises(BackendError, match="smaller than 32"):
-        EagerBackend(EngineRequest(demo[1], demo[0], "cpu")).infer([pair(0, (16, 64))], (16, 64))
+    with pytest.raises(EngineError, match="a side below 32"):
+        EagerEngine(EngineRequest(demo[1], demo[0], device="cpu")).infer([pair(0, (16, 64))], (16, 64))
 
 
 class Tiny(nn.Module):
@@ -210,15 +210,15 @@ def test_compile_builds_once_and_loads_then(demo, tmp_path, monkeypatch):
     shape = Shape(1, SIZE, SIZE)
     torch.manual_seed(0)
     tiny = Tiny(shape).eval()
-    monkeypatch.setattr(CompileBackend, "_module", lambda self, shape, dtype: tiny)
+    monkeypatch.setattr(CompileEngine, "_module", lambda self, shape, dtype: tiny)
     said: list[str] = []
-    request = EngineRequest(network, spec, cache=tmp_path, report=said.append)
-    unbuilt = CompileBackend(replace(request, build=False))
+    request = EngineRequest(network, spec, cache=tmp_path, log=logger_to(said.append))
+    unbuilt = CompileEngine(replace(request, build=False))
     assert not unbuilt.built
-    with pytest.raises(BackendError, match=r"is not built for 1x64x96-64x96; runtime\.backend: compile"):
+    with pytest.raises(EngineError, match=r"is not built for 1x64x96-64x96; the backend 'compile' builds it"):
         unbuilt.infer([pair(0)], SIZE)
     rgb, thermal = pair(0)
-    (found,) = CompileBackend(request).infer([(rgb, thermal)], SIZE)
+    (found,) = CompileEngine(request).infer([(rgb, thermal)], SIZE)
     with torch.inference_mode():
         label, confidence = tiny(torch.from_numpy(rgb)[None], torch.from_numpy(thermal)[None])
     assert (found.label == label[0].numpy()).mean() >= 0.999
@@ -233,8 +233,8 @@ def test_compile_builds_once_and_loads_then(demo, tmp_path, monkeypatch):
     assert not list((tmp_path / "compile").glob(".part-*"))
     package = unbuilt.place(shape) / "model.pt2"
     os.truncate(package, package.stat().st_size // 2)
-    with pytest.raises(BackendError, match=r"cannot be read .*; runtime\.backend: compile builds it anew"):
-        CompileBackend(replace(request, build=False)).infer([(rgb, thermal)], SIZE)
+    with pytest.raises(EngineError, match=r"cannot be read .*; the backend 'compile' builds it again"):
+        CompileEngine(replace(request, build=False)).infer([(rgb, thermal)], SIZE)
 
 
 @pytest.mark.parametrize("rowwise", [False, True])
@@ -252,7 +252,7 @@ def test_the_module_of_every_engine_takes_sizes_that_nothing_divides(demo, rowwi
 def test_the_temperature_of_the_caller_replaces_the_models(demo, cache):
     spec, network = demo
     backends = [
-        open_backend(network, spec, backend="torch", device="cpu", temperature=temperature)
+        select_engine(EngineRequest(network, spec, backend="torch", device="cpu", temperature=temperature))
         for temperature in (1.0, 10.0)
     ]
     sharp, soft = (backend.infer([pair(0)], SIZE)[0] for backend in backends)

@@ -7,9 +7,10 @@ import sys
 import numpy as np
 import pytest
 
+from rgbt_seg_ros.logs import logger_to
 from rgbt_seg_ros.network import read_model
-from rgbt_seg_ros.pipeline.backends import BackendError, EngineRequest, onnxruntime_backend
-from rgbt_seg_ros.pipeline.backends.onnxruntime_backend import OnnxruntimeBackend, select_providers
+from rgbt_seg_ros.pipeline.backends import EngineError, EngineRequest, onnxruntime_backend
+from rgbt_seg_ros.pipeline.backends.onnxruntime_backend import OnnxruntimeEngine, select_providers
 
 RGB = np.random.default_rng(0).integers(0, 256, (32, 64, 3), dtype=np.uint8)
 PAIR = (RGB, np.ascontiguousarray(RGB[..., 0]))
@@ -40,7 +41,7 @@ def test_onnxruntime_takes_tensorrt_before_cuda_before_the_cpu():
     ],
 )
 def test_onnxruntime_refuses_what_it_has_not(device, precision, words):
-    with pytest.raises(BackendError, match=words):
+    with pytest.raises(EngineError, match=words):
         select_providers(device, precision, [CPU])
 
 
@@ -85,8 +86,8 @@ def test_tensorrt_engines_of_onnxruntime_are_kept_apart_by_model_and_size(demo, 
     module = runtime(TRT, CUDA, CPU)
     said: list[str] = []
     for temperature, size in ((1.0, (32, 64)), (2.0, (32, 64)), (1.0, (40, 64))):
-        request = EngineRequest(demo[1], demo[0], temperature=temperature, cache=tmp_path, report=said.append)
-        OnnxruntimeBackend(request).infer([PAIR], size)
+        request = EngineRequest(demo[1], demo[0], temperature=temperature, cache=tmp_path, log=logger_to(said.append))
+        OnnxruntimeEngine(request).infer([PAIR], size)
     places = [session[TRT]["trt_engine_cache_path"] for session in module.sessions]
     assert len(set(places)) == 3
     assert all(place.startswith(str(tmp_path)) for place in places)
@@ -94,12 +95,12 @@ def test_tensorrt_engines_of_onnxruntime_are_kept_apart_by_model_and_size(demo, 
 
 def test_onnxruntime_says_which_provider_runs_and_gives_way_where_none_of_a_gpu_does(demo, runtime, tmp_path):
     said: list[str] = []
-    request = EngineRequest(demo[1], demo[0], cache=tmp_path, report=said.append)
+    request = EngineRequest(demo[1], demo[0], cache=tmp_path, log=logger_to(said.append))
     runtime(CUDA, CPU)
-    backend = OnnxruntimeBackend(request)
+    backend = OnnxruntimeEngine(request)
     backend.infer([PAIR], (32, 64))
     assert backend.name == "onnxruntime cuda:0 fp16 (cuda)"
-    assert said[-1].endswith("its tensorrt provider does not load, so cuda runs it")
+    assert said[-1].endswith("its provider tensorrt cannot be loaded, so cuda runs it")
     runtime(CPU)
-    with pytest.raises(BackendError, match="none of its providers for a GPU loads"):
-        OnnxruntimeBackend(request).infer([PAIR], (32, 64))
+    with pytest.raises(EngineError, match="none of its providers for a GPU can be loaded"):
+        OnnxruntimeEngine(request).infer([PAIR], (32, 64))

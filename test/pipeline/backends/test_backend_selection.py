@@ -8,19 +8,23 @@ import sys
 import numpy as np
 import pytest
 
+from rgbt_seg_ros.errors import SettingError
+from rgbt_seg_ros.logs import logger_to
 from rgbt_seg_ros.network import read_model
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
 from rgbt_seg_ros.pipeline.backends import (
     BACKENDS,
-    BackendError,
+    Engine,
+    EngineError,
+    EngineRequest,
     Inference,
     available,
-    open_backend,
+    select_engine,
     selection,
 )
 from rgbt_seg_ros.pipeline.backends.cache import cache_folder, cached, entry_name, model_hash
-from rgbt_seg_ros.pipeline.backends.compile_backend import CompileBackend
-from rgbt_seg_ros.pipeline.backends.fallback import FallbackBackend
+from rgbt_seg_ros.pipeline.backends.compile_backend import CompileEngine
+from rgbt_seg_ros.pipeline.backends.fallback import FallbackEngine
 from rgbt_seg_ros.pipeline.backends.sized import Shape
 from rgbt_seg_ros.pipeline.backends.tensorrt_backend import engine_name
 
@@ -55,54 +59,65 @@ def test_a_missing_library_is_named_with_its_extra(monkeypatch):
     )
 
 
+def opened(demo, cache, **request):
+    return select_engine(EngineRequest(demo[1], demo[0], **{"device": "cpu", "cache": cache, **request}))
+
+
 @pytest.mark.parametrize("name", BACKENDS[2:])
 def test_what_cannot_be_used_gives_way_to_torch_with_one_warning(demo, bare, tmp_path, name):
     said: list[str] = []
-    backend = open_backend(demo[1], demo[0], backend=name, device="cpu", cache=tmp_path, report=said.append)
-    backend.infer([PAIR], (32, 64))
-    assert backend.name == "torch cpu fp32"
-    assert said == [f"runtime.backend: '{name}' cannot be used here: not here; torch cpu fp32 runs instead"]
+    engine = opened(demo, tmp_path, backend=name, log=logger_to(said.append))
+    engine.infer([PAIR], (32, 64))
+    assert (engine.name, engine.backend, engine.device, engine.precision) == ("torch cpu fp32", "torch", "cpu", "fp32")
+    assert said == [f"backend: '{name}' cannot be used here: not here; torch cpu fp32 runs instead"]
+
+
+@pytest.mark.parametrize("name", BACKENDS[2:])
+def test_an_engine_that_alone_may_run_does_not_give_way(demo, bare, tmp_path, name):
+    with pytest.raises(SettingError, match=f"'{name}' cannot be used here: not here") as caught:
+        opened(demo, tmp_path, backend=name, exact=True)
+    assert caught.value.key == "backend"
 
 
 @pytest.mark.parametrize("name", ["auto", "compile"])
 def test_an_engine_that_was_built_elsewhere_needs_no_compiler(demo, bare, tmp_path, monkeypatch, name):
-    monkeypatch.setattr(CompileBackend, "built", True)
-    said: list[str] = []
-    backend = open_backend(demo[1], demo[0], backend=name, device="cpu", cache=tmp_path, warn=said.append)
-    assert (backend.name, said) == ("compile cpu fp32", [])
+    monkeypatch.setattr(CompileEngine, "built", True)
+    warned: list[str] = []
+    engine = opened(demo, tmp_path, backend=name, log=logger_to(lambda _: None, warned.append))
+    assert (engine.name, engine.backend, warned) == ("compile cpu fp32", "compile", [])
 
 
 def test_auto_takes_torch_where_nothing_else_is_and_says_why(demo, bare, tmp_path):
     said: list[str] = []
-    assert open_backend(demo[1], demo[0], device="cpu", cache=tmp_path, report=said.append).name == "torch cpu fp32"
+    assert opened(demo, tmp_path, log=logger_to(said.append)).name == "torch cpu fp32"
     assert len(said) == 1
-    assert said[0].startswith("runtime.backend: auto chose torch cpu fp32 (")
+    assert said[0].startswith("backend: auto chose torch cpu fp32 (")
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"backend": "caffe"}, "runtime.backend: 'caffe' is not one of auto, torch, compile"),
-        ({"precision": "int4"}, "runtime.precision: 'int4' is not one of"),
-        ({"device": "tpu"}, "runtime.device: 'tpu' is not one of auto, cpu"),
-        ({"device": "gpu0"}, "runtime.device: 'gpu0' is not one of auto, cpu"),
-        ({"device": "cuda:one", "backend": "onnxruntime"}, "runtime.device: 'cuda:one' is not one of auto, cpu"),
+        ({"backend": "caffe"}, "backend: 'caffe' is not one of auto, torch, compile"),
+        ({"precision": "int4"}, "precision: 'int4' is not one of"),
+        ({"device": "tpu"}, "device: 'tpu' is not one of auto, cpu"),
+        ({"device": "gpu0"}, "device: 'gpu0' is not one of auto, cpu"),
+        ({"device": "cuda:one", "backend": "onnxruntime"}, "device: 'cuda:one' is not one of auto, cpu"),
         ({"backend": "torch", "device": "cpu", "precision": "int8"}, "'int8' needs the backend openvino"),
         ({"backend": "torch", "device": "cpu", "precision": "fp16"}, "use fp32 or bf16"),
     ],
 )
 def test_wrong_names_are_refused_in_one_sentence(demo, settings, words):
-    with pytest.raises(BackendError, match=words):
-        open_backend(demo[1], demo[0], **settings)
+    with pytest.raises(SettingError, match=words):
+        select_engine(EngineRequest(demo[1], demo[0], **settings))
 
 
-class Engine:
+class StandIn(Engine):
     def __init__(self, name, fails=False):
         self.name, self.fails, self.closed = name, fails, False
 
     def infer(self, pairs, output_size):
         if self.fails:
-            raise BackendError(f"{self.name} fails: no memory")
+            raise EngineError(f"{self.name} fails: no memory")
         mask = np.zeros(output_size, np.uint8)
         return [Inference(mask, mask, {})]
 
@@ -111,8 +126,8 @@ class Engine:
 
 
 def test_an_engine_that_fails_while_running_is_closed_and_replaced_once():
-    first, second, said = Engine("first"), Engine("second"), []
-    chain = FallbackBackend([lambda: first, lambda: second], said.append)
+    first, second, said = StandIn("first"), StandIn("second"), []
+    chain = FallbackEngine([lambda: first, lambda: second], logger_to(said.append))
     chain.infer([PAIR], (2, 2))
     assert (chain.name, said) == ("first", [])
     first.fails = True
@@ -122,17 +137,17 @@ def test_an_engine_that_fails_while_running_is_closed_and_replaced_once():
     assert first.closed
     assert said == ["first fails: no memory; second runs instead"]
     second.fails = True
-    with pytest.raises(BackendError, match="second fails"):
+    with pytest.raises(EngineError, match="second fails"):
         chain.infer([PAIR], (2, 2))
 
 
 def test_an_engine_says_what_it_is_being_built_for_and_when_that_ended(demo, bare, monkeypatch):
-    from rgbt_seg_ros.pipeline.backends.eager_backend import EagerBackend
+    from rgbt_seg_ros.pipeline.backends.eager_backend import EagerEngine
 
-    backend, seen = open_backend(demo[1], demo[0], backend="openvino", device="cpu", report=print), []
-    build = EagerBackend._build
+    backend, seen = opened(demo, None, backend="openvino", log=logger_to(print)), []
+    build = EagerEngine._build
     monkeypatch.setattr(
-        EagerBackend, "_build", lambda self, shape: (seen.append(backend.building), build(self, shape))[1]
+        EagerEngine, "_build", lambda self, shape: (seen.append(backend.building), build(self, shape))[1]
     )
     assert (backend.building, backend.built_at) == (None, -math.inf)
     for _ in range(2):
@@ -144,24 +159,24 @@ def test_an_engine_says_what_it_is_being_built_for_and_when_that_ended(demo, bar
 
 
 def test_an_engine_that_cannot_be_built_is_being_built_no_longer(demo, monkeypatch):
-    from rgbt_seg_ros.pipeline.backends.eager_backend import EagerBackend
+    from rgbt_seg_ros.pipeline.backends.eager_backend import EagerEngine
 
-    backend = open_backend(demo[1], demo[0], backend="torch", device="cpu")
-    monkeypatch.setattr(EagerBackend, "_build", lambda self, shape: 1 / 0)
-    with pytest.raises(BackendError, match="cannot be built"):
+    backend = opened(demo, None, backend="torch")
+    monkeypatch.setattr(EagerEngine, "_build", lambda self, shape: 1 / 0)
+    with pytest.raises(EngineError, match="cannot be built"):
         backend.infer([PAIR], (64, 128))
     assert backend.building is None
     assert backend.built_at > 0
 
 
 def test_opening_another_engine_in_place_of_one_that_fails_counts_as_building():
-    first, seen = Engine("first", fails=True), []
+    first, seen = StandIn("first", fails=True), []
 
     def opener():
         seen.append(chain.building)
-        return Engine("second")
+        return StandIn("second")
 
-    chain = FallbackBackend([lambda: first, opener], print)
+    chain = FallbackEngine([lambda: first, opener], logger_to(print))
     chain.infer([PAIR], (2, 2))
     assert seen[0].size == (2, 2)
     assert chain.building is None
@@ -173,34 +188,32 @@ def test_a_library_that_does_not_load_gives_way():
         raise ImportError("libfoo.so: cannot open shared object file\nmore")
 
     said: list[str] = []
-    assert FallbackBackend([broken, lambda: Engine("second")], said.append).name == "second"
+    assert FallbackEngine([broken, lambda: StandIn("second")], logger_to(said.append)).name == "second"
     assert said == ["libfoo.so: cannot open shared object file; second runs instead"]
 
 
 @pytest.mark.parametrize("error", [TypeError("Descriptors cannot be created directly"), RuntimeError("no plugin")])
 def test_libraries_that_do_not_fit_each_other_give_way_by_name_and_by_auto(demo, monkeypatch, tmp_path, error):
-    opened = selection._open
+    found = selection._open
 
     def open_one(name, request):
         if name != "torch":
             raise error
-        return opened(name, request)
+        return found(name, request)
 
     monkeypatch.setattr(selection, "_open", open_one)
     monkeypatch.setattr(selection, "available", lambda: dict.fromkeys(BACKENDS[1:], ""))
     for name in ("openvino", "auto"):
         said: list[str] = []
-        backend = open_backend(
-            demo[1], demo[0], backend=name, device="cpu", cache=tmp_path, report=lambda _: None, warn=said.append
-        )
+        backend = opened(demo, tmp_path, backend=name, log=logger_to(lambda _: None, said.append))
         assert backend.name == "torch cpu fp32"
         assert said == [f"{error}; torch cpu fp32 runs instead"]
 
 
 def test_an_engine_that_is_too_broken_to_close_gives_way_too():
-    first, said = Engine("first", fails=True), []
+    first, said = StandIn("first", fails=True), []
     first.close = lambda: 1 / 0
-    chain = FallbackBackend([lambda: first, lambda: Engine("second")], said.append)
+    chain = FallbackEngine([lambda: first, lambda: StandIn("second")], logger_to(said.append))
     chain.infer([PAIR], (2, 2))
     assert chain.name == "second"
 
@@ -208,7 +221,7 @@ def test_an_engine_that_is_too_broken_to_close_gives_way_too():
 def test_the_segmenter_opens_the_backend_of_its_settings(bare):
     segmenter = Segmenter.open("demo", SegmenterSettings(backend="torch", device="cpu"))
     assert segmenter.name == "atto on torch cpu fp32"
-    with pytest.raises(Exception, match=r"runtime\.backend: 'caffe' is not one of"):
+    with pytest.raises(Exception, match=r"^backend: 'caffe' is not one of"):
         SegmenterSettings(backend="caffe")
 
 
@@ -246,7 +259,7 @@ def test_a_build_that_fails_leaves_nothing_and_one_that_works_is_kept(tmp_path):
 
 def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(BackendError, match="the cache of engines cannot be written"):
+    with pytest.raises(EngineError, match="the cache of engines cannot be written"):
         cached(tmp_path / "file" / "one", lambda folder: None)
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from rgbt_seg_ros.logs import logger_to
 from rgbt_seg_ros.network import read_model
-from rgbt_seg_ros.pipeline.backends import BackendError, EngineRequest, tensorrt_backend
+from rgbt_seg_ros.pipeline.backends import EngineError, EngineRequest, tensorrt_backend
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
-from rgbt_seg_ros.pipeline.backends.tensorrt_backend import TensorrtBackend
+from rgbt_seg_ros.pipeline.backends.tensorrt_backend import TensorrtEngine
 
 SIZE = (64, 96)
 
@@ -139,14 +140,14 @@ def tensorrt(monkeypatch, cuda):
 
 def request_of(demo, tmp_path, **more):
     said: list[str] = []
-    values = {"precision": "fp32", "cache": tmp_path, "report": said.append, "warn": said.append, **more}
+    values = {"precision": "fp32", "cache": tmp_path, "log": logger_to(said.append), **more}
     return EngineRequest(demo[1], demo[0], **values), said
 
 
 def test_a_tensorrt_engine_is_built_once_read_then_and_gives_masks_of_the_callers_own(demo, tensorrt, tmp_path):
     request, said = request_of(demo, tmp_path)
     for _ in range(2):
-        engine = TensorrtBackend(request)
+        engine = TensorrtEngine(request)
         found = [engine.infer([pair(seed)], SIZE)[0] for seed in range(2)]
         for seed, masks in enumerate(found):
             np.testing.assert_array_equal(masks.label, pair(seed)[0][..., 0])
@@ -160,10 +161,10 @@ def test_a_tensorrt_engine_is_built_once_read_then_and_gives_masks_of_the_caller
 
 def test_an_engine_that_tensorrt_refuses_is_built_anew_with_one_warning(demo, tensorrt, tmp_path):
     request, said = request_of(demo, tmp_path)
-    TensorrtBackend(request).infer([pair(0)], SIZE)
+    TensorrtEngine(request).infer([pair(0)], SIZE)
     (file,) = tmp_path.rglob("model.engine")
     file.write_bytes(b"of another driver")
-    TensorrtBackend(request).infer([pair(0)], SIZE)
+    TensorrtEngine(request).infer([pair(0)], SIZE)
     assert tensorrt.built == 2
     assert sum("cannot be read (TensorRT does not take it" in sentence for sentence in said) == 1
     assert file.read_bytes() == b"engine"
@@ -172,7 +173,7 @@ def test_an_engine_that_tensorrt_refuses_is_built_anew_with_one_warning(demo, te
 def test_a_build_says_how_far_it_is(demo, tensorrt, tmp_path, monkeypatch):
     monkeypatch.setattr(tensorrt_backend, "TELL_EVERY", 0.0)
     request, said = request_of(demo, tmp_path)
-    TensorrtBackend(request).infer([pair(0)], SIZE)
+    TensorrtEngine(request).infer([pair(0)], SIZE)
     assert said[-1] == "tensorrt: Timing, 2 of 3 steps"
 
 
@@ -182,19 +183,19 @@ def test_a_build_says_how_far_it_is(demo, tensorrt, tmp_path, monkeypatch):
 )
 def test_a_build_that_fails_is_one_sentence_and_leaves_nothing(demo, tensorrt, tmp_path, fails, words):
     setattr(tensorrt, fails, False)
-    with pytest.raises(BackendError, match=words):
-        TensorrtBackend(request_of(demo, tmp_path)[0]).infer([pair(0)], SIZE)
+    with pytest.raises(EngineError, match=words):
+        TensorrtEngine(request_of(demo, tmp_path)[0]).infer([pair(0)], SIZE)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_tensorrt_before_10_is_refused(demo, tensorrt, tmp_path):
     tensorrt.__version__ = "8.6.1"
-    with pytest.raises(BackendError, match=r"needs TensorRT 10 or newer, and this is 8\.6\.1"):
-        TensorrtBackend(request_of(demo, tmp_path)[0])
+    with pytest.raises(EngineError, match=r"needs TensorRT 10 or newer, and this is 8\.6\.1"):
+        TensorrtEngine(request_of(demo, tmp_path)[0])
 
 
 def test_tensorrt_builds_and_reads_for_its_device_and_fills_buffers_in_its_stream(demo, tensorrt, cuda, tmp_path):
     request, _ = request_of(demo, tmp_path)
-    TensorrtBackend(request).infer([pair(0)], SIZE)
+    TensorrtEngine(request).infer([pair(0)], SIZE)
     # Build, read, buffers, run.
     assert cuda == ["device", "device", "device", "enter", "device", "enter", "synchronize"]
