@@ -42,7 +42,7 @@ def test_interface_names_every_parameter_and_topic():
 def test_interface_names_every_launch_argument():
     text = (ROOT / "docs" / "interface.md").read_text()
     arguments = re.findall(r'^ +argument\("(\w+)"', (ROOT / "launch/segmentation.launch.py").read_text(), re.MULTILINE)
-    assert len(arguments) == 13
+    assert len(arguments) == 15
     assert [name for name in arguments if f"| `{name}` |" not in text.partition("## Launch")[2]] == []
 
 

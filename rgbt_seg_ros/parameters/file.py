@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rgbt_seg_ros.parameters.pairs import PAIR_PARAMETERS
+from rgbt_seg_ros.parameters.sections import KEY, matches, sections
 from rgbt_seg_ros.parameters.table import PARAMETERS, Parameter, ParameterError
 from rgbt_seg_ros.yaml_text import Dialect, read_yaml
 
 NODE = "rgbt_segmentation"
-KEY = "ros__parameters"
 _OF_ROS = ("use_sim_time", "qos_overrides")
 """Parameters that every node has; they mean nothing here."""
 
@@ -55,10 +55,10 @@ def read_parameter_file(path: str | Path, node: str = f"/{NODE}") -> ParameterVa
     values, unknown, matched = defaults(), [], False
     known = {parameter.name: parameter for parameter in PARAMETERS}
     of_pairs = {parameter.name: parameter for parameter in PAIR_PARAMETERS}
-    for name, section in _sections(content, ""):
+    for name, section in sections(content):
         if not isinstance(section, dict):
             raise ParameterError(f"{path}: {name}: {KEY} holds no names with values")
-        if not _matches(name, node):
+        if not matches(name, node):
             continue
         matched = True
         for key, value in _flat(section, ""):
@@ -77,27 +77,6 @@ def read_parameter_file(path: str | Path, node: str = f"/{NODE}") -> ParameterVa
     for key in strangers:
         del values[key]
     return ParameterValues(values, (*unknown, *strangers))
-
-
-def _sections(tree: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if key == KEY:
-            yield prefix or "/", value
-        elif isinstance(value, dict):
-            yield from _sections(value, f"{prefix}/{str(key).strip('/')}")
-
-
-def _matches(pattern: str, node: str) -> bool:
-    """Return whether a section is for a node: ``*`` is one name of the path, ``**`` any number of them."""
-    return _match_parts(pattern.strip("/").split("/"), node.strip("/").split("/"))
-
-
-def _match_parts(pattern: list[str], parts: list[str]) -> bool:
-    if not pattern:
-        return not parts
-    if pattern[0] == "**":
-        return any(_match_parts(pattern[1:], parts[start:]) for start in range(len(parts) + 1))
-    return bool(parts) and pattern[0] in ("*", parts[0]) and _match_parts(pattern[1:], parts[1:])
 
 
 def _flat(tree: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:

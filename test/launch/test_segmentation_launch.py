@@ -169,3 +169,11 @@ def test_masks_of_several_pairs_come_out_below_their_names(run_launch, client, p
     client.spin_until(lambda: all(masks.values()), process, log, publish)
     process.send_signal(signal.SIGINT)
     assert process.wait(120) == 0, log.read_text()
+
+
+def test_rviz_that_is_missing_leaves_nothing_behind(run_launch, params_file):
+    process, log = run_launch(params_file=params_file, rviz="true")
+
+    assert process.wait(180) == 1
+    assert "rviz: the package rviz2 is not installed" in log.read_text()
+    assert "process started" not in log.read_text()

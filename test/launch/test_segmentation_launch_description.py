@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.resources import FASTRTPS_PROFILE, fastdds_profile, fastdds_variable
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
@@ -23,8 +24,8 @@ def load():
     return module
 
 
-def actions(environment=(), **arguments):
-    """Return what the launch file starts, and the context it was asked in."""
+def actions(environment=(), pushed="", **arguments):
+    """Return what the launch file starts, below a pushed namespace, and the context it was asked in."""
     from launch import LaunchContext
     from launch.actions import DeclareLaunchArgument
 
@@ -33,6 +34,8 @@ def actions(environment=(), **arguments):
     context.environment.pop(fastdds_variable(), None)
     context.environment.update(environment)
     context.launch_configurations.update(arguments)
+    if pushed:
+        context.launch_configurations["ros_namespace"] = pushed
     try:
         for entity in module.generate_launch_description().entities:
             if isinstance(entity, DeclareLaunchArgument):
@@ -56,36 +59,6 @@ def test_empty_arguments_set_no_parameter():
     module = load()
 
     assert module.overrides(dict.fromkeys(module.OVERRIDES, "")) == {}
-
-
-def test_both_transports_of_a_topic_are_remapped():
-    remapped = dict(load().topics("/camera/color", ""))
-
-    assert remapped == {
-        "rgb/image_raw": "/camera/color",
-        "rgb/image_raw/compressed": "/camera/color/compressed",
-        "rgb/camera_info": "/camera/camera_info",
-    }
-
-
-def test_camera_info_lies_beside_its_images_and_depth_where_it_is_said():
-    remapped = dict(load().topics("color/image_rect", "thermal", "/camera/aligned_depth"))
-
-    assert remapped["rgb/camera_info"] == "color/camera_info"
-    assert remapped["thermal/camera_info"] == "camera_info"
-    assert remapped["depth/image"] == "/camera/aligned_depth"
-
-
-def test_pairs_have_their_topics_below_their_names_or_where_the_pattern_says():
-    topics = load().topics
-
-    remapped = dict(topics("rgb/image_raw", "/cameras/{pair}/lwir/image", "depth/image", "rear"))
-    assert remapped["rear/rgb/image_raw"] == "rear/rgb/image_raw"
-    assert remapped["rear/thermal/image_raw/compressed"] == "/cameras/rear/lwir/image/compressed"
-    assert remapped["rear/thermal/camera_info"] == "/cameras/rear/lwir/camera_info"
-    assert remapped["rear/depth/image"] == "rear/depth/image"
-    with pytest.raises(RuntimeError, match="/lwir: would be a topic of every pair"):
-        topics("rgb/image_raw", "/lwir", "", "rear")
 
 
 def remapped(action, context):
@@ -113,6 +86,7 @@ def namespace_of(action, context):
         "/**:\n  ros__parameters: {pairs: [left]}\n/robot/*:\n  ros__parameters: {pairs: [ahead, rear]}\n",
     ],
 )
+@pytest.mark.usefixtures("rviz")
 def test_names_of_pairs_that_only_the_file_holds_are_those_of_the_topics_and_of_rviz(tmp_path, text):
     (tmp_path / "pairs.yaml").write_text(text)
     (node, rviz), context = actions(
@@ -139,14 +113,14 @@ def test_a_topic_of_one_pair_stands_for_those_of_the_others(tmp_path):
     (node,), context = actions(params_file=str(tmp_path / "pairs.yaml"), rgb_topic="/cameras/ahead/color")
 
     assert remapped(node, context)["rear/rgb/image_raw"] == "/cameras/rear/color"
-    with pytest.raises(RuntimeError, match="/color: would be a topic of every pair"):
+    with pytest.raises(UserError, match="/color: would be a topic of every pair"):
         actions(params_file=str(tmp_path / "pairs.yaml"), rgb_topic="/color")
 
 
 def test_a_topic_that_names_two_pairs_stands_for_none(tmp_path):
     (tmp_path / "pairs.yaml").write_text("/**:\n  ros__parameters:\n    pairs: [front, camera]\n")
     for topic in ("/front/camera/color/image_raw", "/front/front/color"):
-        with pytest.raises(RuntimeError, match=rf"{topic}: would be a topic of every pair; expected {{pair}}"):
+        with pytest.raises(UserError, match=rf"{topic}: would be a topic of every pair; expected {{pair}}"):
             actions(params_file=str(tmp_path / "pairs.yaml"), rgb_topic=topic)
     # Where the pattern is given, what else is a pair's name is none.
     (node,), context = actions(params_file=str(tmp_path / "pairs.yaml"), rgb_topic="/{pair}/camera/color")
@@ -157,18 +131,11 @@ def test_a_topic_that_names_two_pairs_stands_for_none(tmp_path):
 @pytest.mark.parametrize("pairs", ["[]", '[""]', "[1, 2]", "front", "null"])
 def test_a_pattern_without_names_is_refused(tmp_path, pairs):
     (tmp_path / "pairs.yaml").write_text(f"/**:\n  ros__parameters:\n    pairs: {pairs}\n")
-    with pytest.raises(RuntimeError, match=r"/x/\{pair\}/color: no camera pair has a name; expected pairs:=front,rear"):
+    with pytest.raises(UserError, match=r"/x/\{pair\}/color: no camera pair has a name; expected pairs:=front,rear"):
         actions(params_file=str(tmp_path / "pairs.yaml"), rgb_topic="/x/{pair}/color")
     # Without a pattern the node says what is wrong with the names.
     (node,), context = actions(params_file=str(tmp_path / "pairs.yaml"), rgb_topic="/color")
     assert remapped(node, context)["rgb/image_raw"] == "/color"
-
-
-@pytest.mark.parametrize("text", ["a: [1", "\x00", "a: b: c"])
-def test_a_params_file_that_is_no_yaml_is_named(tmp_path, text):
-    (tmp_path / "broken.yaml").write_text(text)
-    with pytest.raises(RuntimeError, match=r"params_file: .*broken\.yaml cannot be read \("):
-        actions(params_file=str(tmp_path / "broken.yaml"))
 
 
 def test_the_transport_profile_of_the_package_is_set():
@@ -187,6 +154,57 @@ def test_a_transport_profile_of_the_user_is_kept(variable, monkeypatch):
     assert added_environment(node, context) == {}
 
 
+def parameters(action, context):
+    """Return the parameters that an action passes by itself: the paths of files, and tables."""
+    from launch_ros.utilities import evaluate_parameters
+
+    return list(evaluate_parameters(context, action._Node__parameters))
+
+
+@pytest.fixture
+def rviz(monkeypatch, tmp_path):
+    """A package rviz2 as far as the ament index tells."""
+    (tmp_path / "share/ament_index/resource_index/packages").mkdir(parents=True)
+    (tmp_path / "share/ament_index/resource_index/packages/rviz2").touch()
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path}{os.pathsep}{os.environ['AMENT_PREFIX_PATH']}")
+
+
+@pytest.mark.usefixtures("rviz")
 def test_rviz_starts_only_on_request():
     assert len(actions()[0]) == 1
     assert len(actions(rviz="true")[0]) == 2
+
+
+def test_rviz_that_is_not_installed_is_refused_before_anything_starts():
+    with pytest.raises(RuntimeError, match="rviz: the package rviz2 is not installed"):
+        actions(rviz="true")
+
+
+def test_what_is_not_asked_for_is_not_passed_so_that_set_parameter_counts():
+    (node,), context = actions()
+    assert parameters(node, context) == []
+    (node,), context = actions(autostart="false")
+    assert parameters(node, context) == [{"autostart": False}]
+
+
+@pytest.mark.usefixtures("rviz")
+def test_rviz_has_the_time_of_the_node_only_where_the_argument_says_so():
+    (_, rviz), context = actions(rviz="true")
+    assert parameters(rviz, context) == []
+    (_, rviz), context = actions(rviz="true", use_sim_time="true")
+    assert parameters(rviz, context) == [{"use_sim_time": True}]
+
+
+def test_names_of_pairs_in_a_file_are_found_below_a_pushed_namespace(tmp_path):
+    (tmp_path / "pairs.yaml").write_text("/robot/arm/rgbt_segmentation:\n  ros__parameters: {pairs: [ahead, rear]}\n")
+    file = str(tmp_path / "pairs.yaml")
+    for pushed, namespace in (("/robot", "arm"), ("/robot/arm", ""), ("/elsewhere", "/robot/arm")):
+        (node,), context = actions(pushed=pushed, namespace=namespace, params_file=file, rgb_topic="/x/{pair}/color")
+        assert remapped(node, context)["rear/rgb/image_raw"] == "/x/rear/color"
+
+
+def test_a_camera_info_that_two_cameras_would_share_is_named_and_not_remapped(capsys):
+    (node,), context = actions(rgb_topic="/cam/rgb", thermal_topic="/cam/lwir")
+
+    assert "rgb/camera_info" not in remapped(node, context)
+    assert "/cam/camera_info lies beside the images of several cameras" in capsys.readouterr().out

@@ -33,6 +33,7 @@ def find_cameras(
     rgb: str | None = None,
     thermal: str | None = None,
     transports: tuple[str, str] = ("raw", "raw"),
+    options: tuple[str, str] = ("--rgb-topic", "--thermal-topic"),
 ) -> Cameras:
     """Return the topics of both cameras.
 
@@ -41,18 +42,19 @@ def find_cameras(
         rgb: Topic of the colour camera; None: the one whose name says so, ``.../rgb/image_raw`` before all others.
         thermal: Topic of the thermal camera, likewise.
         transports: Which form of RGB and thermal images to take where a bag has both, ``raw`` or ``compressed``.
+        options: What a user names the topics with, for the sentence of a refusal.
 
     Raises:
         BagError: A topic is not there or no image, or its name tells of none or of several; the sentence lists what there is.
     """
-    chosen_thermal = _choose(bag, "thermal", thermal, transports[1])
-    chosen_rgb = _choose(bag, "rgb", rgb, transports[0])
+    chosen_thermal = _choose(bag, "thermal", thermal, transports[1], options[1])
+    chosen_rgb = _choose(bag, "rgb", rgb, transports[0], options[0])
     if chosen_rgb == chosen_thermal:
         raise BagError(f"{bag.path}: {chosen_rgb.name} was given for both cameras")
     return Cameras(chosen_rgb, chosen_thermal)
 
 
-def _choose(bag: Bag, camera: str, name: str | None, transport: str) -> Topic:
+def _choose(bag: Bag, camera: str, name: str | None, transport: str, option: str) -> Topic:
     types = tuple(TYPES.values())
     if name is not None:
         return bag.require(name, types)
@@ -63,10 +65,10 @@ def _choose(bag: Bag, camera: str, name: str | None, transport: str) -> Topic:
             return chosen[0]
         if chosen:
             names = ", ".join(topic.name for topic in chosen)
-            raise BagError(f"{bag.path}: {names} may all be the {camera} camera; choose with --{camera}-topic")
+            raise BagError(f"{bag.path}: {names} may all be the {camera} camera; choose with {option}")
     raise BagError(
         f"{bag.path}: no topic of {' or '.join(types)} looks like the {camera} camera; "
-        f"choose with --{camera}-topic from {bag.listing()}"
+        f"choose with {option} from {bag.listing()}"
     )
 
 
