@@ -1,4 +1,4 @@
-"""How far the masks of an engine are those of float32 eager torch."""
+"""How closely the masks of an engine agree with those of float32 eager torch."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Masks = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
+from rgbt_seg_ros.arrays import ByteArray
+
+Masks = tuple[ByteArray, ByteArray]
 """(H, W) uint8 class ids, and (H, W) uint8 confidence."""
 
 
@@ -20,9 +21,9 @@ class Agreement:
         labels: Share of pixels with the same class id, 0..1, over all scenes.
         worst_scene: The same, of the scene where it is lowest.
         confidence_p99: Grey levels (0..255) that 99 % of the pixels' confidences differ by at most.
-        scenes: How many.
-        largest_class: Share of the reference's pixels, 0..1, that its most frequent class has. An engine that knew nothing else
-            would agree as much: with random weights this can be near 1, and agreement says little.
+        scenes: Number of scenes.
+        largest_class: Share of the reference's pixels, 0..1, that its most frequent class has. An engine that gave this
+            class everywhere would agree as much: with random weights the share can be near 1, and agreement says little.
     """
 
     labels: float

@@ -1,4 +1,4 @@
-"""On what something was measured, in words: without it no figure means anything."""
+"""The machine that a measurement ran on, in words."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Hardware:
 
     Attributes:
         cpu: Its model.
-        instructions: Those of ``_OF_INTEREST`` that it has.
-        cores: That this process may use.
-        machine_cores: That there are.
-        gpu: Its name; empty: none that torch finds, or torch was not needed.
-        system: Of the machine, such as ``Linux x86_64``.
-        versions: Of Python and of what did the work, by name; on a GPU of CUDA and cuDNN, too.
+        instructions: The sets of ``_OF_INTEREST`` that it has.
+        cores: Number of cores that this process may use.
+        machine_cores: Number of cores of the machine.
+        gpu: Its name; empty: torch finds no GPU, or was not needed.
+        system: Operating system and architecture, such as ``Linux x86_64``.
+        versions: Versions by name: Python, the libraries that did the work, and on a GPU CUDA and cuDNN.
         threads: Variables of the environment that tell thread pools what to do, by name.
         date: ISO, local.
         load: Processes that wanted a core, on average over the last minute, before the measurement began.
@@ -74,7 +74,7 @@ def describe(load_before: float, device: str = "auto") -> Hardware:
 
     Args:
         load_before: What ``load`` gave before it.
-        device: What the run was on, as torch names it; of several GPUs the figures are of this one.
+        device: What the run was on, as torch names it; with several GPUs, this one is described.
     """
     try:
         model, instructions = _cpuinfo(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))

@@ -1,4 +1,4 @@
-"""Measurements as Markdown, and a page whose sections are made anew one by one, such as docs/performance.md."""
+"""Measurements as Markdown, and a page whose sections are replaced one by one, such as docs/performance.md."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def networks_table(report: NetworkReport) -> str:
     problems = [
         f"- {row.backend} {row.precision}, {by_size(row.size)}: {row.problem}" for row in report.rows if row.problem
     ]
-    told = {row.problem for row in report.rows}
+    shown = {row.problem for row in report.rows}
     equal = [row.agreement for row in report.rows if row.agreement]
     if equal:
         text += (
@@ -81,7 +81,7 @@ def networks_table(report: NetworkReport) -> str:
         )
     for heading, lines in (
         ("Not measured:", problems),
-        ("What the engines said:", [f"- {note}" for note in report.notes if note not in told]),
+        ("What the engines said:", [f"- {note}" for note in report.notes if note not in shown]),
     ):
         if lines:
             text += f"\n\n{heading}\n\n" + "\n".join(dict.fromkeys(lines))
@@ -153,7 +153,7 @@ def placed(page: str | None, key: str, text: str) -> str:
     """Return a page with a section put in place of the one of the same key, or after all else.
 
     Args:
-        page: What the file holds; None: there is none yet.
+        page: What the file holds; None: it does not exist yet.
         key: Of the section; kept in comments around it, which Markdown does not show.
         text: The section.
     """

@@ -25,7 +25,7 @@ Say = Callable[[str], None]
 
 _PLAIN = "plain eager"
 _TELL_EVERY = 15.0
-"""s between words of the rounds that are done."""
+"""s between two messages about the rounds that are done."""
 
 _TRAINING_HEADS = ("decoder.auxiliary_head.", "decoder.deep_heads.")
 
@@ -45,7 +45,7 @@ def measure(settings: NetworkSettings, say: Say | None = None) -> NetworkReport:
 
     Args:
         settings: What and how.
-        say: Told what is done next, and what engines say.
+        say: Takes what is done next, and what engines log.
 
     Raises:
         UserError: The model or the device cannot be used, or none of the engines can.
@@ -113,7 +113,7 @@ def _calibration(size: tuple[int, int]) -> Iterator[Images]:
 
 
 def _telling(rounds: Rounds, say: Say) -> Callable[[int], None]:
-    """Return what says how many rounds are done, now and then."""
+    """Return a function that reports now and then how many rounds are done."""
     last = time.perf_counter()
 
     def progress(done: int) -> None:
@@ -140,7 +140,7 @@ def _count_cpu(run: Callable[[], object], spent: list[float]) -> None:
 
 
 def _guarded(name: str, run: Callable[[], object], broken: dict[str, str]) -> Callable[[], object]:
-    """Return what runs until it fails, and notes why then: what the others took is not lost by it."""
+    """Return what runs until it fails, and notes why: the times of the others are not lost."""
 
     def guarded() -> None:
         if name not in broken:

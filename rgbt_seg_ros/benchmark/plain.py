@@ -1,4 +1,4 @@
-"""Plain eager: the network as torch runs it when nobody has done anything about its speed. What engines are compared with."""
+"""Plain eager: the network as torch runs it without any work on its speed. Engines are compared with it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import time
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
+from rgbt_seg_ros.arrays import ByteArray
+from rgbt_seg_ros.benchmark.agreement import Masks
 from rgbt_seg_ros.network import VARIANTS, FusionNetwork, ModelSpec, Normalisation
 from rgbt_seg_ros.network.blocks import conv_norm
 from rgbt_seg_ros.network.decoder import resize
-
-Image = npt.NDArray[np.uint8]
-Pair = tuple[Image, Image]
-"""(H, W, 3) uint8 RGB and (H, W) uint8 thermal."""
+from rgbt_seg_ros.pipeline.backends.base import Images
 
 
 class PlainEager:
@@ -42,7 +40,7 @@ class PlainEager:
         self.auxiliary: torch.Tensor | None = None
         """(1, K, H, W) logits of the auxiliary head, of the last image."""
         self.forward_seconds: list[float] = []
-        """Of every call so far, what the network alone took: from normalised tensors to the logits of both heads."""
+        """Time (s) of the network alone in every call so far: from normalised tensors to the logits of both heads."""
         # The second merge gives N₃, which the auxiliary head reads (network.decoder).
         network.decoder.merge[1].register_forward_hook(self._keep_auxiliary)
 
@@ -53,7 +51,7 @@ class PlainEager:
         mean, std = (torch.tensor(values, device=self._device).view(1, -1, 1, 1) for values in (norm.mean, norm.std))
         return mean, std
 
-    def _load(self, image: Image, affine: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    def _load(self, image: ByteArray, affine: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         pixels = torch.from_numpy(np.ascontiguousarray(image.reshape(*image.shape[:2], -1).transpose(2, 0, 1)))
         return (pixels.to(self._device)[None].float() / 255.0 - affine[0]) / affine[1]
 
@@ -63,7 +61,7 @@ class PlainEager:
         return time.perf_counter()
 
     @torch.inference_mode()
-    def __call__(self, pair: Pair) -> Pair:
+    def __call__(self, pair: Images) -> Masks:
         """Return (H, W) uint8 class ids, and (H, W) uint8 round(255·p) of the winner."""
         rgb, thermal = self._load(pair[0], self._rgb), self._load(pair[1], self._thermal)
         self._size = (rgb.shape[2], rgb.shape[3])

@@ -20,7 +20,7 @@ from rgbt_seg_ros.benchmark.settings import Candidate, load
 from rgbt_seg_ros.benchmark.timing import BenchError
 
 TIME_LIMIT = 1800.0
-"""s after which an engine that does not start is given up: some build for minutes."""
+"""s after which an engine that does not start is given up; some take minutes to build."""
 
 MASKS = 5
 """Pairs that are segmented before the memory is read: the second can still allocate."""
@@ -46,7 +46,7 @@ class Fresh:
 
 
 def _status_mb(field: str) -> float:
-    """Return a field of /proc/self/status, such as VmHWM, in MiB; where there is none, the peak by getrusage.
+    """Return a field of /proc/self/status, such as VmHWM, in MiB; on a system without it, the peak by getrusage.
 
     Linux hands ru_maxrss down from the process that started this one, VmHWM it does not.
     """
@@ -63,7 +63,7 @@ def probe(model: str, candidate: Candidate, device: str, size: tuple[int, int]) 
     """Start an engine in a fresh interpreter, which sees the packages and limits of this one.
 
     Raises:
-        BenchError: It did not start, or not in ``TIME_LIMIT``; with its last words.
+        BenchError: It did not start, or not in ``TIME_LIMIT``; with the last line it wrote.
     """
     with tempfile.TemporaryDirectory(prefix="rgbt_seg_bench-") as folder:
         answer = Path(folder) / "answer.json"

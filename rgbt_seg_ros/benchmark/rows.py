@@ -1,4 +1,4 @@
-"""What was measured of networks, as rows."""
+"""Measurements of networks as rows."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class NetworkRow:
     """One engine at one precision and size.
 
     Attributes:
-        backend: As asked for.
-        precision: As asked for.
+        backend: The backend that was asked for.
+        precision: The precision that was asked for.
         size: (H, W) in pixels.
         engine: What ran, in words: engine, device and precision; empty where nothing did.
-        problem: Why there are no figures, or what is missing of them; empty: all is there.
+        problem: Why nothing, or not everything, was measured; empty: everything was.
         latency: From two 8-bit images to two 8-bit masks; None: it could not run.
         cpu_ms: Median of the processor's time of all threads together for one pair: more than the latency where several work.
         ratio_to_plain_eager: Of plain eager's time over this one's, both from images to masks.
@@ -45,7 +45,7 @@ class NetworkRow:
     fresh: Fresh | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return one flat object of numbers and texts; None where a figure is missing."""
+        """Return one flat object of numbers and texts; None where a value is missing."""
         ratio, forward, latency = self.ratio_to_plain_eager, self.ratio_to_plain_forward, self.latency
         return {
             "backend": self.backend,

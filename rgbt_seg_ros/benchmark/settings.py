@@ -1,4 +1,4 @@
-"""What networks are to be measured, and how."""
+"""Which networks are measured, and how."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rgbt_seg_ros.benchmark.timing import BenchError, Rounds
+from rgbt_seg_ros.errors import SettingError
 
 if TYPE_CHECKING:
     from rgbt_seg_ros.network import FusionNetwork, ModelSpec
@@ -14,10 +15,10 @@ SCENES = 8
 """Generated scenes that labels are compared on."""
 
 CALIBRATION_SCENES = 64
-"""Others, that an int8 engine which is not in the cache is calibrated with."""
+"""Other scenes, which calibrate an int8 engine that is not in the cache."""
 
 SEED = 6021
-"""Of those scenes, and of the weights of an untrained variant; no training set of this package is drawn from it."""
+"""Seed of those scenes, and of the weights of an untrained variant; no training set of this package uses it."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class NetworkSettings:
         sizes: (H, W) of image and network input, each.
         candidates: Engines and precisions.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, of all engines and of plain eager.
-        rounds: Of each size.
-        scenes: How many generated scenes labels are compared on.
+        rounds: How long to measure each size.
+        scenes: Number of generated scenes that labels are compared on.
         fresh: Whether each candidate is also started in a fresh process, for its peak memory and start-up.
     """
 
@@ -61,7 +62,9 @@ class NetworkSettings:
 
         for size in self.sizes:
             if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
-                raise BenchError(f"--size: {size[0]}x{size[1]} has a side that is not {MIN_SIDE} to {MAX_SIDE} pixels")
+                raise SettingError(
+                    "size", f"{size[0]}x{size[1]} has a side that is not {MIN_SIDE} to {MAX_SIDE} pixels"
+                )
         if not self.sizes or not self.candidates or self.scenes < 1:
             raise BenchError("expected at least one size, one backend, one precision and one scene")
 
@@ -74,14 +77,14 @@ def candidates_of(backends: tuple[str, ...], precisions: tuple[str, ...]) -> tup
         precisions: Of ``backends.PRECISIONS``.
 
     Raises:
-        BenchError: A name is none of these.
+        SettingError: Of ``backend`` or ``precision``: an unknown name.
     """
     from rgbt_seg_ros.pipeline.backends import BACKENDS, PRECISIONS
 
-    for option, given, legal in (("--backend", backends, (*BACKENDS, "all")), ("--precision", precisions, PRECISIONS)):
+    for key, given, legal in (("backend", backends, (*BACKENDS, "all")), ("precision", precisions, PRECISIONS)):
         for name in given:
             if name not in legal:
-                raise BenchError(f"{option}: '{name}' is not one of {', '.join(legal)}")
+                raise SettingError(key, f"'{name}' is not one of {', '.join(legal)}")
     engines = [name for given in backends for name in (BACKENDS[1:] if given == "all" else (given,))]
     return tuple(dict.fromkeys(Candidate(engine, precision) for engine in engines for precision in precisions))
 
@@ -93,7 +96,7 @@ def load(model: str) -> tuple[ModelSpec, FusionNetwork]:
         model: A model file, ``demo``, or a variant, whose weights are random, the same every time.
 
     Raises:
-        ModelFileError: Neither.
+        ModelFileError: The file is not a model of this package.
     """
     from rgbt_seg_ros.network import VARIANTS, read_model
     from rgbt_seg_ros.network.builtin import new_network, untrained_spec

@@ -1,4 +1,4 @@
-"""Durations of things that are compared: measured round by round, and put into a few figures. Pure but for the clock."""
+"""Durations of things that are compared: measured round by round, and summarised. Pure apart from the clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from rgbt_seg_ros.errors import UserError
 
 LEAST_ROUNDS = 3
-"""Rounds that are run even if the time given is over: of fewer there is no median worth the name."""
+"""Rounds that run even if the time given is over: a median of fewer means little."""
 
 
 class BenchError(UserError):
@@ -96,22 +96,22 @@ def interleave(
     clock: Clock | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, list[float]]:
-    """Time everything once a round, in an order drawn anew for each round, so that nothing always follows the same.
+    """Time everything once a round, in a new random order for each round, so that nothing always follows the same run.
 
     Args:
         runs: What to time, by name; warm. Each has to be done with its work when it returns.
         rounds: How long.
         clock: Of this machine, unless a test brings its own.
-        progress: Told the number of rounds that are done.
+        progress: Takes the number of rounds that are done.
 
     Returns:
         Seconds of each round by name; all lists have one length, and entries of one index are of one round.
 
     Raises:
-        BenchError: There is nothing to time.
+        BenchError: ``runs`` is empty.
     """
     if not runs:
-        raise BenchError("there is nothing to time")
+        raise BenchError("no runs to time")
     clock = clock or Clock()
     order = list(runs)
     shuffle = random.Random(0).shuffle
@@ -138,7 +138,7 @@ def _enough(done: int, passed: float, rounds: Rounds) -> bool:
 
 
 def summarise(durations: Sequence[float]) -> Summary:
-    """Put durations (s, at least one) into figures."""
+    """Summarise durations (s, at least one)."""
     values = np.asarray(durations, np.float64) * 1e3
     median, late = np.percentile(values, (50, 99))
     return Summary(float(median), float(late), float(values.mean()), len(values))

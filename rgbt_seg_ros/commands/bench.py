@@ -1,4 +1,4 @@
-"""``rgbt-seg bench``: what a network costs on this machine, with every engine; or what the stages around it do."""
+"""``rgbt-seg bench``: what a network costs on this machine with every engine, or what the stages around it cost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def register(subparsers: Any) -> None:
     parser = subparsers.add_parser("bench", help="latency, memory and exactness of engines, and cost of the stages")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--model", metavar="MODEL", help="a .safetensors file, demo, or a variant with random weights")
-    what.add_argument("--stages", action="store_true", help="measure what is around the network instead, on one core")
+    what.add_argument(
+        "--stages", action="store_true", help="measure the stages around the network instead, on one core"
+    )
     parser.add_argument(
         "--size",
         type=sizes,
@@ -39,21 +41,21 @@ def register(subparsers: Any) -> None:
     how_long.add_argument("--seconds", type=seconds_above_zero, metavar="S", help="in place of --rounds, a size")
     parser.add_argument("--threads", type=positive, metavar="N", help="cores to use (default: all; stages: 1)")
     parser.add_argument("--no-fresh", action="store_true", help="leave out memory and start-up of a fresh process")
-    parser.add_argument("--json", metavar="OUT", help="file for all figures")
-    parser.add_argument("--markdown", metavar="OUT", help="page whose section of this measurement is made anew")
+    parser.add_argument("--json", metavar="OUT", help="file for all measurements")
+    parser.add_argument("--markdown", metavar="OUT", help="page in which the section of this measurement is replaced")
     parser.set_defaults(run=run)
 
 
 def sizes(text: str) -> tuple[tuple[int, int], ...]:
-    """Parse HxW, several of them parted by commas."""
+    """Parse HxW, or several of them separated by commas."""
     return tuple(dict.fromkeys(input_size(part) for part in text.split(",")))
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Parse names parted by commas."""
+    """Parse names separated by commas."""
     found = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
     if not all(found):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a list of names parted by commas")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list of names separated by commas")
     return found
 
 
@@ -68,9 +70,7 @@ def run(args: argparse.Namespace) -> int:
         given = ("backend", "precision", "device", "threads", "no_fresh")
         useless = [f"--{name.replace('_', '-')}" for name in given if getattr(args, name)]
         if useless:
-            raise UserError(
-                f"--stages: measures no network, and on one core; {', '.join(useless)} means nothing with it"
-            )
+            raise UserError(f"--stages: it measures no network and uses one core; leave out {', '.join(useless)}")
         with limited(1):
             return _run_stages(args)
     with limited(args.threads):
@@ -94,7 +94,7 @@ def _run_stages(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.benchmark.stages import measure
 
     before = load()
-    # No engine's threads are about, so nothing has to come to rest before a run.
+    # No engine has threads here that would have to settle before a run.
     rows = measure(args.size or ((480, 640), (720, 1280)), _rounds(args, pause=0.0), _say)
     hardware = describe(before)
     document = stages_document(rows, _command(), hardware)

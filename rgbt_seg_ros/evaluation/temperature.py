@@ -31,7 +31,7 @@ BOUNDS = (0.05, 20.0)
 """Where T is looked for. A network without one wrong pixel has none (T goes to 0), nor has one that guesses (to infinity)."""
 
 MAX_PIXELS = 4_000_000
-"""That a temperature is fitted to at most, evenly spread: one number needs no more, and they are all held in memory."""
+"""Largest number of pixels that a temperature is fitted to, evenly spread: one number needs no more, and all are in memory."""
 
 _STEPS = 40
 """Halvings of log T: the last interval is 6e-12 wide."""
@@ -102,7 +102,7 @@ def _sample_pixels(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return (N, K) float32 logits and (N,) int64 classes of every ``stride``-th pixel of every ``stride``-th row.
 
-    Of a frame with more than ``most`` such pixels that are annotated, so many are taken, evenly spread.
+    From a frame with more annotated pixels than ``most``, ``most`` of them are taken, evenly spread.
     """
     classes = ClassMap(dataset.convention.classes, segmenter.spec.classes, dataset.spec)
     captured: list[torch.Tensor] = []
@@ -147,11 +147,11 @@ def fit_temperature(
         network: Left as it is: a copy runs, in float32.
         spec: Its metadata; the temperature in it is the one "before".
         dataset: With label masks; classes are matched by name.
-        limit: At most so many samples, evenly spread over the data.
-        stride: Every so many pixels of a row and rows of an image one is used: neighbours say the same. Where that is more
-            than ``MAX_PIXELS`` in all, as many of each frame as make these.
+        limit: Largest number of samples, evenly spread over the data.
+        stride: Every ``stride``-th pixel of every ``stride``-th row is used: neighbours say the same. More than ``MAX_PIXELS``
+            in all are thinned, evenly over the frames.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        progress: Wraps the indices, to show how far it is.
+        progress: Wraps the indices, to show progress.
 
     Raises:
         DataError: No samples, no label masks, no annotated pixel, or a sample that cannot be used.

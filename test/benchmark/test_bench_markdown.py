@@ -1,4 +1,4 @@
-"""Tables, and a page whose sections are made anew one by one."""
+"""Tables, and a page whose sections are replaced one by one."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from rgbt_seg_ros.benchmark.networks import measure
 from rgbt_seg_ros.benchmark.probe import Fresh
 from rgbt_seg_ros.benchmark.settings import Candidate, NetworkSettings, candidates_of
 from rgbt_seg_ros.benchmark.timing import BenchError, Rounds
-from rgbt_seg_ros.errors import SettingError
+from rgbt_seg_ros.errors import SettingError, UserError
 from rgbt_seg_ros.pipeline import backends
 from rgbt_seg_ros.pipeline.backends import EngineError, TorchEngine
 
@@ -119,14 +119,14 @@ def test_all_is_every_engine_but_auto_and_nothing_comes_twice():
 
 
 @pytest.mark.parametrize(
-    ("names", "precisions", "words"), [(("x",), ("fp32",), "--backend: 'x'"), (("torch",), ("y",), "--precision: 'y'")]
+    ("names", "precisions", "words"), [(("x",), ("fp32",), "backend: 'x'"), (("torch",), ("y",), "precision: 'y'")]
 )
 def test_names_that_are_none(names, precisions, words):
-    with pytest.raises(BenchError, match=words):
+    with pytest.raises(SettingError, match=words):
         candidates_of(names, precisions)
 
 
 @pytest.mark.parametrize("sizes", [((16, 640),), ((480, 99999),), ()])
 def test_sizes_that_the_network_cannot_take(sizes):
-    with pytest.raises(BenchError, match="size"):
+    with pytest.raises(UserError, match="size"):
         NetworkSettings("atto", sizes, (Candidate("torch", "fp32"),))

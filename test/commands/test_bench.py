@@ -8,8 +8,8 @@ import os
 import pytest
 
 from rgbt_seg_ros.benchmark.limits import limited
-from rgbt_seg_ros.benchmark.timing import BenchError
 from rgbt_seg_ros.cli import main
+from rgbt_seg_ros.errors import SettingError
 
 
 def test_a_network_is_measured_and_started_afresh(tmp_path, capsys, monkeypatch):
@@ -49,8 +49,8 @@ def test_stages_go_beside_a_network_on_the_page(tmp_path, capsys):
         (["--model", "atto", "--precision", "fp8"], "--precision: 'fp8' is not one of auto, fp32"),
         (["--model", "atto", "--size", "16x64"], "--size: 16x64"),
         (["--model", "atto", "--device", "tpu"], "'tpu' is not one of"),
-        (["--model", "atto", "--threads", "4096"], "--threads: 4096 asked for"),
-        (["--stages", "--backend", "torch"], "--backend means nothing"),
+        (["--model", "atto", "--threads", "4096"], "--threads: 4096 is more than the"),
+        (["--stages", "--backend", "torch"], "leave out --backend"),
         (["--stages", "--json", "/dev/null"], "is a device"),
         (["--stages", "--size", "16x16", "--rounds", "1"], "at least 32x32"),
     ],
@@ -79,5 +79,5 @@ def test_cores_are_given_back():
         assert os.environ["OMP_NUM_THREADS"] == "1"
     assert os.sched_getaffinity(0) == allowed
     assert os.environ.get("OMP_NUM_THREADS") == variable
-    with pytest.raises(BenchError, match="this process may use"), limited(len(allowed) + 1):
+    with pytest.raises(SettingError, match="this process may use"), limited(len(allowed) + 1):
         pass

@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray, Float32Array, FloatArray
 from rgbt_seg_ros.benchmark.rig.rig_surfaces import Box, Hits, Surface, Wall, cast
 from rgbt_seg_ros.data.samples import DataError
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel
 from rgbt_seg_ros.pipeline.calibration.projection import pixel_grid, project, rays
 from rgbt_seg_ros.pipeline.calibration.transforms import flat, inverse, transform_from
-
-FloatArray = npt.NDArray[np.float64]
 
 BASELINE = 0.1
 """m between the cameras of ``default_rig``."""
@@ -79,12 +78,12 @@ class RigScene:
         visible: (H, W) bool, whether the thermal camera sees that point.
     """
 
-    rgb: npt.NDArray[np.uint8]
-    thermal: npt.NDArray[np.uint8]
-    aligned: npt.NDArray[np.uint8]
-    label: npt.NDArray[np.uint8]
-    thermal_label: npt.NDArray[np.uint8]
-    depth: npt.NDArray[np.float32]
+    rgb: ByteArray
+    thermal: ByteArray
+    aligned: ByteArray
+    label: ByteArray
+    thermal_label: ByteArray
+    depth: Float32Array
     positions: FloatArray
     visible: npt.NDArray[np.bool_]
 
@@ -154,7 +153,7 @@ def _in_sight(surfaces: list[Surface], place: FloatArray, points: FloatArray) ->
     return np.asarray(first.distance > 1 - 1e-6)
 
 
-def _depth(rig: Calibration, surfaces: list[Surface]) -> npt.NDArray[np.float32]:
+def _depth(rig: Calibration, surfaces: list[Surface]) -> Float32Array:
     """Return the depth image that a perfect sensor, registered to the RGB camera, would give."""
     camera = rig.rgb
     if rig.depth_pixels == "rectified":

@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from rgbt_seg_ros.arrays import ByteArray, FloatArray, IntArray
+
 Vector = tuple[float, float, float]
 
 _NEAR = 1e-6
@@ -83,14 +83,14 @@ class Hits:
     """What rays met first: multiples of their direction (infinite: nothing), index of the surface, and the world point."""
 
     distance: FloatArray
-    surface: npt.NDArray[np.int64]
+    surface: IntArray
     points: FloatArray
 
-    def heat(self, surfaces: list[Surface]) -> npt.NDArray[np.uint8]:
+    def heat(self, surfaces: list[Surface]) -> ByteArray:
         """Return the grey levels of the thermal image."""
         return self._shade(surfaces, [(surface.warmth, 18.0, 0) for surface in surfaces])
 
-    def colour(self, surfaces: list[Surface]) -> npt.NDArray[np.uint8]:
+    def colour(self, surfaces: list[Surface]) -> ByteArray:
         """Return the RGB image."""
         bands = [
             self._shade(surfaces, [(float(surface.colour[band]), 30.0, 100) for surface in surfaces])
@@ -98,12 +98,12 @@ class Hits:
         ]
         return np.stack(bands, -1)
 
-    def label(self, surfaces: list[Surface]) -> npt.NDArray[np.uint8]:
+    def label(self, surfaces: list[Surface]) -> ByteArray:
         """Return class ids; 0 where there is nothing."""
         table = np.array([surface.label for surface in surfaces], np.uint8)
         return np.where(np.isfinite(self.distance), table[self.surface], np.uint8(0))
 
-    def _shade(self, surfaces: list[Surface], levels: list[tuple[float, float, int]]) -> npt.NDArray[np.uint8]:
+    def _shade(self, surfaces: list[Surface], levels: list[tuple[float, float, int]]) -> ByteArray:
         image = np.zeros(self.distance.shape)
         for index, (surface, (level, contrast, seed)) in enumerate(zip(surfaces, levels, strict=True)):
             here = (self.surface == index) & np.isfinite(self.distance)

@@ -9,8 +9,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.benchmark.stages.case import Case
 from rgbt_seg_ros.benchmark.stages.thermal import plain, thermal_scene
 from rgbt_seg_ros.pipeline.alignment import resize
@@ -20,7 +20,7 @@ NETWORK_SIZE = (480, 640)
 """What the published models take."""
 
 
-def _message(pixels: npt.NDArray[Any], encoding: str, big: bool = sys.byteorder == "big") -> SimpleNamespace:
+def _message(pixels: AnyArray, encoding: str, big: bool = sys.byteorder == "big") -> SimpleNamespace:
     """Return an array as a sensor_msgs/Image of native or other byte order."""
     step = pixels.strides[0]
     if big != (sys.byteorder == "big"):
@@ -30,13 +30,13 @@ def _message(pixels: npt.NDArray[Any], encoding: str, big: bool = sys.byteorder 
     return SimpleNamespace(height=height, width=width, encoding=encoding, is_bigendian=int(big), step=step, data=data)
 
 
-def _compressed(pixels: npt.NDArray[Any], suffix: str) -> SimpleNamespace:
+def _compressed(pixels: AnyArray, suffix: str) -> SimpleNamespace:
     """Return an array as a sensor_msgs/CompressedImage."""
     encoded = cv2.imencode(f".{suffix}", pixels)[1]
     return SimpleNamespace(format=suffix, data=np.asarray(encoded).ravel())
 
 
-def image_cases(rgb: npt.NDArray[np.uint8]) -> list[Case]:
+def image_cases(rgb: ByteArray) -> list[Case]:
     """Return the cases for (H, W, 3) uint8 RGB images like ``rgb``, and thermal images of their size."""
     counts = thermal_scene((rgb.shape[0], rgb.shape[1]))
     swapped = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))

@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.benchmark.stages.case import Case
 from rgbt_seg_ros.network.conventions import MFNET
 from rgbt_seg_ros.pipeline.masks import apply_threshold, statistics
 from rgbt_seg_ros.pipeline.rendering import colourise, heat, overlay
 
-Image = npt.NDArray[np.uint8]
 
-
-def mask_cases(rgb: Image, label: Image) -> list[Case]:
+def mask_cases(rgb: ByteArray, label: ByteArray) -> list[Case]:
     """Return the cases for an RGB image (H, W, 3) and a mask (H, W) of MFNet's classes, both uint8."""
     # Patches, as a network gives them: of 16 pixels, and a quarter of them below the threshold.
     patches = np.random.default_rng(0).integers(76, 256, (-(-label.shape[0] // 16), -(-label.shape[1] // 16)), np.uint8)

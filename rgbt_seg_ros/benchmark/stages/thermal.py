@@ -7,19 +7,17 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import AnyArray
 from rgbt_seg_ros.benchmark.stages.case import Case
 from rgbt_seg_ros.network.spec import ThermalPreprocessing
 from rgbt_seg_ros.pipeline.thermal.stage import ThermalInput, ThermalSettings
-
-Array = npt.NDArray[Any]
 
 _BODY = (60, 25)
 """Rows and columns of a warm body."""
 
 
-def thermal_scene(size: tuple[int, int], seed: int = 0) -> Array:
+def thermal_scene(size: tuple[int, int], seed: int = 0) -> AnyArray:
     """Return (H, W) uint16 of a scene in centi-Kelvin: a gradient, warm bodies and noise of 50 mK."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[0 : size[0], 0 : size[1]]
@@ -30,7 +28,7 @@ def thermal_scene(size: tuple[int, int], seed: int = 0) -> Array:
     return np.asarray((cv2.GaussianBlur(image, (5, 5), 0.8) + rng.normal(0, 5, size)).astype(np.uint16))
 
 
-def plain(image: Array) -> Array:
+def plain(image: AnyArray) -> AnyArray:
     """Stretch uint16 between the 1st and 99th percentile as plainly as numpy says it: what there is to compare with.
 
     Percentiles of every fourth pixel of every fourth row, a table of all 16-bit values, one lookup per pixel; no counts, no
@@ -50,7 +48,7 @@ def thermal_cases(size: tuple[int, int]) -> list[Case]:
     holes[:: max(1, size[0] // 8), :: max(1, size[1] // 8)] = np.nan
     grey = plain(image)
 
-    def stage(pixels: Array, **values: Any) -> Callable[[], Any]:
+    def stage(pixels: AnyArray, **values: Any) -> Callable[[], Any]:
         run = ThermalInput(ThermalSettings(**values), ThermalPreprocessing())
         return lambda: run(pixels, 1_000_000_000)
 

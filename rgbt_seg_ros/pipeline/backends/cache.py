@@ -25,25 +25,25 @@ FORMAT = 1
 
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""Codes of an OSError by which a disk is full, or can only be read."""
+"""Codes of an OSError that mean a full or read-only disk."""
 
 
 _PART = ".part-"
-"""Begins the name of a folder that is being filled."""
+"""Start of the name of a folder that is being filled."""
 
 _OLD = "-old"
-"""Ends that of one that gives way to it."""
+"""End of the name of the folder that it replaces."""
 
 
 class CacheError(EngineError):
-    """There is no place where engines could be kept."""
+    """The cache of engines cannot be used."""
 
 
 def cache_folder() -> Path:
-    """Return ``$RGBT_SEG_CACHE``, else ``rgbt_seg_ros`` in ``$XDG_CACHE_HOME`` or ``~/.cache``; it need not be there.
+    """Return ``$RGBT_SEG_CACHE``, else ``rgbt_seg_ros`` in ``$XDG_CACHE_HOME`` or ``~/.cache``; it need not exist.
 
     Raises:
-        CacheError: None of them is set, and the user has no home.
+        CacheError: No variable is set, and the user has no home.
     """
     named = os.environ.get("RGBT_SEG_CACHE")
     if named:
@@ -84,7 +84,7 @@ def cached(folder: Path, build: Callable[[Path], None], rebuild: bool = False) -
     """Return a folder of the cache, built if it is not there.
 
     Args:
-        folder: Where it belongs. Whatever stops the build leaves there what was; of two that build at once, one is kept.
+        folder: Where it belongs. A build that stops leaves it as it was; of two concurrent builds, one is kept.
         build: Fills an empty folder.
         rebuild: Build it in any case, and replace what is there.
 
@@ -147,7 +147,7 @@ def _make_part(parent: Path) -> tuple[Path, int]:
 
 
 def _sweep(parent: Path) -> None:
-    """Remove the folders that builds have left that were killed: nobody holds their lock."""
+    """Remove folders of builds that were killed: nobody holds their lock."""
     for left in parent.glob(f"{_PART}*"):
         part = left.with_name(left.name.removesuffix(_OLD))
         with suppress(OSError):
@@ -167,7 +167,7 @@ def _unwritable(folder: Path, error: OSError) -> CacheError:
 
 
 def _try_to_write(folder: Path) -> OSError | None:
-    """Return why nothing can be written beside what a build has left; libraries have words of their own for a full disk."""
+    """Return why nothing more can be written into a folder; libraries report a full disk each in their own way."""
     try:
         with open(folder / ".room", "wb") as file:
             file.write(bytes(1 << 20))

@@ -1,4 +1,4 @@
-"""GPU memory that runs out: how it is told from other failures; what to do about it is not the engine's business."""
+"""How GPU memory that runs out is recognised among other failures; the caller decides what to do about it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from rgbt_seg_ros.errors import UserError
 
 
 class OutOfMemoryError(UserError):
-    """A model or a pair that the GPU had no memory for."""
+    """The GPU has no memory for a model or a pair."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an exception, or what it came of, says that GPU memory ran out.
 
     torch has a class for it, other libraries raise RuntimeError, and ONNX Runtime exceptions of its own. A CUDA graph whose
-    capture runs out of memory raises another error while it ends, in whose context the first one is. What an error was raised
-    ``from None`` for is none of its causes.
+    capture runs out of memory raises another error while it ends, in whose context the first one is. The context of an error
+    that was raised ``from None`` does not count.
     """
     found: BaseException | None = error
     while found is not None:

@@ -131,7 +131,7 @@ class OpenvinoEngine(KeptEngine):
         openvino.save_model(model, str(folder / MODEL), compress_to_fp16=False)
 
     def _kernels(self) -> dict[str, str]:
-        """Return the setting that keeps what is compiled for a GPU, for seconds; empty where there is no place for it.
+        """Return the setting that caches what is compiled, for seconds, for a GPU; empty where it cannot be written.
 
         Those of a CPU are generated while the model loads.
         """
