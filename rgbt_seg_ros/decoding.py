@@ -155,13 +155,14 @@ def _tuple(arguments: tuple[Any, ...], data: object, key: str, bounds: Range | N
 def _union(arguments: tuple[Any, ...], data: object, key: str, bounds: Range | None) -> Any:
     if data is None and type(None) in arguments:
         return None
+    kinds = [kind for kind in arguments if kind is not type(None)]
     problems = []
-    for kind in arguments:
-        if kind is type(None):
-            continue
+    for kind in kinds:
         try:
             return _value(kind, data, key, bounds)
         except SettingError as error:
+            if len(kinds) == 1:
+                raise  # its key may lie deeper
             problems.append(error.problem)
     raise SettingError(key, "; and ".join(problems))
 

@@ -21,7 +21,6 @@ LIBRARIES = {
     "PIL": ("Pillow", "python3-pil"),
     "cv2": ("opencv-python", "python3-opencv"),
     "jinja2": ("jinja2", "python3-jinja2"),
-    "jsonschema": ("jsonschema", "python3-jsonschema"),
     "numpy": ("numpy", "python3-numpy"),
     "safetensors": ("safetensors", "python3-timm-pip"),  # no key of its own: timm brings it
     "timm": ("timm", "python3-timm-pip"),

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy.typing as npt
 
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.errors import UserError, name_settings
 from rgbt_seg_ros.nodes.configured import ConfiguredPair
 from rgbt_seg_ros.nodes.conversions import check_rgb, to_rgb
 from rgbt_seg_ros.nodes.frame import Frame, Job
 from rgbt_seg_ros.nodes.image_stream import ImageStream
+from rgbt_seg_ros.parameters.table import PARAMETER_OF
 from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.alignment import AlignmentError
 from rgbt_seg_ros.pipeline.backends.memory import OutOfMemoryError
@@ -206,7 +207,8 @@ class CameraPair:
             if job.completed < self._newest:
                 return None
             self._newest = job.completed
-            return self._prepare(job, loaded)
+            with name_settings(PARAMETER_OF):
+                return self._prepare(job, loaded)
 
     def _prepare(self, job: Job, loaded: Loaded) -> Frame:
         pair = job.pair

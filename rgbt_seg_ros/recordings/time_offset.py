@@ -18,7 +18,7 @@ from rgbt_seg_ros.data.bags.topics import find_cameras
 from rgbt_seg_ros.data.folders import files_in, read_rgb, read_thermal
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.pipeline.calibration import Calibration
-from rgbt_seg_ros.pipeline.calibration.pair import LARGEST_TIME_OFFSET
+from rgbt_seg_ros.pipeline.calibration.rig import LARGEST_TIME_OFFSET
 from rgbt_seg_ros.pipeline.images import Bridge
 from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
 from rgbt_seg_ros.recordings.check import CheckOptions, check_bag

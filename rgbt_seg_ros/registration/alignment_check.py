@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.pipeline.alignment import Aligned, Aligner
 from rgbt_seg_ros.pipeline.calibration import CalibrationError
 from rgbt_seg_ros.registration.image_pairs import ImagePair
@@ -60,7 +59,7 @@ class AlignmentCheck:
 def check_alignment(
     aligner: Aligner,
     pairs: Sequence[ImagePair],
-    depths: Sequence[npt.NDArray[Any]] | None = None,
+    depths: Sequence[AnyArray] | None = None,
     points: Reprojection | None = None,
 ) -> AlignmentCheck:
     """Compare aligned thermal images with the RGB images.
@@ -122,7 +121,7 @@ def _apart(limit: int) -> list[tuple[int, int]]:
     return [(0, 0), (limit, 0), (-limit, 0), (0, limit), (0, -limit)]
 
 
-def mutual_information(rgb: npt.NDArray[np.uint8], aligned: Aligned, shift: tuple[int, int] = (0, 0)) -> float:
+def mutual_information(rgb: ByteArray, aligned: Aligned, shift: tuple[int, int] = (0, 0)) -> float:
     """Return the mutual information (bits) of grey levels (Viola and Wells 1997), in bins of 8 levels.
 
     Args:

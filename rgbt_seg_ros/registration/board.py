@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import FloatArray, IntArray
 from rgbt_seg_ros.errors import UserError
-from rgbt_seg_ros.pipeline.calibration.camera import FloatArray
 
 KINDS = ("checker", "circles", "acircles")
 
-Order = npt.NDArray[np.int64]
+Order = IntArray
 
 SMALLEST, LARGEST = 3, 50
 

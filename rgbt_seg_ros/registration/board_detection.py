@@ -8,9 +8,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from rgbt_seg_ros.pipeline.calibration.camera import FloatArray
+from rgbt_seg_ros.arrays import ByteArray, Float32Array, FloatArray
 from rgbt_seg_ros.registration.board import Board
 
 _SMALL = 400
@@ -40,7 +39,7 @@ _LOOKS = tuple(Look(inverted, local) for local, inverted in product((False, True
 
 
 def find_board(
-    image: npt.NDArray[np.uint8], board: Board, first: Look | None = None
+    image: ByteArray, board: Board, first: Look | None = None
 ) -> tuple[FloatArray, Look] | tuple[None, None]:
     """Return where the board's points are, and which look at the image showed them.
 
@@ -69,12 +68,12 @@ def find_board(
     return None, None
 
 
-def _seen(grey: npt.NDArray[np.uint8], look: Look) -> npt.NDArray[np.uint8]:
+def _seen(grey: ByteArray, look: Look) -> ByteArray:
     seen = cv2.createCLAHE(_CLIP, (4, 4)).apply(grey) if look.local else grey
     return np.asarray(255 - seen if look.inverted else seen, dtype=np.uint8)
 
 
-def _checker(grey: npt.NDArray[np.uint8], board: Board) -> npt.NDArray[np.float32] | None:
+def _checker(grey: ByteArray, board: Board) -> Float32Array | None:
     # With LARGER the true size comes back: without it a part of a larger board passes for the whole. Without NORMALIZE_IMAGE:
     # it equalises the histogram, which in a scene without contrast beside the board makes patterns of the noise.
     flags = cv2.CALIB_CB_ACCURACY | cv2.CALIB_CB_LARGER
@@ -87,7 +86,7 @@ def _checker(grey: npt.NDArray[np.uint8], board: Board) -> npt.NDArray[np.float3
     return np.asarray(corners, np.float32)
 
 
-def _refined(grey: npt.NDArray[np.uint8], corners: npt.NDArray[np.float32], board: Board) -> npt.NDArray[np.float32]:
+def _refined(grey: ByteArray, corners: Float32Array, board: Board) -> Float32Array:
     """Return corners sharpened over most of the squares around them.
 
     On rendered boards this halves the error of findChessboardCornersSB, and takes away its bias of 0.05 % outwards, which
@@ -101,7 +100,7 @@ def _refined(grey: npt.NDArray[np.uint8], corners: npt.NDArray[np.float32], boar
     return np.asarray(sharper, np.float32)
 
 
-def checker_size(image: npt.NDArray[np.uint8]) -> tuple[int, int] | None:
+def checker_size(image: ByteArray) -> tuple[int, int] | None:
     """Return (columns, rows) of inner corners of a checker in an image (H, W) or (H, W, 3); None: there is none above 3x3."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
     try:
@@ -115,7 +114,7 @@ def checker_size(image: npt.NDArray[np.uint8]) -> tuple[int, int] | None:
     return None if rows == columns == 3 else (columns, rows)
 
 
-def _circles(grey: npt.NDArray[np.uint8], board: Board) -> npt.NDArray[np.float32] | None:
+def _circles(grey: ByteArray, board: Board) -> Float32Array | None:
     blobs: Any = cv2  # the stubs of OpenCV 5 leave these two out
     settings = blobs.SimpleBlobDetector_Params()
     # Circles of a near board are larger than the default allows, and those of a thermal camera smaller.

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rgbt_seg_ros.pipeline.calibration.camera import CalibrationError, CameraModel, FloatArray
+from rgbt_seg_ros.arrays import FloatArray
+from rgbt_seg_ros.pipeline.calibration.camera import CalibrationError, CameraModel
 from rgbt_seg_ros.pipeline.calibration.projection import distort, project
 from rgbt_seg_ros.pipeline.calibration.transforms import inverse
 from rgbt_seg_ros.registration.board import Board

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import FloatArray
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.files import replacing
-from rgbt_seg_ros.pipeline.calibration.camera import CameraModel, FloatArray
+from rgbt_seg_ros.pipeline.calibration.camera import CameraModel
 from rgbt_seg_ros.pipeline.calibration.projection import rays
 
 PIXELS = ("rgb_x", "rgb_y", "thermal_x", "thermal_y")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.pipeline.alignment import Aligned, Aligner
 from rgbt_seg_ros.registration.image_pairs import ImagePair
@@ -37,7 +36,7 @@ def check_picture(path: Path) -> None:
         raise UserError(f"{path}: '{path.suffix}' is no picture; expected .png or .jpg")
 
 
-def edges_over(rgb: npt.NDArray[np.uint8], aligned: Aligned) -> npt.NDArray[np.uint8]:
+def edges_over(rgb: ByteArray, aligned: Aligned) -> ByteArray:
     """Return (H, W, 3) uint8: the RGB image in grey, with the thermal image's edges (Canny 1986) in red.
 
     Args:
@@ -61,8 +60,8 @@ def edges_over(rgb: npt.NDArray[np.uint8], aligned: Aligned) -> npt.NDArray[np.u
 def edge_grid(
     aligner: Aligner,
     pairs: Sequence[ImagePair],
-    depths: Sequence[npt.NDArray[Any]] | None = None,
-) -> npt.NDArray[np.uint8]:
+    depths: Sequence[AnyArray] | None = None,
+) -> ByteArray:
     """Return a picture (H, W, 3) uint8 of several pairs, each with its name, in a grid that is about square.
 
     Args:
@@ -84,13 +83,13 @@ def edge_grid(
     return _grid(panels)
 
 
-def _named(picture: npt.NDArray[np.uint8], name: str) -> npt.NDArray[np.uint8]:
+def _named(picture: ByteArray, name: str) -> ByteArray:
     for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
         cv2.putText(picture, name, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width, cv2.LINE_AA)
     return picture
 
 
-def _grid(panels: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+def _grid(panels: Sequence[ByteArray]) -> ByteArray:
     columns = math.ceil(math.sqrt(len(panels)))
     rows = math.ceil(len(panels) / columns)
     height, width = (max(panel.shape[axis] for panel in panels) for axis in (0, 1))

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import FloatArray
 from rgbt_seg_ros.pipeline.calibration import CalibrationError
-from rgbt_seg_ros.pipeline.calibration.camera import FloatArray
-from rgbt_seg_ros.pipeline.calibration.pair import check_homography
+from rgbt_seg_ros.pipeline.calibration.rig import check_homography
 from rgbt_seg_ros.pipeline.calibration.transforms import flat
 from rgbt_seg_ros.registration.correspondences import Correspondences, PointsError
 from rgbt_seg_ros.registration.fit_report import PointErrors

@@ -6,11 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.data.bags.reader import Bag, BagError, header_stamp, is_bag
 from rgbt_seg_ros.data.bags.topics import find_cameras
 from rgbt_seg_ros.data.folders import find_pairs, read_rgb, read_thermal
@@ -40,8 +37,8 @@ class ImagePair:
     """
 
     name: str
-    rgb: npt.NDArray[np.uint8]
-    thermal: npt.NDArray[np.uint8]
+    rgb: ByteArray
+    thermal: ByteArray
 
 
 def read_image_pairs(
@@ -93,7 +90,7 @@ def spread(total: int, count: int) -> list[int]:
     return [(2 * index + 1) * total // (2 * number) for index in range(number)]
 
 
-def stretched(thermal: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+def stretched(thermal: AnyArray) -> ByteArray:
     """Return a thermal image (h, w) of uint8, uint16 or float32 as an 8-bit picture, NaN and infinities filled in."""
     settings = ThermalSettings("percentile", *STRETCH)
     return ThermalInput(settings, ThermalPreprocessing("none"))(thermal).image
@@ -164,9 +161,9 @@ def _pair_stamps(bag: Bag, topics: tuple[str, str], settings: PairingSettings) -
 
 def _decode(
     bag: Bag, topics: tuple[str, str], wanted: set[tuple[str, int]], bridge: Bridge | None
-) -> dict[tuple[str, int], npt.NDArray[Any]]:
+) -> dict[tuple[str, int], AnyArray]:
     """Decode the wanted messages, given by topic and number within it."""
-    images: dict[tuple[str, int], npt.NDArray[Any]] = {}
+    images: dict[tuple[str, int], AnyArray] = {}
     numbers: Counter[str] = Counter()
     for message in bag.messages(topics):
         key = message.topic, numbers[message.topic]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rgbt_seg_ros.pipeline.calibration.camera import FloatArray
+from rgbt_seg_ros.arrays import FloatArray
 
 Residuals = Callable[[FloatArray], FloatArray]
 

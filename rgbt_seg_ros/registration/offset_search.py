@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rgbt_seg_ros.registration.shift_scores import FloatArray, ShiftScores
+from rgbt_seg_ros.arrays import FloatArray
+from rgbt_seg_ros.registration.shift_scores import ShiftScores
 
 RESAMPLES = 100
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-Channels = npt.NDArray[np.float32]
+from rgbt_seg_ros.arrays import ByteArray, Float32Array
+
+Channels = Float32Array
 
 CHANNELS = 5
 
@@ -41,13 +42,13 @@ _RIM = 0.15
 """Share of a side up to which black pixels at the border are no picture."""
 
 
-def lightness(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def lightness(rgb: ByteArray) -> Float32Array:
     """Return (H, W) float32 of (H, W, 3) RGB or (H, W) thermal, on a scale on which dark places keep their contrast."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) if rgb.ndim == 3 else rgb
     return np.asarray(np.log(grey.astype(np.float32) + np.float32(_DARK)), np.float32)
 
 
-def seen(thermal: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def seen(thermal: ByteArray) -> ByteArray:
     """Return (h, w) uint8, 1 where a thermal image shows something: not in the black rim that rectification leaves."""
     dark = thermal == 0
     rim = np.zeros(thermal.shape, bool)
@@ -64,7 +65,7 @@ def seen(thermal: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.erode(kept, np.ones((5, 5), np.uint8))[1:-1, 1:-1], np.uint8)
 
 
-def orientation_channels(image: npt.NDArray[np.float32], valid: npt.NDArray[np.uint8] | None = None) -> Channels:
+def orientation_channels(image: Float32Array, valid: ByteArray | None = None) -> Channels:
     """Return the channels of an image.
 
     Args:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import AnyArray
 from rgbt_seg_ros.data.bags.reader import Bag, header_stamp, is_bag
 from rgbt_seg_ros.data.bags.topics import find_cameras
 from rgbt_seg_ros.data.folders import files_in, read_image
@@ -39,7 +38,7 @@ def camera_frames(source: str, rgb_topic: str | None, thermal_topic: str | None)
 
 def read_depths(
     source: str, pairs: Sequence[ImagePair], topic: str | None, size: tuple[int, int] | None = None
-) -> list[npt.NDArray[Any]]:
+) -> list[AnyArray]:
     """Return the depth image of every pair.
 
     Args:
@@ -73,7 +72,7 @@ def read_depths(
     return depths
 
 
-def _check(names: Sequence[str], depths: Sequence[npt.NDArray[Any]], size: tuple[int, int] | None) -> None:
+def _check(names: Sequence[str], depths: Sequence[AnyArray], size: tuple[int, int] | None) -> None:
     for name, depth in zip(names, depths, strict=True):
         try:
             check_depth(depth, size or (depth.shape[0], depth.shape[1]))
@@ -81,10 +80,10 @@ def _check(names: Sequence[str], depths: Sequence[npt.NDArray[Any]], size: tuple
             raise AlignmentError(f"{name}: {error}") from error
 
 
-def _in_bag(source: str, pairs: Sequence[ImagePair], topic: str) -> list[npt.NDArray[Any]]:
+def _in_bag(source: str, pairs: Sequence[ImagePair], topic: str) -> list[AnyArray]:
     # The names of the pairs of a bag are the stamps of their RGB images.
     wanted = np.array([round(float(pair.name) * 1e9) for pair in pairs], np.int64)
-    depths: list[npt.NDArray[Any] | None] = [None] * len(pairs)
+    depths: list[AnyArray | None] = [None] * len(pairs)
     best = np.full(len(pairs), DEPTH_SLOP * 1e9)
     with Bag(source) as bag:
         bag.require(topic, ("sensor_msgs/msg/Image",))

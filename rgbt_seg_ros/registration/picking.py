@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+
+from rgbt_seg_ros.arrays import ByteArray
 
 Point = tuple[float, float]
 
@@ -115,9 +116,7 @@ def lay_out(rgb: tuple[int, int], thermal: tuple[int, int], limit: tuple[int, in
     return Layout(rgb, thermal, (height / rgb[0], height / thermal[0]))
 
 
-def draw(
-    layout: Layout, rgb: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], picks: Picks
-) -> npt.NDArray[np.uint8]:
+def draw(layout: Layout, rgb: ByteArray, thermal: ByteArray, picks: Picks) -> ByteArray:
     """Return (H, W, 3) RGB: both images with the points numbered, and a line of text below.
 
     Args:

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
-import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.registration.correspondences import PIXELS, PointsError, read_points, write_points
 from rgbt_seg_ros.registration.picking import Picks, draw, lay_out
 
@@ -65,8 +64,8 @@ def save(path: Path, picks: Picks) -> None:
 
 
 def pick(
-    rgb: npt.NDArray[np.uint8],
-    thermal: npt.NDArray[np.uint8],
+    rgb: ByteArray,
+    thermal: ByteArray,
     path: Path,
     ready: Callable[[], None] = check_display,
 ) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from rgbt_seg_ros.arrays import FloatArray
 from rgbt_seg_ros.pipeline.calibration import Calibration
-from rgbt_seg_ros.pipeline.calibration.camera import FloatArray
 from rgbt_seg_ros.pipeline.calibration.transforms import flat
 from rgbt_seg_ros.registration.correspondences import Correspondences, PointsError
 from rgbt_seg_ros.registration.fit_report import PointErrors, stamped

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import FloatArray
 from rgbt_seg_ros.pipeline.calibration import CameraModel
-from rgbt_seg_ros.pipeline.calibration.camera import FloatArray
 from rgbt_seg_ros.pipeline.calibration.projection import effective_matrix, project, rays
 from rgbt_seg_ros.pipeline.calibration.transforms import inverse
 from rgbt_seg_ros.registration.correspondences import Correspondences, PointsError

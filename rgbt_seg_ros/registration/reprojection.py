@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rgbt_seg_ros.arrays import FloatArray
 from rgbt_seg_ros.pipeline.alignment import Aligner
-from rgbt_seg_ros.pipeline.calibration.camera import FloatArray
 from rgbt_seg_ros.pipeline.calibration.projection import project, rays
 from rgbt_seg_ros.pipeline.calibration.transforms import inverse
 from rgbt_seg_ros.registration.correspondences import Correspondences, PointsError

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray, Float32Array, FloatArray
 from rgbt_seg_ros.registration.orientation import CHANNELS, lightness, orientation_channels
 
 CELLS = 4
@@ -23,8 +24,6 @@ LEAST_CELL = 8
 
 _RIM = 4
 """px beside what is not valid that count as not valid: smoothing carries the fill's edge so far."""
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,7 @@ def fits(size: tuple[int, int], reach: int) -> bool:
     return min(size) - 2 * reach >= CELLS * LEAST_CELL
 
 
-def shift_scores(
-    rgb: npt.NDArray[np.uint8], thermal: npt.NDArray[np.uint8], valid: npt.NDArray[np.bool_] | None, reach: int
-) -> ShiftScores:
+def shift_scores(rgb: ByteArray, thermal: ByteArray, valid: npt.NDArray[np.bool_] | None, reach: int) -> ShiftScores:
     """Compare an aligned pair at every shift of the thermal image.
 
     Args:
@@ -96,6 +93,6 @@ def shift_scores(
     return ShiftScores(np.stack(products), np.stack(energies), np.array(own), np.array(centres), reach)
 
 
-def _correlate(image: npt.NDArray[np.float32], template: npt.NDArray[np.float32]) -> FloatArray:
+def _correlate(image: Float32Array, template: Float32Array) -> FloatArray:
     found = cv2.matchTemplate(np.ascontiguousarray(image), np.ascontiguousarray(template), cv2.TM_CCORR)
     return np.asarray(found, np.float64)

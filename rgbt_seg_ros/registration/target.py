@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rgbt_seg_ros.arrays import FloatArray
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel
-from rgbt_seg_ros.pipeline.calibration.camera import FloatArray
 from rgbt_seg_ros.pipeline.calibration.transforms import flat
 from rgbt_seg_ros.registration.board import Board, BoardError
 from rgbt_seg_ros.registration.board_detection import checker_size

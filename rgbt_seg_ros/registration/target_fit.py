@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from rgbt_seg_ros.pipeline.calibration.camera import CameraModel, FloatArray
+from rgbt_seg_ros.arrays import FloatArray
+from rgbt_seg_ros.pipeline.calibration.camera import CameraModel
 from rgbt_seg_ros.pipeline.calibration.projection import effective_matrix, project
 from rgbt_seg_ros.pipeline.calibration.transforms import flat, inverse
 from rgbt_seg_ros.registration.board import Board, BoardError

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from rgbt_seg_ros.pipeline.calibration.camera import CameraModel, FloatArray
+from rgbt_seg_ros.arrays import FloatArray
+from rgbt_seg_ros.pipeline.calibration.camera import CameraModel
 from rgbt_seg_ros.pipeline.calibration.projection import effective_matrix
 from rgbt_seg_ros.pipeline.calibration.transforms import inverse
 from rgbt_seg_ros.registration.board import Board

@@ -167,7 +167,7 @@ def test_a_file_that_does_not_fit_what_was_told_is_refused_at_once_even_while_wa
     )
     write_calibration(tmp_path / "small.yaml", replace(bare, thermal=replace(bare.thermal, size=(256, 320))))
     Buffer.transform = extrinsic()
-    with pytest.raises(UserError, match=r"thermal\.size: the calibration is for 320x256"):
+    with pytest.raises(UserError, match=r"thermal\.size: the calibration is for images of 256x320"):
         source.changed(settings(**{"alignment.mode": "depth", "alignment.calibration": str(tmp_path / "small.yaml")}))
     assert source.aligner.waiting_for.startswith("the extrinsic in TF")
 

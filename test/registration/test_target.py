@@ -278,7 +278,7 @@ def test_images_that_do_not_belong_together_are_refused():
     other = replace(CIRCLE_PAIRS[1], thermal=CIRCLE_PAIRS[1].thermal[:500])
     with pytest.raises(SourceError, match="0001: thermal image of 640x500"):
         calibrate_target([CIRCLE_PAIRS[0], other], TargetOptions(CIRCLES))
-    with pytest.raises(CalibrationError, match=r"rgb.size: the calibration is for 320x240"):
+    with pytest.raises(CalibrationError, match=r"rgb.size: the calibration is for images of 240x320"):
         calibrate_target(CIRCLE_PAIRS, TargetOptions(CIRCLES), replace(RIG, rgb=RIG.rgb.scaled((240, 320))))
 
 

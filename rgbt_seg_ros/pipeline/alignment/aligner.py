@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.pipeline.alignment.depth_image import check_depth
 from rgbt_seg_ros.pipeline.alignment.depth_warp import DepthWarp
 from rgbt_seg_ros.pipeline.alignment.resample import Table, resize, resize_mask
@@ -32,7 +33,7 @@ class Aligned:
         table: Whose ``valid`` that is, where it is the same in every frame; else None.
     """
 
-    image: npt.NDArray[np.uint8]
+    image: ByteArray
     valid: npt.NDArray[np.bool_] | None
     table: Table | None = None
 
@@ -59,12 +60,12 @@ class Aligner:
         """Check that the calibration holds what the mode needs.
 
         Args:
-            calibration: Of the pair; None for mode ``none``.
+            calibration: Of the rig; None for mode ``none``.
             settings: Mode and distances. Its ``calibration`` is not read here: ``open`` does.
 
         Raises:
-            AlignmentError: There is no calibration.
-            CalibrationError: The calibration lacks what the mode needs; the sentence names the key.
+            AlignmentError: A setting does not go with the calibration, or needs one.
+            CalibrationError: The calibration lacks what the mode needs; the sentence names file and key.
         """
         self.settings = settings
         self.calibration = calibration
@@ -76,23 +77,17 @@ class Aligner:
         if settings.mode == "none" or (settings.mode == "auto" and calibration is None):
             if settings.plane_distance:
                 raise AlignmentError(
-                    f"alignment.plane_distance: {settings.plane_distance:g} m has no effect in mode '{settings.mode}' without a "
-                    "calibration; expected alignment.calibration, or mode plane for camera_info"
+                    "plane_distance",
+                    f"{settings.plane_distance:g} m has no effect in mode '{settings.mode}' without a calibration",
+                    "a calibration file too, or mode plane, which takes the calibration from camera_info and TF",
                 )
             self.mode = "none"
             return
         if calibration is None:
-            raise AlignmentError(
-                f"alignment.calibration: empty, and mode '{settings.mode}' needs a calibration file (docs/calibration.md)"
-            )
-        try:
-            if settings.mode == "auto":
-                self.mode = self._choose(calibration)
-            self._require(calibration)
-        except CalibrationError as error:
-            where = f"{settings.calibration}: " if settings.calibration else ""
-            problem = str(error).replace("for this", f"for alignment.mode '{settings.mode}'")
-            raise CalibrationError(f"{where}{problem}") from error
+            raise AlignmentError("calibration", f"empty, and mode '{settings.mode}' needs a file (docs/calibration.md)")
+        if settings.mode == "auto":
+            self.mode = self._choose(calibration)
+        self._require(calibration)
 
     @classmethod
     def open(cls, settings: AlignmentSettings) -> Aligner:
@@ -105,7 +100,7 @@ class Aligner:
 
     @classmethod
     def awaiting(cls, settings: AlignmentSettings, what: str) -> Aligner:
-        """Return the stand-in for an aligner whose calibration is still to come: it refuses every image.
+        """Return a stand-in while a calibration is still to come: it refuses every image.
 
         Args:
             settings: Of the aligner to come.
@@ -122,19 +117,27 @@ class Aligner:
             return "plane"
         if calibration.h_rgb_thermal is not None:
             return "homography"
-        raise CalibrationError(
-            "for alignment.mode 'auto' a homography was expected, or K of both cameras, extrinsic and plane_distance; "
-            "set alignment.mode to depth for a depth camera"
+        raise AlignmentError(
+            "mode",
+            f"'auto' finds nothing to align by in {self._source}",
+            "a homography, or K of both cameras, extrinsic and plane_distance; for a depth camera mode depth",
         )
 
+    @property
+    def _source(self) -> str:
+        return self.settings.calibration or "the calibration"
+
     def _require(self, calibration: Calibration) -> None:
-        if self.mode == "homography":
-            _ = calibration.homography
-            return
-        for name, camera in (("rgb", calibration.rgb), ("thermal", calibration.thermal)):
-            if not camera.has_lens:
-                raise CalibrationError(f"{name}.K: missing, and expected for this")
-        _ = calibration.extrinsic
+        needed = {"homography.H_rgb_thermal": calibration.h_rgb_thermal is not None}
+        if self.mode != "homography":
+            needed = {
+                "rgb.K": calibration.rgb.has_lens,
+                "thermal.K": calibration.thermal.has_lens,
+                "extrinsic.T_rgb_thermal": calibration.t_rgb_thermal is not None,
+            }
+        for key, known in needed.items():
+            if not known:
+                raise CalibrationError(f"{self._source}: {key}", f"missing, and mode '{self.settings.mode}' needs it")
         if self.mode == "plane":
             _ = self.plane_distance
 
@@ -143,19 +146,21 @@ class Aligner:
         """Distance (m) to the plane of mode ``plane``: the settings', else the calibration's.
 
         Raises:
-            CalibrationError: Neither has one.
+            AlignmentError: Neither has one.
         """
         if self.settings.plane_distance:
             return self.settings.plane_distance
         if self.calibration is None or self.calibration.plane_distance is None:
-            raise CalibrationError("plane_distance: missing, and expected for this (or set alignment.plane_distance)")
+            raise AlignmentError(
+                "plane_distance", f"0, and {self._source} has none", "the distance in m to the plane of mode plane"
+            )
         return self.calibration.plane_distance
 
     def align(
         self,
-        thermal: npt.NDArray[np.uint8],
+        thermal: ByteArray,
         size: tuple[int, int],
-        depth: npt.NDArray[Any] | None = None,
+        depth: AnyArray | None = None,
         *,
         rgb_size: tuple[int, int] | None = None,
         fill: int = 0,
@@ -178,7 +183,7 @@ class Aligner:
         """
         self._size = size
         if self.waiting_for:
-            raise AlignmentError(f"alignment.mode '{self.mode}': no calibration yet, waiting for {self.waiting_for}")
+            raise AlignmentError(f"no calibration yet for mode '{self.mode}': waiting for {self.waiting_for}")
         if self.calibration is None or self.mode == "none":
             return Aligned(resize(thermal, size), None)
         self.calibration.check_sizes(rgb_size or self.calibration.rgb.size, (thermal.shape[0], thermal.shape[1]))
@@ -220,8 +225,8 @@ class Aligner:
         table = _kept(self._tables, size, build)
         if table.valid is not None and not table.valid.any():
             raise AlignmentError(
-                f"{self.settings.calibration or 'the calibration'}: no thermal pixel falls into the RGB image; expected "
-                "H_rgb_thermal, or T_rgb_thermal between optical frames (x right, y down, z ahead) in metres"
+                f"{self._source}: no thermal pixel falls into the RGB image",
+                expected="H_rgb_thermal, or T_rgb_thermal between optical frames (x right, y down, z ahead) in m",
             )
         return table
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import AnyArray, Float32Array, FloatArray
 from rgbt_seg_ros.pipeline.alignment.settings import AlignmentError
 
 _NO_FRACTION = np.empty(0, np.uint16)
@@ -15,26 +14,27 @@ _NO_FRACTION = np.empty(0, np.uint16)
 _METRES = {np.dtype(np.uint16): 0.001, np.dtype(np.float32): 1.0}
 
 
-def check_depth(depth: npt.NDArray[Any] | None, size: tuple[int, int]) -> npt.NDArray[Any]:
-    """Return a depth image that is one.
+def check_depth(depth: AnyArray | None, size: tuple[int, int]) -> AnyArray:
+    """Return a depth image of the right kind and size.
 
     Args:
         depth: (H, W) uint16 in mm or float32 in m (REP 118: 16UC1, 32FC1).
         size: (H, W) of the RGB camera's images.
 
     Raises:
-        AlignmentError: There is none, or of another dtype or size.
+        AlignmentError: It is missing, or of another dtype or size.
     """
     if depth is None:
-        raise AlignmentError("depth image: none came with this pair, and alignment.mode 'depth' needs one")
+        raise AlignmentError("depth image", "missing for this pair, and mode 'depth' needs one")
     if depth.ndim != 2 or depth.dtype not in _METRES:
         raise AlignmentError(
-            f"depth image: expected (H, W) of uint16 (16UC1, mm) or float32 (32FC1, m), not {depth.shape} of {depth.dtype}"
+            "depth image", f"{depth.shape} of {depth.dtype}", "(H, W) of uint16 (16UC1, mm) or float32 (32FC1, m)"
         )
     if depth.shape != size:
         raise AlignmentError(
-            f"depth image: {depth.shape[1]}x{depth.shape[0]}, expected {size[1]}x{size[0]} (width x height), "
-            "registered to the RGB camera"
+            "depth image",
+            f"{depth.shape[0]}x{depth.shape[1]} (HxW)",
+            f"{size[0]}x{size[1]}, registered to the RGB camera",
         )
     return depth
 
@@ -42,7 +42,7 @@ def check_depth(depth: npt.NDArray[Any] | None, size: tuple[int, int]) -> npt.ND
 class DepthLookup:
     """Distances at given positions of a depth image, each from the nearest pixel: a mean over an edge is nowhere."""
 
-    def __init__(self, positions: npt.NDArray[np.float64], depth_size: tuple[int, int], missing: float) -> None:
+    def __init__(self, positions: FloatArray, depth_size: tuple[int, int], missing: float) -> None:
         """Take (H, W, 2) positions x, y in pixels (NaN: nowhere), the depth image's (h, w), and a distance (m) for no depth."""
         height, width = depth_size
         nearest = np.rint(positions)
@@ -57,7 +57,7 @@ class DepthLookup:
                 self._whole = None
         self._missing = missing
 
-    def metres(self, depth: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def metres(self, depth: AnyArray) -> Float32Array:
         """Return (H, W) float32 in m; NaN where there is no depth (0, negative, NaN, infinite) and no stand-in."""
         raw = depth
         if self._whole is not None:

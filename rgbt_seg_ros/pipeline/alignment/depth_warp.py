@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import AnyArray, ByteArray, Float32Array
 from rgbt_seg_ros.pipeline.alignment.depth_image import DepthLookup, check_depth
 from rgbt_seg_ros.pipeline.alignment.hidden_fill import HiddenFill
 from rgbt_seg_ros.pipeline.alignment.resample import OUTSIDE, inside, resize, working_size
@@ -15,8 +16,6 @@ from rgbt_seg_ros.pipeline.alignment.tables import sampling_step
 from rgbt_seg_ros.pipeline.calibration import Calibration
 from rgbt_seg_ros.pipeline.calibration.projection import distort, effective_matrix, pixel_grid, rays, widest_slope
 from rgbt_seg_ros.pipeline.calibration.transforms import inverse
-
-FloatImage = npt.NDArray[np.float32]
 
 _CELL = 1.5
 """Side of a cell of the z-buffer in steps between samples: below 1 a near surface would have holes."""
@@ -38,10 +37,10 @@ class Located(NamedTuple):
         hidden: bool, whether something nearer is in the way.
     """
 
-    x: FloatImage
-    y: FloatImage
+    x: Float32Array
+    y: Float32Array
     valid: npt.NDArray[np.bool_]
-    near: FloatImage
+    near: Float32Array
     hidden: npt.NDArray[np.bool_]
 
 
@@ -99,7 +98,7 @@ class DepthWarp:
         place = calibration.extrinsic[:3, 3]
         self._behind = HiddenFill(rgb, rgb.rotation @ place if rgb.rectified else place)
 
-    def positions(self, depth: npt.NDArray[Any] | None) -> Located:
+    def positions(self, depth: AnyArray | None) -> Located:
         """Return where each pixel lies in the thermal image of ``source``.
 
         Args:
@@ -129,7 +128,7 @@ class DepthWarp:
         return Located(x, y, valid & ~hidden, near, hidden)
 
     def _hidden(
-        self, x: FloatImage, y: FloatImage, near: FloatImage, valid: npt.NDArray[np.bool_], nearer: np.float32
+        self, x: Float32Array, y: Float32Array, near: Float32Array, valid: npt.NDArray[np.bool_], nearer: np.float32
     ) -> npt.NDArray[np.bool_]:
         """Return which points lie behind one that is nearer by ``nearer`` (1/m): a z-buffer of inverse distances."""
         rows, columns = (int(np.ceil(side / self._cell)) + 2 for side in self.source)
@@ -145,9 +144,7 @@ class DepthWarp:
         with np.errstate(invalid="ignore"):
             return np.asarray((spread[cell] - near.ravel() > nearer).reshape(near.shape) & valid)
 
-    def apply(
-        self, thermal: npt.NDArray[np.uint8], depth: npt.NDArray[Any] | None, fill: int
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    def apply(self, thermal: ByteArray, depth: AnyArray | None, fill: int) -> tuple[ByteArray, npt.NDArray[np.bool_]]:
         """Resample a thermal image bilinearly.
 
         Args:

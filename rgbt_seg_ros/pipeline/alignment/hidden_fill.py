@@ -5,13 +5,11 @@ The masks are unlabeled there all the same; but a grey slit beside a person make
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import AnyArray, ByteArray, Float32Array, FloatArray
 from rgbt_seg_ros.pipeline.calibration import CameraModel
-from rgbt_seg_ros.pipeline.calibration.camera import FloatArray
 from rgbt_seg_ros.pipeline.calibration.projection import effective_matrix, pixel_grid
 
 _STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -45,10 +43,10 @@ class HiddenFill:
 
     def apply(
         self,
-        image: npt.NDArray[np.uint8],
+        image: ByteArray,
         hidden: npt.NDArray[np.bool_],
         valid: npt.NDArray[np.bool_],
-        near: npt.NDArray[np.float32],
+        near: Float32Array,
         nearer: float,
     ) -> None:
         """Fill hidden pixels of an image, in place.
@@ -61,7 +59,7 @@ class HiddenFill:
             nearer: 1/m.
         """
         height, width = self._size
-        waiting: npt.NDArray[Any] = np.flatnonzero(hidden)
+        waiting: AnyArray = np.flatnonzero(hidden)
         pixels, usable, depths = image.ravel(), valid.ravel(), near.ravel()
         for step in (*_STEPS, *(-step for step in _STEPS_BACK)):
             if not waiting.size:

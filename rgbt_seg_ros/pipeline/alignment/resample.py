@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray, FloatArray
+
 OUTSIDE = -16.0
 """Position of a pixel that sees no thermal pixel: far enough that no interpolation reaches the image."""
 
@@ -16,7 +18,7 @@ _SLACK = 1e-3
 """px; positions are this exact at best."""
 
 
-def resize(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def resize(image: ByteArray, size: tuple[int, int]) -> ByteArray:
     """Resample (h, w) or (h, w, C) uint8 to (H, W): areas when shrinking, bilinear otherwise; no copy if equal."""
     if image.shape[:2] == size:
         return image
@@ -71,7 +73,7 @@ class Table:
     _valid_at: dict[tuple[int, int], npt.NDArray[np.bool_]] = field(default_factory=dict, init=False, compare=False)
 
     @classmethod
-    def of(cls, positions: npt.NDArray[np.float64], source: tuple[int, int]) -> Table:
+    def of(cls, positions: FloatArray, source: tuple[int, int]) -> Table:
         """Build a table of (H, W, 2) positions x, y in pixels of a thermal image of (h, w); NaN: nowhere."""
         x, y = positions[..., 0], positions[..., 1]
         valid = inside(x, y, source)
@@ -97,7 +99,7 @@ class Table:
             self._valid_at[size] = found
         return found
 
-    def apply(self, thermal: npt.NDArray[np.uint8], fill: int) -> npt.NDArray[np.uint8]:
+    def apply(self, thermal: ByteArray, fill: int) -> ByteArray:
         """Resample a thermal image bilinearly; ``fill`` where no thermal pixel falls. Returns (H, W) uint8."""
         source = resize(thermal, self.source)
         return np.asarray(

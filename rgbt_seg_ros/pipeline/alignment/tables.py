@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
+from rgbt_seg_ros.arrays import FloatArray
 from rgbt_seg_ros.pipeline.alignment.resample import Table, working_size
 from rgbt_seg_ros.pipeline.calibration import Calibration
-from rgbt_seg_ros.pipeline.calibration.camera import FloatArray, scaling
+from rgbt_seg_ros.pipeline.calibration.camera import scaling
 from rgbt_seg_ros.pipeline.calibration.projection import effective_matrix, pixel_grid, project, rays
 from rgbt_seg_ros.pipeline.calibration.transforms import inverse
 

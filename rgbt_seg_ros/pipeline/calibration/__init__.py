@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from rgbt_seg_ros.pipeline.calibration.calibration_file import format_calibration, read_calibration, write_calibration
 from rgbt_seg_ros.pipeline.calibration.camera import DISTORTION_MODELS, CalibrationError, CameraModel
-from rgbt_seg_ros.pipeline.calibration.pair import Calibration
+from rgbt_seg_ros.pipeline.calibration.rig import Calibration
 
 __all__ = [
     "DISTORTION_MODELS",

@@ -8,13 +8,15 @@ The way back is OpenCV's.
 from __future__ import annotations
 
 import functools
-from typing import Any, TypeVar
+import math
+from typing import TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.pipeline.calibration.camera import CameraModel, FloatArray
+from rgbt_seg_ros.arrays import AnyArray, FloatArray
+from rgbt_seg_ros.pipeline.calibration.camera import CameraModel
 
 Float = TypeVar("Float", np.float32, np.float64)
 
@@ -35,20 +37,37 @@ def distort(
         r = np.sqrt(x * x + y * y)
         scale = np.divide(_fisheye_angle(camera, r), r, out=np.ones_like(r), where=r > 1e-8)
         return x * scale, y * scale
-    k1, k2, p1, p2, k3, k4, k5, k6 = (*camera.d, *(0.0,) * (8 - len(camera.d)))
+    padded = camera.d + (0.0,) * (14 - len(camera.d))
+    (k1, k2, p1, p2, k3, k4, k5, k6), more = padded[:8], padded[8:]
     # In place: for the pixels of an image these are memory-bound.
     r2 = x * x + y * y
     radial = _horner(r2, (k1, k2, k3))
     if k4 or k5 or k6:
         radial /= _horner(r2, (k4, k5, k6))
-    if p1 == 0 and p2 == 0:
+    if p1 == 0 and p2 == 0 and not any(more):
         return x * radial, y * radial
     xy = x * y
     xy *= 2
-    return (
-        x * radial + p1 * xy + p2 * (r2 + 2 * x * x),
-        y * radial + p1 * (r2 + 2 * y * y) + p2 * xy,
-    )
+    bent_x = x * radial + p1 * xy + p2 * (r2 + 2 * x * x)
+    bent_y = y * radial + p1 * (r2 + 2 * y * y) + p2 * xy
+    if not any(more):
+        return bent_x, bent_y
+    s1, s2, s3, s4, *tilt = more
+    return _tilted(bent_x + (s1 + s2 * r2) * r2, bent_y + (s3 + s4 * r2) * r2, *tilt)
+
+
+def _tilted(
+    x: npt.NDArray[Float], y: npt.NDArray[Float], across: float, down: float
+) -> tuple[npt.NDArray[Float], npt.NDArray[Float]]:
+    """Project onto a sensor that is tilted by two angles (rad), as OpenCV's tilted model (Scheimpflug) has it."""
+    if not (across or down):
+        return x, y
+    cx, sx, cy, sy = math.cos(across), math.sin(across), math.cos(down), math.sin(down)
+    turn = np.array(((cy, 0, -sy), (0, 1, 0), (sy, 0, cy))) @ np.array(((1, 0, 0), (0, cx, sx), (0, -sx, cx)))
+    onto = np.array(((turn[2, 2], 0, -turn[0, 2]), (0, turn[2, 2], -turn[1, 2]), (0, 0, 1))) @ turn
+    a, b, c = onto.astype(x.dtype)
+    weight = c[0] * x + c[1] * y + c[2]
+    return (a[0] * x + a[1] * y + a[2]) / weight, (b[0] * x + b[1] * y + b[2]) / weight
 
 
 def _horner(r2: npt.NDArray[Float], coefficients: tuple[float, ...]) -> npt.NDArray[Float]:
@@ -82,7 +101,7 @@ def widest_slope(camera: CameraModel) -> float:
     if camera.distortion_model == "equidistant":
         radius = _fisheye_angle(camera, slopes)
     else:
-        k1, k2, _, _, k3, k4, k5, k6 = (*camera.d, *(0.0,) * (8 - len(camera.d)))
+        k1, k2, _, _, k3, k4, k5, k6 = (*camera.d[:8], *(0.0,) * (8 - len(camera.d)))
         below = _horner(slopes**2, (k4, k5, k6))
         radius = slopes * _horner(slopes**2, (k1, k2, k3)) / np.where(below > 0, below, np.nan)
     rising = np.diff(radius) > 0
@@ -94,7 +113,7 @@ def effective_matrix(camera: CameraModel) -> FloatArray:
     return camera.rectified_matrix if camera.rectified else camera.matrix
 
 
-def project(camera: CameraModel, points: npt.NDArray[Any]) -> FloatArray:
+def project(camera: CameraModel, points: AnyArray) -> FloatArray:
     """Project (..., 3) points in metres of the camera's optical frame to (..., 2) pixels of the images as they arrive.
 
     Returns:
@@ -117,7 +136,7 @@ def project(camera: CameraModel, points: npt.NDArray[Any]) -> FloatArray:
     return np.stack((x * matrix[0, 0] + matrix[0, 2], y * matrix[1, 1] + matrix[1, 2]), -1)
 
 
-def rays(camera: CameraModel, pixels: npt.NDArray[Any]) -> FloatArray:
+def rays(camera: CameraModel, pixels: AnyArray) -> FloatArray:
     """Return (..., 3) rays, in the camera's optical frame, of (..., 2) pixels of the images as they arrive.
 
     Returns:

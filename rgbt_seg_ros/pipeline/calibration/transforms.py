@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from rgbt_seg_ros.pipeline.calibration.camera import CalibrationError, FloatArray
+from rgbt_seg_ros.arrays import AnyArray, FloatArray
+from rgbt_seg_ros.pipeline.calibration.camera import CalibrationError
 
 
-def flat(matrix: npt.NDArray[Any]) -> tuple[float, ...]:
+def flat(matrix: AnyArray) -> tuple[float, ...]:
     """Return a matrix row by row as a tuple, as the calibration's classes hold it."""
     return tuple(float(value) for value in matrix.ravel())
 
@@ -35,7 +34,7 @@ def transform_from(translation: Sequence[float], quaternion: Sequence[float], ke
     norm = math.sqrt(x * x + y * y + z * z + w * w)
     if not all(map(math.isfinite, (*translation, norm))) or abs(norm - 1) > 0.01:
         raise CalibrationError(
-            f"{key}: translation {list(translation)}, quaternion {list(quaternion)}: no rigid transform"
+            key, f"translation {list(translation)} and quaternion {list(quaternion)} are not a rigid transform"
         )
     x, y, z, w = x / norm, y / norm, z / norm, w / norm
     matrix = np.eye(4)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import AnyArray
 from rgbt_seg_ros.pipeline.thermal.settings import ThermalSettings
 
 Bounds = tuple[float, float]
@@ -18,13 +17,13 @@ Bounds = tuple[float, float]
 _SAMPLE_STEP = 4
 
 
-def sample(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def sample(image: AnyArray) -> AnyArray:
     """Return every fourth pixel of every fourth row, finite values only, as (N,) of the image's dtype."""
     values = image[::_SAMPLE_STEP, ::_SAMPLE_STEP].ravel()
     return values[np.isfinite(values)] if values.dtype.kind == "f" else values
 
 
-def percentiles(values: npt.NDArray[Any], percents: Sequence[float]) -> list[float]:
+def percentiles(values: AnyArray, percents: Sequence[float]) -> list[float]:
     """Return percentiles of (N,) values, N > 0, exactly as ``numpy.percentile`` interpolates them.
 
     Integers of up to 16 bits are sorted by radix, which takes a fifth of the time of ``numpy.percentile``.
@@ -35,7 +34,7 @@ def percentiles(values: npt.NDArray[Any], percents: Sequence[float]) -> list[flo
     return [_between(ordered, percent / 100 * (len(ordered) - 1)) for percent in percents]
 
 
-def _between(ordered: npt.NDArray[Any], position: float) -> float:
+def _between(ordered: AnyArray, position: float) -> float:
     whole = math.floor(position)
     part = position - whole
     below, above = int(ordered[whole]), int(ordered[min(whole + 1, len(ordered) - 1)])
@@ -43,7 +42,7 @@ def _between(ordered: npt.NDArray[Any], position: float) -> float:
     return below + (above - below) * part if part < 0.5 else above - (above - below) * (1 - part)
 
 
-def bounds_of(image: npt.NDArray[Any], settings: ThermalSettings) -> Bounds:
+def bounds_of(image: AnyArray, settings: ThermalSettings) -> Bounds:
     """Return what a resolved normalisation other than ``none`` stretches a frame between.
 
     Args:
@@ -65,7 +64,7 @@ def bounds_of(image: npt.NDArray[Any], settings: ThermalSettings) -> Bounds:
     return low, high
 
 
-def with_contrast(image: npt.NDArray[Any], bounds: Bounds) -> Bounds:
+def with_contrast(image: AnyArray, bounds: Bounds) -> Bounds:
     """Return bounds that are apart where the image has any contrast: the finite extremes in place of equal ones.
 
     A coarse format (0.4 K a step) can hold a whole scene in one step, and the person in half a percent of the pixels.

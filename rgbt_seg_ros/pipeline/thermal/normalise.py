@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import AnyArray, ByteArray, Float32Array
 from rgbt_seg_ros.pipeline.thermal.bounds import Bounds, bounds_of, with_contrast
 from rgbt_seg_ros.pipeline.thermal.scales import ThermalError
 from rgbt_seg_ros.pipeline.thermal.settings import ThermalSettings
@@ -15,19 +13,17 @@ from rgbt_seg_ros.pipeline.thermal.settings import ThermalSettings
 _CLAHE_TILES = (8, 8)
 
 
-def check_image(thermal: npt.NDArray[Any]) -> None:
-    """Refuse what is no thermal image.
+def check_image(thermal: AnyArray) -> None:
+    """Refuse an array that is not a thermal image.
 
     Raises:
         ThermalError: Not (H, W) of uint8, uint16 or float32.
     """
     if thermal.ndim != 2 or thermal.dtype not in (np.uint8, np.uint16, np.float32):
-        raise ThermalError(
-            f"thermal image: expected (H, W) of uint8, uint16 or float32, not {thermal.shape} of {thermal.dtype}"
-        )
+        raise ThermalError("thermal image", f"{thermal.shape} of {thermal.dtype}", "(H, W) of uint8, uint16 or float32")
 
 
-def normalise(thermal: npt.NDArray[Any], settings: ThermalSettings) -> npt.NDArray[np.uint8]:
+def normalise(thermal: AnyArray, settings: ThermalSettings) -> ByteArray:
     """Stretch a thermal image to 8 bits, by what is in it alone.
 
     Args:
@@ -43,13 +39,13 @@ def normalise(thermal: npt.NDArray[Any], settings: ThermalSettings) -> npt.NDArr
     """
     check_image(thermal)
     if settings.normalisation == "auto":
-        raise ThermalError("thermal.normalisation: 'auto' has to be resolved for a model first")
+        raise ThermalError("normalisation", "'auto' has to be resolved for a model first")
     if settings.normalisation == "none":
         return as_picture(thermal)
     return render(thermal, settings, with_contrast(thermal, bounds_of(thermal, settings)))
 
 
-def as_picture(thermal: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+def as_picture(thermal: AnyArray) -> ByteArray:
     """Return an image that is an 8-bit picture already: the same array.
 
     Raises:
@@ -57,12 +53,12 @@ def as_picture(thermal: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """
     if thermal.dtype != np.uint8:
         raise ThermalError(
-            f"thermal.normalisation: 'none' takes 8-bit images only, not {thermal.dtype}; use percentile or fixed"
+            "normalisation", f"'none' takes 8-bit images only, not {thermal.dtype}", "percentile or fixed"
         )
     return thermal.view(np.uint8)
 
 
-def render(thermal: npt.NDArray[Any], settings: ThermalSettings, bounds: Bounds) -> npt.NDArray[np.uint8]:
+def render(thermal: AnyArray, settings: ThermalSettings, bounds: Bounds) -> ByteArray:
     """Stretch an image between given bounds, and equalise it where the settings ask for ``clahe``."""
     picture = stretch(thermal, bounds)
     if settings.normalisation != "clahe":
@@ -70,7 +66,7 @@ def render(thermal: npt.NDArray[Any], settings: ThermalSettings, bounds: Bounds)
     return np.asarray(cv2.createCLAHE(settings.clahe_clip, _CLAHE_TILES).apply(picture), dtype=np.uint8)
 
 
-def stretch(thermal: npt.NDArray[Any], bounds: Bounds) -> npt.NDArray[np.uint8]:
+def stretch(thermal: AnyArray, bounds: Bounds) -> ByteArray:
     """Return round(255·(v − low)/(high − low)), cut at 0 and 255, as (H, W) uint8; zeros where high is not above low."""
     low, high = bounds
     if not high > low:
@@ -88,7 +84,7 @@ def stretch(thermal: npt.NDArray[Any], bounds: Bounds) -> npt.NDArray[np.uint8]:
     return np.take(table, thermal, mode="wrap")
 
 
-def _to_grey(above_low: npt.NDArray[np.float32], scale: float) -> npt.NDArray[np.uint8]:
+def _to_grey(above_low: Float32Array, scale: float) -> ByteArray:
     """Scale, round half to even and cut in place."""
     above_low *= np.float32(scale)
     np.rint(above_low, out=above_low)

@@ -12,12 +12,11 @@ that touch are not found: cameras map them out themselves.
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import AnyArray, Float32Array
 from rgbt_seg_ros.pipeline.thermal.bounds import percentiles, sample
 
 Pixels = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
@@ -33,7 +32,7 @@ _AGREEMENT = 0.15
 _AROUND = tuple((row, column) for row in range(3) for column in range(3) if (row, column) != (1, 1))
 
 
-def non_finite(image: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
+def non_finite(image: AnyArray) -> npt.NDArray[np.bool_] | None:
     """Return (H, W), true where a float image is NaN or infinite; None where nowhere."""
     if image.dtype.kind != "f":
         return None
@@ -41,7 +40,7 @@ def non_finite(image: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
     return None if finite.all() else ~finite
 
 
-def fill(image: npt.NDArray[np.float32], holes: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+def fill(image: Float32Array, holes: npt.NDArray[np.bool_]) -> Float32Array:
     """Return a copy in which holes have the mean of their measured neighbours (3×3), from the rim inwards.
 
     Args:
@@ -65,7 +64,7 @@ def fill(image: npt.NDArray[np.float32], holes: npt.NDArray[np.bool_]) -> npt.ND
     return np.where(known > 0, values, image)
 
 
-def find_dead(image: npt.NDArray[Any]) -> Pixels:
+def find_dead(image: AnyArray) -> Pixels:
     """Return the dead pixels of a frame, as the module defines them.
 
     Args:
@@ -89,15 +88,15 @@ def find_dead(image: npt.NDArray[Any]) -> Pixels:
     return rows[dead], columns[dead]
 
 
-def neighbours(image: npt.NDArray[Any], pixels: Pixels) -> npt.NDArray[Any]:
+def neighbours(image: AnyArray, pixels: Pixels) -> AnyArray:
     """Return (8, N): the eight neighbours of N pixels; the image is mirrored at its rim."""
     padded = cv2.copyMakeBorder(image, 1, 1, 1, 1, cv2.BORDER_REFLECT_101)
     rows, columns = pixels
     return np.stack([padded[rows + row, columns + column] for row, column in _AROUND])
 
 
-def replace_dead(image: npt.NDArray[Any], pixels: Pixels) -> npt.NDArray[Any]:
+def replace_dead(image: AnyArray, pixels: Pixels) -> AnyArray:
     """Return a copy in which the given pixels have a value from the middle of their eight neighbours, of the same dtype."""
-    repaired: npt.NDArray[Any] = image.copy()
+    repaired: AnyArray = image.copy()
     repaired[pixels] = np.sort(neighbours(image, pixels), axis=0)[3]
     return repaired

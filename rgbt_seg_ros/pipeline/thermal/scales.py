@@ -1,7 +1,7 @@
 """What the raw values of thermal cameras mean: named presets of K = scale·raw + offset.
 
 Radiometric cameras deliver temperature in a fixed-point unit of their own; others deliver counts that mean no temperature. A
-known scale gives ranges in Kelvin and the scene's temperatures; without one everything else works the same.
+known scale gives ranges in kelvin and the scene's temperatures; without one everything else works the same.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.errors import SettingError
 
 CELSIUS_ZERO = 273.15
 """0 °C in K."""
 
 
-class ThermalError(UserError):
-    """A thermal image or a thermal setting that cannot be used."""
+class ThermalError(SettingError):
+    """A thermal setting that cannot be used, by its field, or a thermal image that cannot."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Scale:
     offset: float
 
     def __post_init__(self) -> None:
-        """Refuse a scale that is no rising line."""
+        """Refuse a scale that does not rise."""
         if not (math.isfinite(self.factor) and self.factor > 0 and math.isfinite(self.offset)):
             raise ThermalError(
-                f"thermal.scale and thermal.offset: {self.factor:g} and {self.offset:g} are not K per raw unit, above 0, and K"
+                "scale", f"{self.factor:g} with offset {self.offset:g}", "K per raw unit, above 0, and an offset in K"
             )
 
     def kelvin(self, raw: float) -> float:
@@ -57,7 +57,7 @@ class Preset:
         scale: What the values mean in K; None: no temperature.
         dtypes: numpy dtypes of the images that can hold it.
         ceiling: Raw value from which a pixel is saturated; None: the largest that an integer image can hold.
-        cameras: Where it is seen: camera, mode or driver.
+        cameras: Which cameras, modes or drivers use it.
     """
 
     scale: Scale | None
@@ -103,8 +103,9 @@ def check_dtype(preset: str, dtype: np.dtype) -> None:
     """
     if dtype.name not in PRESETS[preset].dtypes:
         raise ThermalError(
-            f"thermal.preset: '{preset}' is of images of {' or '.join(PRESETS[preset].dtypes)}, and the camera's are {dtype}; "
-            "set the camera to that format, or the preset to unknown"
+            "preset",
+            f"'{preset}' is for images of {' or '.join(PRESETS[preset].dtypes)}, and the camera's are {dtype}; "
+            "set the camera to that format, or the preset to unknown",
         )
 
 

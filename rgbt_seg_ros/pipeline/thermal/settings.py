@@ -16,10 +16,10 @@ REPAIRS = ("none", "non_finite", "dead")
 _OF_PERCENT = ("auto", "percentile", "clahe")
 
 _COLDEST = 200.0
-"""K; no scene that a thermal camera measures ends below it, so such a range is in °C or was not set."""
+"""K; the range of no scene ends below it: such a range is in °C, or was not set."""
 
 _HOTTEST = 5000.0
-"""K; no range ends above it, so such a one is in raw units."""
+"""K; no range ends above it: such a range is in raw units."""
 
 
 @dataclass(frozen=True)
@@ -60,42 +60,40 @@ class ThermalSettings:
         choices = {"normalisation": METHODS, "preset": tuple(PRESETS), "repair": REPAIRS}
         for key, legal in choices.items():
             if getattr(self, key) not in legal:
-                raise ThermalError(f"thermal.{key}: '{getattr(self, key)}' is not one of {', '.join(legal)}")
+                raise ThermalError(key, f"'{getattr(self, key)}' is not one of {', '.join(legal)}")
         if self.normalisation in _OF_PERCENT and not 0 <= self.low < self.high <= 100:
             raise ThermalError(
-                f"thermal.low and thermal.high: {self.low:g} and {self.high:g} are not percentages "
-                "with 0 <= low < high <= 100"
+                "low", f"{self.low:g} and high {self.high:g} are not percentages with 0 <= low < high <= 100"
             )
         if self.normalisation == "fixed" and not self.low < self.high:
-            raise ThermalError(
-                f"thermal.low and thermal.high: a fixed range needs low < high, not {self.low:g} and {self.high:g}"
-            )
+            raise ThermalError("low", f"{self.low:g} is not below high, {self.high:g}, which a fixed range needs")
         self._check_numbers()
 
     def _check_numbers(self) -> None:
         if not (math.isfinite(self.scale) and self.scale >= 0):
-            raise ThermalError(f"thermal.scale: {self.scale:g} is not K per raw unit, above 0, nor 0 for the preset's")
+            raise ThermalError("scale", f"{self.scale:g}", "K per raw unit, above 0, or 0 for the preset's")
         if self.offset != 0 and self.scale == 0:
-            raise ThermalError(
-                f"thermal.offset: {self.offset:g} goes with thermal.scale, which is 0; expected K per raw unit there"
-            )
+            raise ThermalError("offset", f"{self.offset:g} needs a scale too, which is 0", "K per raw unit as scale")
         for key in ("crop_top", "crop_bottom"):
             if getattr(self, key) < 0:
-                raise ThermalError(f"thermal.{key}: {getattr(self, key)} is not a number of rows from 0")
+                raise ThermalError(key, f"{getattr(self, key)}", "a number of rows, at least 0")
         if not (math.isfinite(self.smoothing) and self.smoothing >= 0):
-            raise ThermalError(f"thermal.smoothing: {self.smoothing:g} is not a time in s, nor 0 for none")
+            raise ThermalError("smoothing", f"{self.smoothing:g}", "a time in s, or 0 for none")
         if not (math.isfinite(self.clahe_clip) and self.clahe_clip > 0):
-            raise ThermalError(f"thermal.clahe_clip: {self.clahe_clip:g} is not a contrast limit above 0")
+            raise ThermalError("clahe_clip", f"{self.clahe_clip:g} is not a contrast limit above 0")
         scale = self.kelvin_scale()
         if self.normalisation == "none" and not self.scale and "uint8" not in PRESETS[self.preset].dtypes:
             raise ThermalError(
-                f"thermal.normalisation: 'none' takes 8-bit images, and preset '{self.preset}' is of deeper ones; "
-                "expected auto, percentile or fixed"
+                "normalisation",
+                f"'none' takes 8-bit images, and preset '{self.preset}' is for deeper ones",
+                "auto, percentile or fixed",
             )
         if self.normalisation == "fixed" and scale is not None and not _COLDEST <= self.high <= _HOTTEST:
             raise ThermalError(
-                f"thermal.low and thermal.high: {self.low:g} and {self.high:g} are in K where the scale is known "
-                f"(preset '{self.preset}' or thermal.scale); expected such as 273.15 and 323.15"
+                "low",
+                f"{self.low:g} to high {self.high:g} is not a range in K, which it is where the scale is known "
+                f"(by preset '{self.preset}' or scale)",
+                "K, for example 273.15 and 323.15",
             )
 
     def kelvin_scale(self) -> Scale | None:

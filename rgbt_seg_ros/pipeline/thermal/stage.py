@@ -7,11 +7,10 @@ A thermal camera delivers raw counts (14 or 16 bit), floats, or a picture its ow
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.network.spec import ThermalPreprocessing
 from rgbt_seg_ros.pipeline.thermal.bounds import (
     Bounds,
@@ -59,7 +58,7 @@ class ThermalFrame:
         temperature: K, the 1st and 99th percentile of the scene; None where the scale is unknown.
     """
 
-    image: npt.NDArray[np.uint8]
+    image: ByteArray
     method: str
     bounds: Bounds | None
     non_finite: int
@@ -85,7 +84,7 @@ class ThermalInput:
         if self._smoothed is not None:
             self._smoothed.reset()
 
-    def __call__(self, thermal: npt.NDArray[Any], stamp: int | None = None) -> ThermalFrame:
+    def __call__(self, thermal: AnyArray, stamp: int | None = None) -> ThermalFrame:
         """Take one image.
 
         Args:
@@ -116,7 +115,7 @@ class ThermalInput:
         return ThermalFrame(image, resolved.normalisation, bounds, lost, dead, saturated, temperature)
 
     def _temperature(
-        self, raw: npt.NDArray[Any], resolved: ThermalSettings, bounds: Bounds | None
+        self, raw: AnyArray, resolved: ThermalSettings, bounds: Bounds | None
     ) -> tuple[float, float] | None:
         scale = self._settings.kelvin_scale()
         if scale is None:
@@ -137,7 +136,7 @@ class ThermalInput:
         return scale.kelvin(low), scale.kelvin(high)
 
 
-def crop(thermal: npt.NDArray[Any], top: int, bottom: int) -> npt.NDArray[Any]:
+def crop(thermal: AnyArray, top: int, bottom: int) -> AnyArray:
     """Return a view without the given numbers of rows.
 
     Raises:
@@ -146,12 +145,12 @@ def crop(thermal: npt.NDArray[Any], top: int, bottom: int) -> npt.NDArray[Any]:
     height = len(thermal)
     if top + bottom >= height:
         raise ThermalError(
-            f"thermal.crop_top and thermal.crop_bottom: {top} and {bottom} rows leave none of the {height} of the image"
+            "crop_top", f"{top} rows, and {bottom} of crop_bottom, leave none of the {height} rows of the image"
         )
     return thermal[top : height - bottom]
 
 
-def _count_from(raw: npt.NDArray[Any], ceiling: float | None) -> int:
+def _count_from(raw: AnyArray, ceiling: float | None) -> int:
     if ceiling is None or not raw.size:
         return 0
     if raw.dtype.kind == "f":
@@ -160,7 +159,7 @@ def _count_from(raw: npt.NDArray[Any], ceiling: float | None) -> int:
     return int(np.count_nonzero(raw >= raw.dtype.type(ceiling))) if raw.max() >= ceiling else 0
 
 
-def _repair(raw: npt.NDArray[Any], repair: str) -> tuple[npt.NDArray[Any], int, int]:
+def _repair(raw: AnyArray, repair: str) -> tuple[AnyArray, int, int]:
     """Return the repaired image (the same where nothing is to repair), and the counts of non-finite and dead pixels."""
     holes = non_finite(raw)
     lost = 0 if holes is None else int(np.count_nonzero(holes))

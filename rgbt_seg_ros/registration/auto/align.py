@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import FloatArray, IntArray
 from rgbt_seg_ros.registration.auto.coarse import Limits, moved_by, search
 from rgbt_seg_ros.registration.auto.confidence import Evidence, corner_deviation, halves_apart
 from rgbt_seg_ros.registration.auto.fit import Basis, make_basis, maximise
@@ -16,8 +17,6 @@ from rgbt_seg_ros.registration.auto.models import HomographyModel, Model, Rotati
 from rgbt_seg_ros.registration.auto.surfaces import Surface, cell_surfaces
 from rgbt_seg_ros.registration.auto.warping import Prepared, level_size, prepare, rgb_channels, thermal_channels
 from rgbt_seg_ros.registration.image_pairs import ImagePair, SourceError, common_sizes
-
-FloatArray = npt.NDArray[np.float64]
 
 WORKING = 640
 """px; longer sides of RGB images are brought down to this."""
@@ -70,7 +69,7 @@ class _Measured:
 
     surfaces: Surface
     basis: Basis
-    blocks: npt.NDArray[np.int64]
+    blocks: IntArray
     halves: npt.NDArray[np.bool_]
 
 

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import FloatArray
 from rgbt_seg_ros.registration.auto.models import HomographyModel, Model, Size
 from rgbt_seg_ros.registration.auto.warping import Prepared, rgb_channels, warped
 from rgbt_seg_ros.registration.orientation import orientation_channels
-
-FloatArray = npt.NDArray[np.float64]
 
 _TURN_STEP = 1.2
 _SCALE_STEP = 2.0

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import FloatArray, IntArray
 from rgbt_seg_ros.registration.auto.fit import Basis, maximise
 from rgbt_seg_ros.registration.auto.surfaces import Surface
-
-FloatArray = npt.NDArray[np.float64]
 
 _DRAWS = 12
 
@@ -125,7 +124,7 @@ def corner_deviation(
     surfaces: Surface,
     basis: Basis,
     pixel: float,
-    blocks: npt.NDArray[np.int64],
+    blocks: IntArray,
     best: FloatArray,
     offset: FloatArray,
     at_corners: FloatArray,

@@ -14,12 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import FloatArray
 from rgbt_seg_ros.registration.auto.models import Model, Size, half_width_units
 from rgbt_seg_ros.registration.auto.surfaces import Surface, smoothed
-
-FloatArray = npt.NDArray[np.float64]
 
 _DEGREE = 3
 _FIELD = 2.0

@@ -11,10 +11,10 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import FloatArray
 from rgbt_seg_ros.pipeline.calibration import Calibration
-from rgbt_seg_ros.pipeline.calibration.camera import FloatArray, scaling
+from rgbt_seg_ros.pipeline.calibration.camera import scaling
 from rgbt_seg_ros.pipeline.calibration.projection import pixel_grid, project, rays
 from rgbt_seg_ros.pipeline.calibration.transforms import flat, inverse
 
@@ -189,5 +189,5 @@ def _centred(points: FloatArray, size: Size) -> FloatArray:
     return np.asarray((points - np.array(((width - 1) / 2, (height - 1) / 2))) / (width / 2), np.float64)
 
 
-def _unit(matrix: npt.NDArray[np.float64]) -> FloatArray:
+def _unit(matrix: FloatArray) -> FloatArray:
     return np.asarray(matrix / matrix[2, 2], np.float64)

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import Float32Array, FloatArray
 from rgbt_seg_ros.registration.orientation import Channels
 
 _NOISE = 0.1
 """Of the mean energy of the channels: added to a cell's own, so that nearly empty cells say little."""
 
-Surface = npt.NDArray[np.float32]
+Surface = Float32Array
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Cells:
     """
 
     surfaces: Surface
-    centres: npt.NDArray[np.float64]
+    centres: FloatArray
     grid: tuple[int, int]
 
 
@@ -51,7 +51,7 @@ def cell_surfaces(rgb: Channels, thermal: Channels, cell: int, reach: int) -> Ce
     side = 2 * reach + 1
     surfaces = np.zeros((side, side, rows, columns), np.float32)
 
-    def pooled(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def pooled(values: Float32Array) -> Float32Array:
         means = cv2.resize(values, (columns, rows), interpolation=cv2.INTER_AREA)
         return np.asarray(cv2.boxFilter(means, -1, (2, 2), borderType=cv2.BORDER_CONSTANT), np.float32)
 

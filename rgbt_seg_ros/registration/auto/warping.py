@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray, Float32Array, FloatArray
 from rgbt_seg_ros.registration.auto.models import Model, Size
 from rgbt_seg_ros.registration.image_pairs import ImagePair
 from rgbt_seg_ros.registration.orientation import Channels, lightness, orientation_channels, seen
@@ -24,9 +24,9 @@ class Prepared:
         seen: (h, w) uint8, 0 in the black rim of the thermal image.
     """
 
-    rgb: npt.NDArray[np.float32]
-    thermal: npt.NDArray[np.float32]
-    seen: npt.NDArray[np.uint8]
+    rgb: Float32Array
+    thermal: Float32Array
+    seen: ByteArray
 
 
 def prepare(pairs: Sequence[ImagePair], size: Size) -> list[Prepared]:
@@ -46,7 +46,7 @@ def rgb_channels(pair: Prepared, size: Size) -> Channels:
     return orientation_channels(_resized(pair.rgb, size))
 
 
-def warped(pair: Prepared, positions: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+def warped(pair: Prepared, positions: FloatArray) -> tuple[Float32Array, ByteArray]:
     """Return the thermal image and what is seen of it, at (H, W, 2) thermal positions."""
     height, width = pair.thermal.shape
     step = _step(positions)
@@ -67,14 +67,14 @@ def thermal_channels(pair: Prepared, model: Model, size: Size) -> Channels:
     return orientation_channels(*warped(pair, model.positions(size)))
 
 
-def _step(positions: npt.NDArray[np.float64]) -> float:
+def _step(positions: FloatArray) -> float:
     """Return how many thermal pixels lie between two of the result, in its middle."""
     row, column = positions.shape[0] // 2, positions.shape[1] // 2
     step = np.linalg.norm(positions[row, min(column + 1, positions.shape[1] - 1)] - positions[row, column])
     return float(step) if np.isfinite(step) else 1.0
 
 
-def _resized(image: npt.NDArray[np.float32], size: Size) -> npt.NDArray[np.float32]:
+def _resized(image: Float32Array, size: Size) -> Float32Array:
     if image.shape == size:
         return image
     smaller = size[0] < image.shape[0]

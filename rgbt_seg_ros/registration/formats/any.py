@@ -1,4 +1,4 @@
-"""Calibrations in and out of every format known here: ours, a pair of ROS camera_calibration files, a Kalibr camchain."""
+"""Calibrations in and out of every format known here: ours, two files of one camera each, a Kalibr camchain."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rgbt_seg_ros.files import replacing
+from rgbt_seg_ros.files import check_place, replacing
 from rgbt_seg_ros.pipeline.calibration import Calibration, CalibrationError, format_calibration, read_calibration
 from rgbt_seg_ros.pipeline.calibration.calibration_file import FORMAT
-from rgbt_seg_ros.pipeline.calibration.pair import DEPTH_PIXELS
-from rgbt_seg_ros.pipeline.calibration.typed import read_yaml
+from rgbt_seg_ros.pipeline.calibration.camera import within
+from rgbt_seg_ros.pipeline.calibration.rig import DEPTH_PIXELS
 from rgbt_seg_ros.registration.formats.camera_calibration import (
     contradicts_extrinsic,
-    format_ros_pair,
+    format_camera_calibration,
     holds_extrinsic,
-    read_ros_pair,
+    read_camera_calibration,
 )
+from rgbt_seg_ros.registration.formats.camera_file import read_content
 from rgbt_seg_ros.registration.formats.kalibr import format_kalibr, read_kalibr
+from rgbt_seg_ros.yaml_text import dump_yaml, parse_yaml
 
 FORMATS = ("ours", "ros", "kalibr")
 
@@ -51,19 +53,21 @@ def format_of(paths: Sequence[str | Path]) -> str:
         return "ros"
     if len(paths) != 1:
         raise CalibrationError(
-            f"{len(paths)} files; one of ours, one camchain, or two of camera_calibration were expected"
+            f"{len(paths)} files", expected="one calibration file, one camchain, or two files of one camera each"
         )
-    table = read_yaml(paths[0], "calibration file")
-    if table.data.get("format") == FORMAT:
+    content = read_content(paths[0])
+    if content.get("format") == FORMAT:
         return "ours"
-    if any(name.startswith("cam") and name[3:].isdigit() for name in table.data):
+    names = [str(name).lower() for name in content]
+    if any(name.startswith("cam") and name[3:].isdigit() for name in names):
         return "kalibr"
-    if "camera_matrix" in table:
+    if "camera_matrix" in names or {"k", "width", "height"} <= set(names):
         raise CalibrationError(
-            f"{paths[0]}: one camera of camera_calibration; two files, of the RGB and the thermal camera, were expected"
+            f"{paths[0]}: the calibration of one camera", expected="two files, of the RGB and of the thermal camera"
         )
     raise CalibrationError(
-        f"{paths[0]}: no calibration known here; expected format: {FORMAT}, a Kalibr camchain, or two files of camera_calibration"
+        f"{paths[0]}: not a calibration that is known here",
+        expected=f"format: {FORMAT}, a Kalibr camchain, or two files of one camera each",
     )
 
 
@@ -80,11 +84,13 @@ def read_any(paths: Sequence[str | Path], options: ReadOptions | None = None) ->
     options = options or ReadOptions()
     kind = format_of(paths)
     if options.rectified and kind != "ros":
-        raise CalibrationError(f"{paths[0]}: --rectified goes with files of camera_calibration only")
+        raise CalibrationError(
+            "--rectified", f"{paths[0]} is not a file of one camera, and says itself what images it is for"
+        )
     if (options.rgb_camera or options.thermal_camera) and kind != "kalibr":
-        raise CalibrationError(f"{paths[0]}: --rgb-camera and --thermal-camera go with a camchain only")
+        raise CalibrationError("--rgb-camera and --thermal-camera", f"{paths[0]} is not a camchain")
     if kind == "ros":
-        return read_ros_pair(paths[0], paths[1], options.rgb_frame, options.thermal_frame, options.rectified)
+        return read_camera_calibration(paths[0], paths[1], options.rgb_frame, options.thermal_frame, options.rectified)
     if kind == "kalibr":
         cameras = options.rgb_camera or "cam0", options.thermal_camera or "cam1"
         return read_kalibr(paths[0], *cameras, options.rgb_frame, options.thermal_frame)
@@ -154,15 +160,29 @@ def output_paths(given: Sequence[str | Path], kind: str) -> tuple[Path, ...]:
     paths = tuple(Path(path) for path in given)
     if kind != "ros":
         if len(paths) != 1:
-            raise CalibrationError(f"{len(paths)} files to write; one was expected for {kind}")
+            raise CalibrationError("-o", f"{len(paths)} files to write, and --to {kind} writes one")
         return paths
     if len(paths) == 1 and paths[0].suffix.lower() not in (".yaml", ".yml"):
         return paths[0] / "rgb.yaml", paths[0] / "thermal.yaml"
     if len(paths) != 2 or paths[0].resolve() == paths[1].resolve():
         raise CalibrationError(
-            "ros: two files to write, of the RGB and the thermal camera, or one folder were expected"
+            "-o",
+            f"{len(paths)} files to write",
+            "for --to ros two files, of the RGB and the thermal camera, or one folder",
         )
     return paths
+
+
+def check_output(paths: Sequence[str | Path], overwrite: bool) -> None:
+    """Refuse to write where it cannot be done, or where something is that was not said to be overwritten.
+
+    Raises:
+        CalibrationError: The sentence says which.
+    """
+    for path in map(Path, paths):
+        check_place(path, CalibrationError)
+        if path.exists() and not overwrite:
+            raise CalibrationError(f"{path}: exists already; --overwrite replaces it")
 
 
 def write_any(
@@ -184,26 +204,22 @@ def write_any(
     Raises:
         CalibrationError: The format cannot hold the cameras, or a path cannot be written.
     """
-    try:
+    with within(source):
         if kind == "ros":
-            texts: tuple[str, ...] = format_ros_pair(calibration)
+            texts: tuple[str, ...] = format_camera_calibration(calibration)
         elif kind == "kalibr":
             texts = (_with_topics(format_kalibr(calibration), calibration, topics),)
         else:
             texts = (format_calibration(calibration),)
-    except CalibrationError as error:
-        raise CalibrationError(f"{source}: {error}" if source else str(error)) from error
     with replacing(*paths, failure=CalibrationError) as parts:
         for part, text in zip(parts, texts, strict=True):
             part.write_text(text, encoding="utf-8")
 
 
 def _with_topics(text: str, calibration: Calibration, topics: tuple[str | None, str | None]) -> str:
-    import yaml
-
-    content = yaml.safe_load(text)
+    content = parse_yaml(text, "a camchain")
     for camera, role, topic in zip(("cam0", "cam1"), ("rgb", "thermal"), topics, strict=True):
         content[camera]["rostopic"] = (
             topic or calibration.provenance.get(f"{role}_topic") or content[camera]["rostopic"]
         )
-    return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120)
+    return dump_yaml(content)

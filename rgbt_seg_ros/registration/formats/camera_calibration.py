@@ -1,4 +1,4 @@
-"""The YAML that ROS camera_calibration writes and camera_info_manager reads: one file a camera, to and from a pair."""
+"""The YAML that ROS camera_calibration writes and camera_info_manager reads: a file for each of the two cameras."""
 
 from __future__ import annotations
 
@@ -8,22 +8,27 @@ from typing import Any
 
 import numpy as np
 
-from rgbt_seg_ros.pipeline.calibration.camera import DISTORTION_MODELS, CalibrationError, CameraModel, FloatArray
-from rgbt_seg_ros.pipeline.calibration.pair import Calibration
+from rgbt_seg_ros.arrays import FloatArray
+from rgbt_seg_ros.pipeline.calibration.camera import CalibrationError, CameraModel
+from rgbt_seg_ros.pipeline.calibration.rig import Calibration
 from rgbt_seg_ros.pipeline.calibration.transforms import flat, quaternion_of
-from rgbt_seg_ros.pipeline.calibration.typed import Table, read_yaml
+from rgbt_seg_ros.registration.formats.camera_file import read_camera
+from rgbt_seg_ros.yaml_text import dump_yaml
+
+_ZEROS = {"plumb_bob": 5, "rational_polynomial": 8, "equidistant": 4}
+"""Distortion model → as how many zeros no distortion is written."""
 
 _ROUNDED = 1e-3
 """px; what rounding in the files may make of two equal numbers of P."""
 
 
-def read_ros_pair(
+def read_camera_calibration(
     rgb: str | Path, thermal: str | Path, rgb_frame: str = "", thermal_frame: str = "", rectified: bool = False
 ) -> Calibration:
-    """Read two camera_calibration files.
+    """Read two files of one camera each, as ``camera_file.read_camera`` takes them.
 
     Where the two were calibrated as a stereo pair, the last column of one P holds the baseline, and the extrinsic follows from
-    both R and P (``extrinsic_note`` in the provenance says so); else there is none.
+    both R and P; otherwise there is none. Keys of the provenance that end in ``_note`` say what was assumed.
 
     Args:
         rgb: File of the RGB camera.
@@ -33,62 +38,24 @@ def read_ros_pair(
         rectified: Whether the images that will arrive are rectified (``image_rect``).
 
     Raises:
-        CalibrationError: A file is not there, or no such file; the sentence names file and key.
+        CalibrationError: As ``read_camera``.
     """
-    cameras, names = [], {}
-    for role, path, frame in (("rgb", rgb, rgb_frame), ("thermal", thermal, thermal_frame)):
-        table = read_yaml(path, "camera_calibration file")
-        cameras.append(_camera(table, frame, rectified))
-        names[f"{role}_camera_name"] = table.text("camera_name", "")
-    provenance = {"source": "camera_calibration", **{key: name for key, name in names.items() if name}}
-    transform = stereo_extrinsic(*cameras)
+    files = {"rgb": read_camera(rgb, rgb_frame, rectified), "thermal": read_camera(thermal, thermal_frame, rectified)}
+    provenance = {"source": "camera_calibration"}
+    for role, file in files.items():
+        if file.name:
+            provenance[f"{role}_camera_name"] = file.name
+        if file.note:
+            provenance[f"{role}_note"] = f"{role}: {file.note}"
+    transform = stereo_extrinsic(files["rgb"].camera, files["thermal"].camera)
     if transform is not None:
-        provenance["extrinsic_note"] = "the extrinsic is taken from R and P of both files, as of a stereo pair"
+        provenance["extrinsic_note"] = "the extrinsic is taken from R and P of both files, which are a stereo pair's"
     return Calibration(
-        rgb=cameras[0],
-        thermal=cameras[1],
+        rgb=files["rgb"].camera,
+        thermal=files["thermal"].camera,
         t_rgb_thermal=None if transform is None else flat(transform),
         provenance=provenance,
     )
-
-
-def _camera(table: Table, frame: str, rectified: bool) -> CameraModel:
-    def data(name: str, count: int) -> tuple[float, ...] | None:
-        return table.table(name).numbers("data", count) if name in table else None
-
-    if "camera_matrix" not in table:
-        raise table.error(
-            "camera_matrix",
-            "missing; a camera_calibration file, one of two for the RGB and the thermal camera, was expected",
-        )
-    coefficients = table.table("distortion_coefficients").numbers("data")
-    model = table.choice("distortion_model", tuple(DISTORTION_MODELS))
-    size = (table.whole("image_height"), table.whole("image_width"))
-    k = table.table("camera_matrix").numbers("data", 9)
-    r, p = data("rectification_matrix", 9), data("projection_matrix", 12)
-    try:
-        return CameraModel(
-            size=size,
-            k=k,
-            distortion_model=model,
-            d=coefficients,
-            r=r or CameraModel(size).r,
-            p=p,
-            rectified=rectified,
-            frame_id=frame,
-        )
-    except CalibrationError as error:
-        key, _, problem = str(error).partition(": ")
-        raise table.error(_FILE_KEYS.get(key, key), problem) from error
-
-
-_FILE_KEYS = {
-    "K": "camera_matrix.data",
-    "D": "distortion_coefficients.data",
-    "R": "rectification_matrix.data",
-    "P": "projection_matrix.data",
-    "size": "image_height and image_width",
-}
 
 
 def stereo_extrinsic(rgb: CameraModel, thermal: CameraModel) -> FloatArray | None:
@@ -141,7 +108,7 @@ def _alone(camera: CameraModel) -> CameraModel:
     return replace(camera, p=p, r=camera.r if camera.rectified else CameraModel(camera.size).r)
 
 
-def format_ros_pair(calibration: Calibration) -> tuple[str, str]:
+def format_camera_calibration(calibration: Calibration) -> tuple[str, str]:
     """Return the texts of the RGB and the thermal camera's camera_calibration files.
 
     These files hold no extrinsic, except as the rectification of a stereo pair: where R and P do not say it, it stands in the
@@ -177,15 +144,13 @@ def static_transform_command(calibration: Calibration) -> str:
 
 
 def _format(camera: CameraModel, role: str) -> str:
-    import yaml
-
     if camera.k is None:
-        raise CalibrationError(f"{role}.K: missing, and a camera_calibration file cannot do without it")
+        raise CalibrationError(f"{role}.K", "missing, and a camera_calibration file needs it")
 
     def entry(values: tuple[float, ...], rows: int) -> dict[str, Any]:
         return {"rows": rows, "cols": len(values) // rows, "data": [float(value) for value in values]}
 
-    coefficients = camera.d or (0.0,) * DISTORTION_MODELS[camera.distortion_model][-1]
+    coefficients = camera.d or (0.0,) * _ZEROS[camera.distortion_model]
     k = camera.k
     content = {
         "image_width": camera.size[1],
@@ -197,4 +162,4 @@ def _format(camera: CameraModel, role: str) -> str:
         "rectification_matrix": entry(camera.r, 3),
         "projection_matrix": entry(camera.p or (*k[:3], 0.0, *k[3:6], 0.0, *k[6:], 0.0), 3),
     }
-    return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120)
+    return dump_yaml(content)

@@ -84,7 +84,7 @@ def test_a_calibration_of_another_size_is_named(
     write_calibration(tmp_path / "other.yaml", Calibration(CameraModel((48, 64)), CameraModel((48, 64))))
     arguments = ["-o", str(tmp_path / "found.yaml"), "--calibration", str(tmp_path / "other.yaml"), "--pairs", "1"]
     assert main(["calibrate", "auto", str(pairs), *arguments]) == 2
-    assert f"{tmp_path / 'other.yaml'}: rgb.size: the calibration is for 64x48" in capsys.readouterr().err
+    assert f"{tmp_path / 'other.yaml'}: rgb.size: the calibration is for images of 48x64" in capsys.readouterr().err
 
 
 def test_a_file_that_is_there_stays(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -144,12 +144,10 @@ def test_what_does_not_fit_is_refused_in_one_sentence(data, tmp_path, refusal):
     camera = CameraModel((480, 640))
     same = Calibration(camera, camera, h_rgb_thermal=(1.0, 0, 0, 0, 1, 0, 0, 0, 1))
     write_calibration(tmp_path / "same.yaml", same)
-    assert "same.yaml: rgb.size: the calibration is for 640x480" in refusal(
+    assert "same.yaml: rgb.size: the calibration is for images of 480x640" in refusal(
         "calibrate", "check", tmp_path / "same.yaml", data
     )
-    assert "for alignment.mode 'plane'" in refusal(
-        "calibrate", "check", tmp_path / "same.yaml", data, "--mode", "plane"
-    )
+    assert "and mode 'plane' needs it" in refusal("calibrate", "check", tmp_path / "same.yaml", data, "--mode", "plane")
     (tmp_path / "points.csv").write_text("rgb_x,rgb_y,thermal_x,thermal_y\n1,2,3,4\n")
     points = ("--points", tmp_path / "points.csv")
     assert "the points have no depth" in refusal(

@@ -153,7 +153,7 @@ def stereo_files(folder, baseline):
 def test_an_extrinsic_out_of_r_and_p_is_told(tmp_path, capsys):
     out = tmp_path / "out.yaml"
     assert main(["calibrate", "convert", *stereo_files(tmp_path, 0.1), "-o", str(out)]) == 0
-    assert "the extrinsic is taken from R and P of both files, as of a stereo pair" in capsys.readouterr().err
+    assert "the extrinsic is taken from R and P of both files" in capsys.readouterr().err
     assert read_calibration(out).extrinsic[:3, 3] == pytest.approx((0.1, 0, 0))
     assert main(["calibrate", "convert", str(out), "-o", str(tmp_path / "again.yaml")]) == 0
     assert capsys.readouterr().err == ""
@@ -177,18 +177,24 @@ def test_r_and_p_that_contradict_the_extrinsic_are_left_out_and_told(tmp_path, c
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["{ours}", "-o", "{dir}/a.yaml", "{dir}/b.yaml"], "2 files to write; one was expected for ours"),
-        (["{ours}", "-o", "{dir}/a.yaml", "--to", "ros"], "ros: two files to write"),
-        (["{ours}", "{ours}", "{ours}", "-o", "{dir}/a.yaml"], "3 files; one of ours, one camchain, or two"),
-        (["{ours}", "-o", "{dir}/a.yaml", "--rectified"], "--rectified goes with files of camera_calibration only"),
-        (["{ours}", "-o", "{dir}/a.yaml", "--rgb-camera", "cam1"], "go with a camchain only"),
+        (["{ours}", "-o", "{dir}/a.yaml", "{dir}/b.yaml"], "-o: 2 files to write, and --to ours writes one"),
+        (["{ours}", "-o", "{dir}/a.yaml", "--to", "ros"], "for --to ros two files"),
+        (
+            ["{ours}", "{ours}", "{ours}", "-o", "{dir}/a.yaml"],
+            "3 files; expected one calibration file, one camchain, or two",
+        ),
+        (["{ours}", "-o", "{dir}/a.yaml", "--rectified"], "ours.yaml is not a file of one camera"),
+        (["{ours}", "-o", "{dir}/a.yaml", "--rgb-camera", "cam1"], "ours.yaml is not a camchain"),
         (["{ours}", "-o", "{dir}/a.yaml", "--rgb-topic", "/a"], "written into a camchain only"),
         (["{dir}/none.yaml", "-o", "{dir}/a.yaml"], "none.yaml: not a readable calibration file (No such file"),
-        (["{dir}/other.yaml", "-o", "{dir}/a.yaml"], "other.yaml: no calibration known here"),
-        (["{dir}/single.yaml", "-o", "{dir}/a.yaml"], "single.yaml: one camera of camera_calibration; two files"),
+        (["{dir}/other.yaml", "-o", "{dir}/a.yaml"], "other.yaml: not a calibration that is known here"),
+        (["{dir}/single.yaml", "-o", "{dir}/a.yaml"], "single.yaml: the calibration of one camera; expected two files"),
         (["{ours}", "-o", "{dir}"], "is a folder and cannot be written"),
-        (["{ours}", "-o", "{dir}/a.yaml", "{dir}/../{name}/a.yaml", "--to", "ros"], "ros: two files to write"),
-        (["{ours}", "{ours}", "-o", "{dir}/a.yaml"], "ours.yaml: camera_matrix: missing; a camera_calibration file"),
+        (["{ours}", "-o", "{dir}/a.yaml", "{dir}/../{name}/a.yaml", "--to", "ros"], "for --to ros two files"),
+        (
+            ["{ours}", "{ours}", "-o", "{dir}/a.yaml"],
+            "ours.yaml: camera_matrix: missing; expected the calibration of one camera, as a camera_calibration file",
+        ),
     ],
 )
 def test_what_cannot_be_converted_is_one_sentence(arguments, words, ours, tmp_path, capsys):

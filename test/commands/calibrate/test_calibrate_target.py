@@ -15,7 +15,7 @@ from rgbt_seg_ros.data.bags import messages
 from rgbt_seg_ros.data.bags.writer import BagWriter, qos
 from rgbt_seg_ros.pipeline.calibration import read_calibration, write_calibration
 from rgbt_seg_ros.registration.board import Board
-from rgbt_seg_ros.registration.formats.camera_calibration import format_ros_pair
+from rgbt_seg_ros.registration.formats.camera_calibration import format_camera_calibration
 from rgbt_seg_ros.registration.formats.kalibr import format_kalibr
 from support.board_rendering import board_poses, render_pairs
 
@@ -97,7 +97,7 @@ def test_given_lenses_are_kept_and_a_bag_is_read(pairs, tmp_path, capsys):
 @pytest.mark.parametrize("kind", ["ros", "camchain"])
 def test_lenses_of_other_tools_are_read_as_the_options_say(kind, folder, tmp_path, capsys):
     if kind == "ros":
-        for name, text in zip(("rgb", "thermal"), format_ros_pair(RIG), strict=True):
+        for name, text in zip(("rgb", "thermal"), format_camera_calibration(RIG), strict=True):
             (tmp_path / f"{name}.yaml").write_text(text)
         known = ["--ros", str(tmp_path / "rgb.yaml"), str(tmp_path / "thermal.yaml"), "--rectified"]
     else:
@@ -131,7 +131,7 @@ def test_lenses_of_other_tools_are_read_as_the_options_say(kind, folder, tmp_pat
         (["{folder}", "-o", "{dir}/a.yaml", *BOARD, "--rectified"], "--rectified goes with --ros"),
         (
             ["{folder}", "-o", "{dir}/a.yaml", *BOARD, "--calibration", "{dir}/small.yaml", "--count", "1"],
-            "small.yaml: rgb.size: the calibration is for 320x240",
+            "small.yaml: rgb.size: the calibration is for images of 240x320",
         ),
         (
             ["{folder}", "-o", "{dir}/a.yaml", *BOARD, "--calibration", "a", "--ros", "b", "c"],

@@ -158,7 +158,7 @@ def test_required_and_unknown_keys_are_those_of_the_schema(tmp_path, path, node)
                 read(tmp_path, data)
         else:
             read(tmp_path, data)
-    with pytest.raises(CalibrationError, match=": ".join((r"\.".join((*path, "colour")), "not a key"))):
+    with pytest.raises(CalibrationError, match=": ".join((r"\.".join((*path, "colour")), "not a known key"))):
         read(tmp_path, with_value((*path, "colour"), 1))
 
 
@@ -257,7 +257,7 @@ def test_whatever_the_schema_takes_is_read_and_written_back(tmp_path_factory, ca
     path = tmp_path_factory.getbasetemp() / "drawn.yaml"
     path.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
     assume(Draft202012Validator(SCHEMA).is_valid(yaml.safe_load(path.read_text(encoding="utf-8"))))
-    assume("is no finite number" not in problem_of(path))  # a whole number that no float holds
+    assume("is too large" not in problem_of(path))  # a whole number that no float holds
     calibration = read_calibration(path)
     write_calibration(path, calibration)
     assert read_calibration(path) == calibration
@@ -269,14 +269,14 @@ def test_whatever_the_schema_takes_is_read_and_written_back(tmp_path_factory, ca
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "expected keys with values"),
-        ("- 1", "expected keys with values"),
+        ("", "not a calibration file; expected a table of keys"),
+        ("- 1", "not a calibration file; expected a table of keys"),
         ("a: [", "not a readable calibration file"),
         ("a: b: c", "not a readable calibration file"),
-        ("image_width: 640", "format: missing, expected 'rgbt_seg_ros/calibration'; files of other tools"),
-        ("format: robot\nversion: 7", "format: expected 'rgbt_seg_ros/calibration', not 'robot'; files of other tools"),
+        ("image_width: 640", "format: missing; expected 'rgbt_seg_ros/calibration'; files of other tools"),
+        ("format: robot\nversion: 7", "format: another one; expected 'rgbt_seg_ros/calibration'; files of other tools"),
         ("format: rgbt_seg_ros/calibration", "version: missing"),
-        ("format: rgbt_seg_ros/calibration\nversion: 2", "version: 2, and this release reads 1"),
+        ("format: rgbt_seg_ros/calibration\nversion: 2", "version: 2; expected 1, the one that this release reads"),
         ("!!python/object/apply:os.getcwd []", "not a readable calibration file"),
     ],
 )
@@ -302,19 +302,31 @@ def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path):
         (("homography", "H_rgb_thermal"), [[1, 1, 1]] * 3, r"homography\.H_rgb_thermal: singular"),
         (("extrinsic", "target_frame"), "base_link", r"extrinsic\.target_frame: 'base_link' is not rgb\.frame_id"),
         (("extrinsic", "source_frame"), "left", r"extrinsic\.source_frame: 'left' is not thermal\.frame_id"),
-        (("plane_distance",), "5e0", r"plane_distance: '5e0' is no number; YAML wants"),
-        (("plane_distance",), 0, r"plane_distance: expected a number above 0, not 0$"),
-        (("plane_distance",), float("inf"), r"plane_distance: inf is no finite number$"),
-        (("rgb", "width"), 0, r"rgb\.width: expected a whole number from 1 to 16384, not 0$"),
-        (("rgb", "K"), [1, 0, 0, 0, 1, 0, 0, 0, 1], r"rgb\.K: expected 3 rows of 3 numbers, not \[1, 0, 0, 0"),
-        (("rgb", "K"), [[1, 0], [0, 1], [0, 0]], r"rgb\.K\[0\]: expected 3 numbers, not \[1, 0\]$"),
-        (("rgb", "K"), [[1, 0, 0], [0, "f", 0], [0, 0, 1]], r"rgb\.K\[1\]\[1\]: 'f' is no number$"),
-        (("rgb", "frame_id"), 7, r"rgb\.frame_id: 7 is no text; put quotes around it$"),
-        (("extrinsic",), None, r"extrinsic: empty, expected keys with values$"),
+        (("plane_distance",), "five", r"plane_distance: 'five' is not a number$"),
+        (("plane_distance",), 0, r"plane_distance: 0 is not above 0$"),
+        (("plane_distance",), float("inf"), r"plane_distance: inf is not a number$"),
+        (("rgb", "width"), 0, r"rgb\.width: 0 is not 1 to 16384$"),
+        (
+            ("rgb", "K"),
+            [1, 0, 0, 0, 1, 0, 0, 0, 1],
+            r"rgb\.K: \[1, 0, 0, 0.* does not have 3 entries; expected 3 rows of 3 numbers$",
+        ),
+        (
+            ("rgb", "K"),
+            [[1, 0], [0, 1], [0, 0]],
+            r"rgb\.K\[0\]: \[1, 0\] does not have 3 entries; expected 3 rows of 3 numbers$",
+        ),
+        (
+            ("rgb", "K"),
+            [[1, 0, 0], [0, "f", 0], [0, 0, 1]],
+            r"rgb\.K\[1\]\[1\]: 'f' is not a number; expected 3 rows of 3 numbers$",
+        ),
+        (("rgb", "frame_id"), 7, r"rgb\.frame_id: 7 is not text$"),
+        (("extrinsic",), None, r"extrinsic: empty; expected a value, or no such key$"),
         (("thermal", "images"), "undistorted", r"thermal\.images: 'undistorted' is not one of raw, rectified$"),
-        (("provenance", "pairs"), True, "provenance.pairs: expected a text, a number or a list of numbers, not True$"),
-        (("provenance", 3), "a", r"provenance: the key 3 is no text; put quotes around it$"),
-        (("rgb", 3), "a", r"rgb\[3\]: not a key of this file \(known here: frame_id, "),
+        (("provenance", "pairs"), True, "provenance.pairs: True is not text; and .* is not a list$"),
+        (("provenance", 3), "a", "provenance: .* is not a table of names$"),
+        (("rgb", 3), "a", "rgb.3: not a known key; expected one of width, height, frame_id, "),
     ],
 )
 def test_the_sentence_names_file_and_key(tmp_path, path, value, words):

@@ -90,5 +90,5 @@ def test_the_contrast_limit_limits():
 
 @pytest.mark.parametrize("clip", [0.0, -1.0, float("inf")])
 def test_a_wrong_contrast_limit_is_refused(clip):
-    with pytest.raises(ThermalError, match=r"thermal\.clahe_clip"):
+    with pytest.raises(ThermalError, match=r"^clahe_clip"):
         ThermalSettings("clahe", clahe_clip=clip)

@@ -92,19 +92,22 @@ def test_the_range_of_a_model_stays_in_raw_units():
 
 @pytest.mark.parametrize(("preset", "dtype"), [("centikelvin", np.uint8), ("celsius", np.uint16)])
 def test_an_image_that_cannot_hold_the_preset_is_refused(preset, dtype):
-    with pytest.raises(ThermalError, match=rf"thermal.preset: '{preset}' is of images of .*float32.* camera's are"):
+    with pytest.raises(ThermalError, match=rf"^preset: '{preset}' is for images of .*float32.* camera's are"):
         ThermalInput(ThermalSettings(preset=preset), ThermalPreprocessing())(np.zeros((4, 4), dtype))
 
 
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"preset": "flir"}, "thermal.preset: 'flir' is not one of unknown, raw14"),
-        ({"scale": -0.1}, "thermal.scale: -0.1 is not K per raw unit"),
-        ({"scale": float("nan")}, "thermal.scale: nan"),
-        ({"scale": 0.1, "offset": float("inf")}, "thermal.scale and thermal.offset"),
-        ({"offset": 273.15}, "thermal.offset: 273.15 goes with thermal.scale"),
-        ({"normalisation": "fixed", "low": 0, "high": 50, "preset": "optris"}, "0 and 50 are in K .* 'optris'"),
+        ({"preset": "flir"}, "^preset: 'flir' is not one of unknown, raw14"),
+        ({"scale": -0.1}, "^scale: -0.1; expected K per raw unit"),
+        ({"scale": float("nan")}, "^scale: nan"),
+        ({"scale": 0.1, "offset": float("inf")}, "^scale: 0.1 with offset inf"),
+        ({"offset": 273.15}, "^offset: 273.15 needs a scale"),
+        (
+            {"normalisation": "fixed", "low": 0, "high": 50, "preset": "optris"},
+            "^low: 0 to high 50 is not a range in K.* 'optris'",
+        ),
     ],
 )
 def test_a_wrong_scale_names_key_and_expectation(values, sentence):

@@ -1,4 +1,4 @@
-"""A calibrated pair: an RGB camera, a thermal camera, and what brings pixels of one into the other."""
+"""A calibrated rig: an RGB camera, a thermal camera, and what brings pixels of one into the other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from rgbt_seg_ros.pipeline.calibration.camera import CalibrationError, CameraModel, FloatArray, check_rotation, scaling
+from rgbt_seg_ros.arrays import FloatArray
+from rgbt_seg_ros.pipeline.calibration.camera import CalibrationError, CameraModel, check_rotation, scaling
 
 DEPTH_PIXELS = ("rectified", "raw")
 
@@ -19,7 +20,7 @@ LARGEST_TIME_OFFSET = 10.0
 
 @dataclass(frozen=True)
 class Calibration:
-    """A calibrated pair. Vectors are columns; T_a_b takes points of frame b into frame a, H_a_b pixels likewise.
+    """A calibrated rig. Vectors are columns; T_a_b takes points of frame b into frame a, H_a_b pixels likewise.
 
     Attributes:
         rgb: The RGB camera.
@@ -35,7 +36,7 @@ class Calibration:
         provenance: Where it came from and how good it is; free keys with texts, numbers and lists of numbers.
 
     Raises:
-        CalibrationError: A value that no pair has; the sentence begins with the key.
+        CalibrationError: A value that no rig has, by its key.
     """
 
     rgb: CameraModel
@@ -48,19 +49,20 @@ class Calibration:
     provenance: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        """Refuse what no pair has."""
+        """Refuse what no rig has."""
         if self.t_rgb_thermal is not None:
             _check_transform(self.t_rgb_thermal)
         if self.h_rgb_thermal is not None:
             check_homography(self.h_rgb_thermal, self.thermal.size, self.rgb.size)
         if self.plane_distance is not None and not 0 < self.plane_distance < math.inf:
-            raise CalibrationError(f"plane_distance: {self.plane_distance:g} is no distance in metres above 0")
+            raise CalibrationError("plane_distance", f"{self.plane_distance:g} is not a distance in m above 0")
         if not abs(self.time_offset) <= LARGEST_TIME_OFFSET:
             raise CalibrationError(
-                f"time_offset: {self.time_offset:g} s is not between -{LARGEST_TIME_OFFSET:g} and {LARGEST_TIME_OFFSET:g}"
+                "time_offset",
+                f"{self.time_offset:g} s is not between -{LARGEST_TIME_OFFSET:g} and {LARGEST_TIME_OFFSET:g}",
             )
         if self.depth_pixels not in DEPTH_PIXELS:
-            raise CalibrationError(f"depth.pixels: '{self.depth_pixels}' is not one of {', '.join(DEPTH_PIXELS)}")
+            raise CalibrationError("depth.pixels", f"'{self.depth_pixels}' is not one of {', '.join(DEPTH_PIXELS)}")
 
     @property
     def extrinsic(self) -> FloatArray:
@@ -70,7 +72,7 @@ class Calibration:
             CalibrationError: It is not known.
         """
         if self.t_rgb_thermal is None:
-            raise CalibrationError("extrinsic.T_rgb_thermal: missing, and expected for this")
+            raise CalibrationError("extrinsic.T_rgb_thermal", "missing")
         return np.array(self.t_rgb_thermal, np.float64).reshape(4, 4)
 
     @property
@@ -84,7 +86,7 @@ class Calibration:
             CalibrationError: It is not known.
         """
         if self.h_rgb_thermal is None:
-            raise CalibrationError("homography.H_rgb_thermal: missing, and expected for this")
+            raise CalibrationError("homography.H_rgb_thermal", "missing")
         return np.array(self.h_rgb_thermal, np.float64).reshape(3, 3) / self.h_rgb_thermal[8]
 
     def check_cameras(
@@ -104,7 +106,7 @@ class Calibration:
         for key, ours, theirs in given:
             # tf2 drops a leading slash; so do frames that come from an old bag.
             if ours and theirs and ours.lstrip("/") != theirs.lstrip("/"):
-                raise CalibrationError(f"{key}: the calibration is for '{ours}', the images come from '{theirs}'")
+                raise CalibrationError(key, f"the calibration is for '{ours}', the images come from '{theirs}'")
 
     def check_sizes(self, rgb: tuple[int, int], thermal: tuple[int, int]) -> None:
         """Refuse images of other sizes (height, width) than the calibration is for.
@@ -115,22 +117,22 @@ class Calibration:
         for key, ours, theirs in (("rgb", self.rgb.size, rgb), ("thermal", self.thermal.size, thermal)):
             if ours != theirs:
                 raise CalibrationError(
-                    f"{key}.size: the calibration is for {ours[1]}x{ours[0]} (width x height) images, "
-                    f"this one is {theirs[1]}x{theirs[0]}"
+                    f"{key}.size",
+                    f"the calibration is for images of {ours[0]}x{ours[1]} (HxW), this one has {theirs[0]}x{theirs[1]}",
                 )
 
 
 def _check_transform(values: tuple[float, ...]) -> None:
     key = "extrinsic.T_rgb_thermal"
     if len(values) != 16 or not all(map(math.isfinite, values)):
-        raise CalibrationError(f"{key}: expected 4 rows of 4 finite numbers")
+        raise CalibrationError(key, "wrong length or not finite", "4 rows of 4 finite numbers")
     if values[12:] != (0, 0, 0, 1):
-        raise CalibrationError(f"{key}: the last row is {list(values[12:])}, 0 0 0 1 was expected")
+        raise CalibrationError(key, f"the last row is {list(values[12:])}", "0 0 0 1")
     matrix = np.array(values, np.float64).reshape(4, 4)
     check_rotation(matrix[:3, :3], key)
     if np.linalg.norm(matrix[:3, 3]) > 10:
         raise CalibrationError(
-            f"{key}: the cameras are {np.linalg.norm(matrix[:3, 3]):.3g} m apart; metres were expected, at most 10"
+            key, f"the cameras are {np.linalg.norm(matrix[:3, 3]):.3g} m apart", "a translation in m, at most 10"
         )
 
 
@@ -147,22 +149,22 @@ def check_homography(values: tuple[float, ...], thermal: tuple[int, int], rgb: t
     """
     key = "homography.H_rgb_thermal"
     if len(values) != 9 or not all(map(math.isfinite, values)):
-        raise CalibrationError(f"{key}: expected 3 rows of 3 finite numbers")
+        raise CalibrationError(key, "wrong length or not finite", "3 rows of 3 finite numbers")
     matrix = np.array(values, np.float64).reshape(3, 3)
     # In units of the images, so that a determinant near 0 means the same at every resolution.
     unit = scaling(1 / rgb[1], 1 / rgb[0]) @ matrix @ np.linalg.inv(scaling(1 / thermal[1], 1 / thermal[0]))
     largest = float(np.abs(unit).max())
     if largest == 0 or abs(np.linalg.det(unit / largest)) < 1e-6:
-        raise CalibrationError(f"{key}: singular, it maps the thermal image onto a line or a point")
+        raise CalibrationError(key, "singular: it maps the thermal image onto a line or a point")
     height, width = thermal
     corners = np.array(
         ((-0.5, -0.5, 1), (width - 0.5, -0.5, 1), (-0.5, height - 0.5, 1), (width - 0.5, height - 0.5, 1))
     )
     weights = corners @ matrix[2]
     if not (np.all(weights > 0) or np.all(weights < 0)):
-        raise CalibrationError(f"{key}: the horizon runs through the thermal image, so part of it lies at infinity")
+        raise CalibrationError(key, "the horizon runs through the thermal image, so part of it lies at infinity")
     # The sign of the area that a small square keeps: det(H) / w³, of one sign where w is.
     if np.linalg.det(matrix) * np.sign(weights[0]) < 0:
         raise CalibrationError(
-            f"{key}: flipped, it mirrors the thermal image; points were given in another order or axis"
+            key, "flipped: it mirrors the thermal image, as points in another order or along another axis do"
         )

@@ -21,8 +21,8 @@ UNIT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
     [
         ({"k": (0.0,) * 9}, r"K: K\[0\] \(fx\) is 0"),
         ({"k": (-500.0, *K[1:])}, "K: fx -500 and fy 505"),
-        ({"k": K[:8]}, "K: expected 9 finite numbers"),
-        ({"k": (*K[:8], float("nan"))}, "K: expected 9 finite"),
+        ({"k": K[:8]}, "K: .*expected 9 finite numbers"),
+        ({"k": (*K[:8], float("nan"))}, "K: .*expected 9 finite"),
         ({"k": (500.0, 3.0, *K[2:])}, "no skew"),
         ({"k": (500.0, 0.0, 320.0, 0.0, 505.0, 240.0, 0.0, 0.0, 0.0)}, "0 0 1"),
         ({"size": (0, 640)}, "size"),
@@ -31,7 +31,7 @@ UNIT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
         ({"k": K, "d": (0.1, 0.2, 0.3)}, "D: 3 numbers, plumb_bob has 4 or 5"),
         ({"k": K, "distortion_model": "rational_polynomial", "d": (0.1,) * 5}, "rational_polynomial has 8"),
         ({"k": K, "d": (0.1, 0.2, 0.0, float("inf"))}, "D: holds a number that is not finite"),
-        ({"k": K, "r": (2.0, *UNIT[1:])}, "R: no rotation"),
+        ({"k": K, "r": (2.0, *UNIT[1:])}, "R: not a rotation"),
         ({"k": K, "r": (-1.0, *UNIT[1:])}, "R: a reflection"),
         ({"k": K, "p": (0.0,) * 12}, r"P: P\[0\] \(fx\) is 0"),
         ({"rectified": True}, "P: missing"),
@@ -76,10 +76,10 @@ def test_a_homography_that_is_singular_flipped_or_torn_is_refused(matrix, words)
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"t_rgb_thermal": tuple(np.diag((1.0, 1.0, 2.0, 1.0)).ravel())}, "no rotation"),
+        ({"t_rgb_thermal": tuple(np.diag((1.0, 1.0, 2.0, 1.0)).ravel())}, "not a rotation"),
         ({"t_rgb_thermal": tuple(np.diag((1.0, 1.0, -1.0, 1.0)).ravel())}, "reflection"),
         ({"t_rgb_thermal": (*np.eye(4).ravel()[:12], 0.0, 0.0, 0.1, 1.0)}, "last row"),
-        ({"t_rgb_thermal": (1.0, 0.0, 0.0, 100.0, *np.eye(4).ravel()[4:])}, "100 m apart; metres were expected"),
+        ({"t_rgb_thermal": (1.0, 0.0, 0.0, 100.0, *np.eye(4).ravel()[4:])}, "100 m apart; expected a translation in m"),
         ({"t_rgb_thermal": (1.0,) * 9}, "4 rows of 4"),
         ({"plane_distance": 0.0}, "plane_distance: 0"),
         ({"plane_distance": -1.0}, "plane_distance: -1"),
@@ -110,9 +110,9 @@ def test_images_of_other_cameras_are_refused_where_both_sides_have_a_name():
 def test_images_of_other_sizes_are_refused():
     rig = default_rig()
     rig.check_sizes((480, 640), (512, 640))
-    with pytest.raises(CalibrationError, match=r"rgb\.size: .* 640x480 .* 1280x720"):
+    with pytest.raises(CalibrationError, match=r"rgb\.size: .* 480x640 .* 720x1280"):
         rig.check_sizes((720, 1280), (512, 640))
-    with pytest.raises(CalibrationError, match=r"thermal\.size: .* 640x512 .* 640x480"):
+    with pytest.raises(CalibrationError, match=r"thermal\.size: .* 512x640 .* 480x640"):
         rig.check_sizes((480, 640), (480, 640))
 
 
@@ -135,7 +135,7 @@ def test_a_transform_its_quaternion_and_its_inverse_agree(seed):
 
 
 def test_a_quaternion_that_is_none_is_refused():
-    with pytest.raises(CalibrationError, match=r"tf: .*no rigid transform"):
+    with pytest.raises(CalibrationError, match=r"tf: .*not a rigid transform"):
         transform_from((0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0), "tf")
 
 
