@@ -1,12 +1,13 @@
-"""Where a calibration comes from that no file holds whole: camera_info topics and TF."""
+"""Calibrations that no file holds completely: what is missing comes from camera_info topics and TF."""
 
 from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
+from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo
@@ -19,7 +20,7 @@ from rgbt_seg_ros.pipeline.calibration.camera_info import calibration_of, camera
 
 _TOPICS = {"rgb": "rgb/camera_info", "thermal": "thermal/camera_info"}
 _RECENT = 1.0
-"""s after which a camera_info that has not come again is one of before; cameras publish it with each image."""
+"""s; a camera_info that has not come again within this time is no longer in use. Cameras publish it with each image."""
 TF = "the extrinsic in TF"
 
 # Best effort takes every publisher's offer; drivers publish it with each image.
@@ -40,7 +41,7 @@ def tf2_ros() -> Any:
 
 
 def wanted(settings: AlignmentSettings, file: Calibration | None) -> tuple[str, ...]:
-    """Return what topics and TF have to tell: of ``rgb``, ``thermal`` and ``tf`` those that the file does not hold."""
+    """Return which of ``rgb``, ``thermal`` and ``tf`` the file does not hold, so that topics and TF must."""
     if settings.mode not in ("plane", "depth"):
         return ()
     if file is None:
@@ -50,8 +51,18 @@ def wanted(settings: AlignmentSettings, file: Calibration | None) -> tuple[str, 
     return (*lenses, *(("tf",) if file.t_rgb_thermal is None else ()))
 
 
+class AlignerTaker(Protocol):
+    """Who uses the aligners that a source makes."""
+
+    def take(self, aligner: Aligner) -> None:
+        """Align by this one from the next frame on."""
+
+    def complain(self, problem: str) -> None:
+        """Log a sentence on what cannot be used."""
+
+
 class AlignmentSource:
-    """Makes the aligner: at once from the file, or as soon as camera_info and TF have told what it lacks.
+    """Makes the aligner: at once from the file, or as soon as camera_info and TF have supplied what it lacks.
 
     A camera_info that changes (another zoom or binning) makes another aligner. The transform between two cameras on one robot
     does not: it is looked up when an aligner is made.
@@ -61,7 +72,7 @@ class AlignmentSource:
         """Read the file of ``alignment.calibration``, if there is one.
 
         Args:
-            settings: Of the camera pair.
+            settings: The parameters of the camera pair.
             prefix: What stands before its topics, such as ``front/``.
 
         Raises:
@@ -69,16 +80,16 @@ class AlignmentSource:
         """
         self._node_settings, self._prefix = settings, prefix
         self.settings = settings.segmenter.alignment
-        self._file = read_calibration(self.settings.calibration) if self.settings.calibration else None
-        self.wanted = wanted(self.settings, self._file)
+        self.file = read_calibration(self.settings.calibration) if self.settings.calibration else None
+        self.wanted = wanted(self.settings, self.file)
         if "tf" in self.wanted and tf2_ros() is None:
-            lacks = "is empty" if self._file is None else "holds no extrinsic"
+            lacks = "is empty" if self.file is None else "holds no extrinsic"
             raise AlignmentError(
                 f"alignment.calibration: {lacks}, and mode '{self.settings.mode}' then takes the extrinsic from TF, for which "
                 "tf2_ros has to be installed; expected a calibration file with an extrinsic, or ros-$ROS_DISTRO-tf2-ros-py"
             )
         if self.settings.mode == "plane" and not (
-            self.settings.plane_distance or (self._file is not None and self._file.plane_distance)
+            self.settings.plane_distance or (self.file is not None and self.file.plane_distance)
         ):
             raise AlignmentError(
                 "alignment.plane_distance: 0, and no calibration file says it; mode 'plane' needs the distance in m"
@@ -86,20 +97,13 @@ class AlignmentSource:
         self._infos: dict[str, Any] = {}
         self._seen: dict[str, dict[tuple[Any, ...], float]] = {}
         self.problem = ""
-        self.aligner = self._of_file()
+        """Why the aligner that was made last could not be one of a calibration; empty: nothing was wrong."""
+        self.waiting_for = self._missing() if self.wanted else ""
+        """What the aligner that was made last still waits for; empty: nothing."""
+        self._taker: AlignerTaker | None = None
         self._subscriptions: list[Any] = []
         self._buffer: Any = None
         self._listener: Any = None
-
-    def _of_file(self) -> Aligner:
-        if self.wanted:
-            return Aligner.awaiting(self.settings, self._missing())
-        return Aligner(self._file, self.settings)
-
-    @property
-    def calibration(self) -> Calibration | None:
-        """The calibration as far as it is known: the aligner's, else the file's."""
-        return self.aligner.calibration or self._file
 
     def _topic(self, name: str) -> str:
         return self._prefix + _TOPICS[name]
@@ -108,8 +112,8 @@ class AlignmentSource:
         topics = [self._topic(name) for name in self.wanted if name in _TOPICS and name not in self._infos]
         return ", ".join(topics) or TF
 
-    def changed(self, settings: NodeSettings) -> AlignmentSource:
-        """Return the source that other settings make, with what the topics have told already.
+    def changed(self, settings: NodeSettings) -> tuple[AlignmentSource, Aligner]:
+        """Return the source that other settings make, and its aligner from what the topics have said so far.
 
         Raises:
             UserError: The file cannot be used, or what it lacks is not what is subscribed to now.
@@ -123,25 +127,24 @@ class AlignmentSource:
             )
         if other.wanted:
             other._infos, other._buffer = self._infos, self._buffer
-            other._make()
-            if other.problem:
-                raise AlignmentError(other.problem)
-        return other
+        aligner = other.make()
+        if other.problem:
+            raise AlignmentError(other.problem)
+        return other, aligner
 
     def take_over(self, other: AlignmentSource) -> None:
-        """Go on with the settings and the aligner of one that ``changed`` has made; subscriptions stay."""
-        self._node_settings, self.settings, self._file = other._node_settings, other.settings, other._file
-        self.aligner, self.problem = other.aligner, other.problem
+        """Go on with the settings of a source that ``changed`` has made; subscriptions stay."""
+        self._node_settings, self.settings, self.file = other._node_settings, other.settings, other.file
+        self.waiting_for, self.problem = other.waiting_for, other.problem
 
-    def subscribe(self, node: Any, found: Callable[[Aligner], None], refused: Callable[[str], None]) -> None:
-        """Listen for what the file does not hold.
+    def subscribe(self, node: LifecycleNode, taker: AlignerTaker) -> None:
+        """Subscribe to what the file does not hold.
 
         Args:
-            node: The rclpy node.
-            found: Takes each aligner that comes of it.
-            refused: Takes a sentence on what cannot be used.
+            node: The node.
+            taker: Uses each aligner that results.
         """
-        self._found, self._refused = found, refused
+        self._taker = taker
         for name in self.wanted:
             if name == "tf":
                 module = tf2_ros()
@@ -149,11 +152,11 @@ class AlignmentSource:
                 self._listener = module.TransformListener(self._buffer, node)
             else:
                 self._subscriptions.append(
-                    node.create_subscription(CameraInfo, self._topic(name), self._taker(node, name), _QOS)
+                    node.create_subscription(CameraInfo, self._topic(name), partial(self._on_info, node, name), _QOS)
                 )
 
-    def close(self, node: Any) -> None:
-        """Unsubscribe; what was told is kept."""
+    def close(self, node: LifecycleNode) -> None:
+        """Unsubscribe; what was received is kept."""
         for subscription in self._subscriptions:
             node.destroy_subscription(subscription)
         self._subscriptions.clear()
@@ -161,26 +164,23 @@ class AlignmentSource:
             self._listener.unregister()
         self._listener = self._buffer = None
 
-    def _taker(self, node: Any, name: str) -> Callable[[Any], None]:
+    def _on_info(self, node: LifecycleNode, name: str, info: Any) -> None:
         topic = node.resolve_topic_name(self._topic(name))
-
-        def take(info: Any) -> None:
-            content = _content(info)
-            known = self._note(name, content)
-            current = self._infos[name][0] if name in self._infos else None
-            if content == current:
-                return
-            if known and current in self._seen[name]:
-                # Each in its turn would make new tables for every message, and masks that jump.
-                self._refused(
-                    f"{topic}: different calibrations alternate, from {node.count_publishers(topic)} publisher(s); the one "
-                    "that came last as a new one is used; expected one publisher"
-                )
-                return
-            self._infos[name] = (content, info, topic)
-            self._renew()
-
-        return take
+        content = _content(info)
+        known = self._note(name, content)
+        current = self._infos[name][0] if name in self._infos else None
+        if content == current:
+            return
+        if known and current in self._seen[name]:
+            # Each in its turn would make new tables for every message, and masks that jump.
+            assert self._taker is not None
+            self._taker.complain(
+                f"{topic}: different calibrations alternate, from {node.count_publishers(topic)} publisher(s); the newest "
+                "one is used; expected one publisher"
+            )
+            return
+        self._infos[name] = (content, info, topic)
+        self._renew()
 
     def _note(self, name: str, content: tuple[Any, ...]) -> bool:
         """Note that a camera_info says this now; return whether it said so within the last ``_RECENT`` seconds too."""
@@ -191,38 +191,47 @@ class AlignmentSource:
         return known
 
     def try_again(self) -> None:
-        """Make the aligner that was still to come, if it can be made now: a transform may come any time."""
-        if self.aligner.waiting_for:
+        """Make the aligner that something was missing for, if it can be made now: a transform may come any time."""
+        if self.waiting_for:
             self._renew()
 
     def _renew(self) -> None:
-        self._make()
+        aligner = self.make()
+        assert self._taker is not None
         if self.problem:
-            self._refused(self.problem)
-        self._found(self.aligner)
+            self._taker.complain(self.problem)
+        self._taker.take(aligner)
 
-    def _make(self) -> None:
+    def make(self) -> Aligner:
+        """Return the aligner of what is known now; one that waits, and refuses every image, where something is missing.
+
+        Raises:
+            UserError: The file alone makes the calibration, and cannot be used for the mode.
+        """
+        aligner = self._make() if self.wanted else Aligner(self.file, self.settings)
+        self.waiting_for = aligner.waiting_for
+        return aligner
+
+    def _make(self) -> Aligner:
         self.problem = ""
         try:
             if any(name not in self._infos for name in self.wanted if name != "tf"):
-                self.aligner = Aligner.awaiting(self.settings, self._missing())
-                return
+                return Aligner.awaiting(self.settings, self._missing())
             rgb, thermal = self._camera("rgb"), self._camera("thermal")
             transform = None
             if "tf" in self.wanted:
                 transform, why = self._transform(rgb.frame_id.lstrip("/"), thermal.frame_id.lstrip("/"))
                 if transform is None:
-                    self.aligner = Aligner.awaiting(self.settings, f"{TF}{why}")
-                    return
-            self.aligner = Aligner(calibration_of(rgb, thermal, transform, self._file), self.settings)
+                    return Aligner.awaiting(self.settings, f"{TF}{why}")
+            return Aligner(calibration_of(rgb, thermal, transform, self.file), self.settings)
         except UserError as error:
             self.problem = str(error)
-            self.aligner = Aligner.awaiting(self.settings, f"a calibration that can be used ({error})")
+            return Aligner.awaiting(self.settings, f"a calibration that can be used ({error})")
 
     def _camera(self, name: str) -> CameraModel:
         if name not in self._infos:
-            assert self._file is not None
-            return self._file.rgb if name == "rgb" else self._file.thermal
+            assert self.file is not None
+            return self.file.rgb if name == "rgb" else self.file.thermal
         _, info, topic = self._infos[name]
         camera = camera_from_info(info, topic, self._node_settings.rectified)
         thermal = self._node_settings.segmenter.thermal

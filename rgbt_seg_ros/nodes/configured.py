@@ -1,26 +1,29 @@
-"""What the node holds between configure and cleanup: the model, and of each camera pair settings, calibration and publishers."""
+"""What the node holds between configure and cleanup: the model once; settings, calibration and publishers per camera pair."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
 
 import torch
+from rclpy.impl.rcutils_logger import RcutilsLogger
+from rclpy.lifecycle import LifecycleNode
 
 from rgbt_seg_ros.cores import bound_to, thread_count
 from rgbt_seg_ros.errors import UserError, name_settings
 from rgbt_seg_ros.nodes.alignment_source import AlignmentSource
+from rgbt_seg_ros.nodes.log import python_logger
 from rgbt_seg_ros.nodes.message_filters_pairing import create_pairer
-from rgbt_seg_ros.nodes.model_loader import ModelLoader
 from rgbt_seg_ros.nodes.outputs import Outputs
 from rgbt_seg_ros.parameters.table import PARAMETER_OF, NodeSettings
 from rgbt_seg_ros.pipeline.alignment import Aligner
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder
 from rgbt_seg_ros.pipeline.pairing.nearest import Pairer, PairingSettings
 from rgbt_seg_ros.serving.known_sizes import FILE, KnownSizes, pair_key
+from rgbt_seg_ros.serving.served_model import ServedModel
 from rgbt_seg_ros.serving.shared_model import SharedModel
 from rgbt_seg_ros.serving.warming import Loaded
 
@@ -28,28 +31,40 @@ _TORCH_THREADS = torch.get_num_threads()
 """Torch's own choice, before a parameter changes it."""
 
 _QUIET = 5.0
-"""s in which a camera pair says no more than once that camera_info has changed its calibration."""
+"""s; a camera pair logs at most once in this time that camera_info has changed its calibration."""
 
 
-class Abandoned(Protocol):
-    """What has been told to end, and may not have."""
-
-    @property
-    def alive(self) -> bool:
-        """Whether it has not ended."""
-        ...
-
-
-@dataclass
 class ConfiguredPair:
-    """One camera pair. ``name`` is empty for the only one of a node without ``pairs``."""
+    """One camera pair between configure and cleanup.
 
-    name: str
-    settings: NodeSettings
-    alignment: AlignmentSource
-    outputs: Outputs
-    remember: Callable[[tuple[int, int]], None]
-    """Takes (H, W) of the RGB images that were segmented, for the next configure."""
+    It takes the aligners that its ``AlignmentSource`` makes. The aligner in use lives in the model's segmenter alone.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: NodeSettings,
+        model: SharedModel,
+        alignment: AlignmentSource,
+        outputs: Outputs,
+        remember: Callable[[tuple[int, int]], None],
+        log: RcutilsLogger,
+    ) -> None:
+        """Put together what a pair has for itself.
+
+        Args:
+            name: Empty for the only pair of a node without ``pairs``.
+            settings: Its parameters.
+            model: What segments, for all pairs.
+            alignment: Where its calibration comes from.
+            outputs: Its publishers.
+            remember: Takes (H, W) of the RGB images that were segmented, for the next configure.
+            log: The node's logger.
+        """
+        self.name, self.settings, self.alignment, self.outputs = name, settings, alignment, outputs
+        self.remember = remember
+        self._model, self._log = model, log
+        self._said, self._waited = float("-inf"), True
 
     @property
     def prefix(self) -> str:
@@ -57,13 +72,50 @@ class ConfiguredPair:
         return prefix_of(self.name)
 
     @property
+    def aligner(self) -> Aligner:
+        """What aligns the thermal images of this pair now."""
+        return self._model.aligner(self.name)
+
+    @property
     def pairing(self) -> PairingSettings:
         """How frames are paired now."""
-        return self.settings.pairing_with(self.alignment.calibration)
+        return self.settings.pairing_with(self.aligner.calibration or self.alignment.file)
 
     def make_pairer(self) -> Pairer:
         """Return what pairs with the settings of this moment."""
         return create_pairer(self.settings.policy, self.pairing)
+
+    def take(self, aligner: Aligner) -> None:
+        """Align by what camera_info and TF say, from the next frame on."""
+        try:
+            self._model.realign(self.name, aligner)
+        except UserError as error:
+            self.complain(str(error))
+            aligner = Aligner.awaiting(aligner.settings, f"a calibration that can be used ({error})")
+            self._model.realign(self.name, aligner)
+        # A zoom that moves changes camera_info with every image. Not the logger's throttle, which is shared by all pairs.
+        now = time.monotonic()
+        if not aligner.waiting_for and (self._waited or now - self._said >= _QUIET):
+            self._said = now
+            self._log.info(f"calibration{self._of} of camera_info taken over; alignment: {aligner.mode}")
+        self._waited = bool(aligner.waiting_for)
+
+    def complain(self, problem: str) -> None:
+        """Log why a calibration cannot be used."""
+        self._log.error(problem, throttle_duration_sec=5.0)
+
+    def recalibrate(self, settings: NodeSettings, source: AlignmentSource, aligner: Aligner) -> bool:
+        """Take another calibration between two frames; return whether frames are paired differently from now on."""
+        before = self.pairing
+        self._model.realign(self.name, aligner)
+        self.alignment.take_over(source)
+        self.settings = replace(settings, model=self.settings.model)
+        self._log.info(f"calibration{self._of} changed; alignment: {aligner.mode}")
+        return self.pairing != before
+
+    @property
+    def _of(self) -> str:
+        return f" of {self.name}" if self.name else ""
 
 
 def prefix_of(pair: str) -> str:
@@ -71,89 +123,75 @@ def prefix_of(pair: str) -> str:
     return f"{pair}/" if pair else ""
 
 
-def _known_sizes(say: Callable[[str], None]) -> KnownSizes:
+def _known_sizes(log: logging.Logger) -> KnownSizes:
     try:
-        return KnownSizes(cache_folder() / FILE, say)
+        return KnownSizes(cache_folder() / FILE, log)
     except CacheError as error:
-        say(f"the size of the RGB images is not remembered: {error}")
-        return KnownSizes(None, say)
+        log.info(f"the size of the RGB images is not remembered: {error}")
+        return KnownSizes(None, log)
 
 
 class Configured:
-    """Everything that configure makes and cleanup gives back."""
+    """Everything that configure makes and cleanup releases."""
 
-    def __init__(self, node: Any, settings: Mapping[str, NodeSettings]) -> None:
+    def __init__(self, node: LifecycleNode, settings: Mapping[str, NodeSettings]) -> None:
         """Read calibrations, load the model, warm it up and create the publishers.
 
         Args:
-            node: The rclpy node.
-            settings: Of each camera pair, by name.
+            node: The node.
+            settings: The parameters of each camera pair, by name.
 
         Raises:
             UserError: Something cannot be used; nothing is left behind.
         """
-        self._node, self._log = node, node.get_logger()
+        self._node = node
+        log = python_logger(node.get_logger())
         first = next(iter(settings.values()))
-        self.runtime = first.runtime
-        alignments = {name: AlignmentSource(entry, prefix_of(name)) for name, entry in settings.items()}
+        sources = {name: AlignmentSource(entry, prefix_of(name)) for name, entry in settings.items()}
+        aligners = {name: source.make() for name, source in sources.items()}
         for name, entry in settings.items():
-            create_pairer(entry.policy, entry.pairing_with(alignments[name].calibration))
+            create_pairer(entry.policy, entry.pairing_with(aligners[name].calibration or sources[name].file))
         threads = thread_count(first.threads, first.runtime.worker_cores, _TORCH_THREADS)
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)
-        sizes = _known_sizes(self._log.info)
+        sizes = _known_sizes(log)
         keys = {name: pair_key(node.get_fully_qualified_name(), name) for name in settings}
         # Engines start threads of their own while they are loaded and warmed up.
         with bound_to(first.runtime.worker_cores), name_settings(PARAMETER_OF):
-            self.model = SharedModel(
+            model = SharedModel(
                 first.model,
                 {name: entry.segmenter for name, entry in settings.items()},
-                {name: source.aligner for name, source in alignments.items()},
+                aligners,
                 first.runtime,
                 first.warm_up,
-                self._log.error,
-                self._log.info,
+                log,
                 {name: size for name, key in keys.items() if (size := sizes.get(key)) is not None},
             )
-        self.loader = ModelLoader(self.model, self._log, self._swap, first.runtime.worker_cores)
+        self.served = ServedModel(model, first.runtime, log, self._swap)
         self.active = False
-        self.abandoned: Abandoned | None = None
-        """A session that ended while a pair was still in its hands."""
         self.pairs = {
             name: ConfiguredPair(
                 name,
                 entry,
-                alignments[name],
+                model,
+                sources[name],
                 Outputs(node, entry.overlay_alpha, prefix_of(name)),
                 partial(sizes.put, keys[name]),
+                node.get_logger(),
             )
             for name, entry in settings.items()
         }
 
     @property
-    def wedged(self) -> bool:
-        """Whether the engine has still not returned to a session that has ended."""
-        return self.abandoned is not None and self.abandoned.alive
-
-    @property
-    def wedged_because(self) -> str:
-        """Why no session can be begun, and what to do about it; empty: nothing is in the way."""
-        if not self.wedged:
-            return ""
-        if self.model.building is not None:
-            return "the engine is still being built: activate when that is done"
-        what = "the engine does not answer" if self.model.busy_since is not None else "the last pair has not ended"
-        return f"{what}: cleanup and configure give the node a new one"
-
-    @property
     def title(self) -> str:
         """Model, engine and alignment in words."""
-        modes = ", ".join(f"{name} {pair.alignment.aligner.mode}".strip() for name, pair in self.pairs.items())
-        return f"model: {self.model.spec.title}; {self.model.name}; alignment: {modes}"
+        modes = ", ".join(f"{name} {pair.aligner.mode}".strip() for name, pair in self.pairs.items())
+        model = self.served.model
+        return f"model: {model.spec.title}; {model.name}; alignment: {modes}"
 
     def publish_labels(self, loaded: Loaded | None = None) -> None:
         """Publish the class table of the model, or of one that is about to run."""
-        spec = (loaded or self.model.loaded).first.spec
+        spec = (loaded or self.served.model.loaded).first.spec
         for pair in self.pairs.values():
             pair.outputs.publish_labels(self._node.get_clock().now().to_msg(), spec)
 
@@ -162,53 +200,29 @@ class Configured:
             # Before the first mask of its classes.
             self.publish_labels(loaded)
         try:
-            self.model.swap(loaded)
+            self.served.model.swap(loaded)
         except Exception:
             if self.active:
                 self.publish_labels()
             raise
 
     def subscribe(self) -> None:
-        """Listen for what calibration files do not hold."""
+        """Subscribe to what calibration files do not hold."""
         self.active = True
-        for name, pair in self.pairs.items():
-            pair.alignment.subscribe(self._node, self._taker(name), self._complain)
+        for pair in self.pairs.values():
+            pair.alignment.subscribe(self._node, pair)
 
     def unsubscribe(self) -> None:
-        """Listen no more; what was told is kept."""
+        """End these subscriptions; what was received is kept."""
         self.active = False
         for pair in self.pairs.values():
             pair.alignment.close(self._node)
-
-    def _taker(self, name: str) -> Callable[[Aligner], None]:
-        told, waited = float("-inf"), True
-
-        def take(aligner: Aligner) -> None:
-            nonlocal told, waited
-            try:
-                self.model.realign(name, aligner)
-            except UserError as error:
-                self._complain(str(error))
-                aligner = Aligner.awaiting(aligner.settings, f"a calibration that can be used ({error})")
-                self.model.realign(name, aligner)
-            # A zoom that moves changes camera_info with every image. Not the logger's throttle: that is one for all pairs.
-            now = time.monotonic()
-            if not aligner.waiting_for and (waited or now - told >= _QUIET):
-                told = now
-                of = f" of {name}" if name else ""
-                self._log.info(f"calibration{of} of camera_info taken over; alignment: {aligner.mode}")
-            waited = bool(aligner.waiting_for)
-
-        return take
-
-    def _complain(self, problem: str) -> None:
-        self._log.error(problem, throttle_duration_sec=5.0)
 
     def recalibrate(self, names: Iterable[str], settings: Mapping[str, NodeSettings]) -> list[str]:
         """Take other calibrations between two frames.
 
         Args:
-            names: Of the camera pairs concerned.
+            names: The camera pairs concerned.
             settings: The new ones of each pair.
 
         Returns:
@@ -217,27 +231,18 @@ class Configured:
         Raises:
             UserError: One cannot be used; nothing has changed.
         """
-        sources = {name: self.pairs[name].alignment.changed(settings[name]) for name in names}
-        for name, source in sources.items():
-            # Tables of all before any is swapped in: one by which nothing meets changes nothing.
-            source.aligner.build_as(self.model.loaded.segmenters[name].aligner)
+        changed = {name: self.pairs[name].alignment.changed(settings[name]) for name in names}
+        for name, (_, aligner) in changed.items():
+            # The tables of all pairs before any is swapped in: a calibration that cannot be used must change nothing.
+            aligner.build_as(self.pairs[name].aligner)
         differently = []
-        for name, source in sources.items():
-            pair = self.pairs[name]
-            before = pair.pairing
-            self.model.realign(name, source.aligner)
-            pair.alignment.take_over(source)
-            pair.settings = replace(settings[name], model=pair.settings.model)
-            if pair.pairing != before:
+        for name, (source, aligner) in changed.items():
+            if self.pairs[name].recalibrate(settings[name], source, aligner):
                 differently.append(name)
-            of = f" of {name}" if name else ""
-            self._log.info(f"calibration{of} changed; alignment: {source.aligner.mode}")
         return differently
 
     def close(self) -> None:
-        """Destroy the publishers, and give the model back unless its engine still runs."""
-        self.loader.close()
+        """Destroy the publishers, and release the model unless its engine still runs."""
         for pair in self.pairs.values():
             pair.outputs.close()
-        if not self.wedged:
-            self.model.close()
+        self.served.close()

@@ -1,87 +1,26 @@
-"""The node's state in one diagnostic status a camera pair, once a second (diagnostic_msgs/DiagnosticArray)."""
+"""The state of the node: one diagnostic status per camera pair, once a second (diagnostic_msgs/DiagnosticArray)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.lifecycle import LifecycleNode
 
 from rgbt_seg_ros.nodes.camera_pair import CameraPair
-from rgbt_seg_ros.nodes.configured import Configured
-from rgbt_seg_ros.nodes.watchdog import Watchdog
 from rgbt_seg_ros.pipeline.drops import DropReason
 from rgbt_seg_ros.resources import fastdds_variable
+from rgbt_seg_ros.serving.engine_state import EngineState
 
 NAV2_LIMIT = 0.33
 """Seconds after which Nav2's semantic segmentation layer ignores a mask."""
 
 
-@dataclass(frozen=True)
-class EngineState:
-    """What is the same for every camera pair.
-
-    Attributes:
-        problem: Why nothing can be segmented until somebody does something; empty: nothing is known against it.
-        stalled: Seconds since which the engine has not answered; 0 while it does.
-        building: What it is being built for, in words; empty: nothing.
-        stuck: What has not ended though the engine has, in words; empty: nothing.
-        busy: Whether it is at work on a pair.
-        warning: What is worth knowing while everything else is well.
-        facts: Values of the status: model, engine.
-    """
-
-    problem: str
-    stalled: float
-    building: str
-    stuck: str
-    busy: bool
-    warning: str
-    facts: dict[str, str]
-
-
-def engine_state(
-    configured: Configured | None, watchdog: Watchdog, problem: str, now: float, turn_since: float | None = None
-) -> EngineState:
-    """Return the state of the engine.
-
-    Args:
-        configured: What the node holds, or None.
-        watchdog: The node's.
-        problem: Why the last configure was refused; empty if it was not.
-        now: time.monotonic, s.
-        turn_since: When the worker began with the pairs it is at; None: it waits.
-    """
-    if configured is None:
-        return EngineState(problem, 0.0, "", "", False, "", {})
-    model, loader = configured.model, configured.loader
-    stalled = watchdog.check(model.busy_since, now)
-    build, building = model.building, ""
-    if build is not None:
-        building = f"building engine for {build.size[0]}x{build.size[1]}, {max(0.0, now - build.since):.0f} s so far"
-    else:
-        problem = configured.wedged_because or problem
-    stuck = ""
-    if turn_since is not None and watchdog.limit and not building and model.busy_since is None:
-        # What the engine took of the turn, for a run or a build, is not what has not ended.
-        waited = now - max(turn_since, model.ended_at)
-        if waited > watchdog.limit:
-            stuck = f"preparing or publishing a pair has not ended for {waited:.0f} s"
-    warning = loader.problem
-    if model.on_cpu_for_memory:
-        warning = "GPU memory ran out: the model runs on the CPU"
-    facts = {"model": model.spec.title, "model file": model.loaded.file, "engine": model.name}
-    facts["engine stalls"] = str(watchdog.stalls)
-    if loader.state:
-        facts["last load"] = loader.state
-    return EngineState(problem, stalled, building, stuck, model.busy_since is not None, warning, facts)
-
-
 class Diagnostics:
     """Compare the counters with those of a second ago and say in words what is wrong."""
 
-    def __init__(self, node: Any) -> None:
+    def __init__(self, node: LifecycleNode) -> None:
         """Publish on ``/diagnostics``, in every state of the node."""
         self._node = node
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -91,7 +30,7 @@ class Diagnostics:
         """Return level and message.
 
         Args:
-            pair: Of the active session, or None.
+            pair: The camera pair in the active session, or None.
             engine: What is the same for every pair.
         """
         if engine.problem:
@@ -102,7 +41,7 @@ class Diagnostics:
             )
         new = self._news(pair)
         if engine.stalled:
-            return DiagnosticStatus.ERROR, f"engine does not answer since {engine.stalled:.0f} s"
+            return DiagnosticStatus.ERROR, f"engine has not answered for {engine.stalled:.0f} s"
         if engine.building:
             return DiagnosticStatus.WARN, engine.building
         if engine.stuck:
@@ -116,8 +55,8 @@ class Diagnostics:
                 f"{new['lost']} images lost between the processes: set {fastdds_variable()} to this package's "
                 "config/fastdds.xml in the camera drivers too"
             )
-        if pair.waiting_for:
-            return DiagnosticStatus.WARN, f"no calibration yet: waiting for {pair.waiting_for}"
+        if waiting_for := pair.configured.aligner.waiting_for:
+            return DiagnosticStatus.WARN, f"no calibration yet: waiting for {waiting_for}"
         for reason, text in (
             (DropReason.PAIR_NOT_ALIGNED, "pairs cannot be aligned; the log says why"),
             (DropReason.PAIR_OUT_OF_MEMORY, "pairs are dropped because GPU memory ran out; the log says more"),
@@ -157,7 +96,7 @@ class Diagnostics:
         """Publish one status for each camera pair.
 
         Args:
-            names: Of the pairs, active or not.
+            names: The names of the camera pairs, active or not.
             pairs: Those that are active.
             engine: What is the same for every pair.
         """

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.errors import UserError, in_words
+
+if TYPE_CHECKING:
+    # Not in every release.
+    from rclpy.subscription import MessageInfo
 
 # What fits between the callback and one slow spin; older images are of no use.
 _DEPTH = 5
@@ -21,10 +26,11 @@ class ImageStream:
 
     def __init__(
         self,
-        node: Any,
+        node: LifecycleNode,
         topic: str,
         transport: str,
         qos: str,
+        *,
         check: Callable[[Any, str], None],
         store: Callable[[Any], None],
         refuse: Callable[[UserError], None],
@@ -32,7 +38,7 @@ class ImageStream:
         """Subscribe.
 
         Args:
-            node: The rclpy node.
+            node: The node.
             topic: Relative name of the raw topic; ``compressed`` appends ``/compressed``.
             transport: ``raw`` or ``compressed``.
             qos: ``auto`` (the publisher's offer, else sensor data), ``sensor_data`` or ``reliable``.
@@ -55,7 +61,7 @@ class ImageStream:
         self._subscription = self._subscribe()
 
     def _offered(self) -> ReliabilityPolicy | None:
-        """Return what suits every publisher of the topic; None while there is none."""
+        """Return the reliability that suits every publisher of the topic; None while no publisher is known."""
         offers = {info.qos_profile.reliability for info in self._node.get_publishers_info_by_topic(self.topic)}
         if not offers:
             return None
@@ -71,9 +77,9 @@ class ImageStream:
         self._sequence = 0
         return self._node.create_subscription(self._type, self._topic, self._callback, profile)
 
-    def _callback(self, message: Any, info: dict[str, Any]) -> None:
+    def _callback(self, message: Any, info: MessageInfo) -> None:
         self.received += 1
-        sequence = info.get("publication_sequence_number", 0)
+        sequence = info.get("publication_sequence_number") or 0
         if sequence not in _NO_SEQUENCE:
             # A smaller number is another publisher, or the same one started again.
             if self._sequence and sequence > self._sequence + 1 and self._node.count_publishers(self.topic) == 1:
@@ -86,7 +92,7 @@ class ImageStream:
             return
         except Exception as error:
             # Out of a callback it would end the node for one message.
-            self._refuse(UserError(f"{self.topic}: {type(error).__name__}: {error}"))
+            self._refuse(UserError(f"{self.topic}: {in_words(error)}"))
             return
         self._store(message)
 
@@ -101,7 +107,7 @@ class ImageStream:
         return int(self._node.count_publishers(self.topic))
 
     def follow_publisher(self) -> None:
-        """Subscribe anew where ``auto`` and the publisher that has appeared offers another reliability."""
+        """Subscribe again where ``auto`` and the publisher that has appeared offers another reliability."""
         offered = self._offered() if self._auto else None
         if offered is not None and offered != self._reliability:
             self._reliability = offered

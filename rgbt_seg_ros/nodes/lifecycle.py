@@ -12,18 +12,19 @@ from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool
 
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.errors import UserError, in_words, name_settings
 from rgbt_seg_ros.nodes.configured import Configured
-from rgbt_seg_ros.nodes.diagnostics import Diagnostics, engine_state
+from rgbt_seg_ros.nodes.diagnostics import Diagnostics
 from rgbt_seg_ros.nodes.parameters import NodeParameters
 from rgbt_seg_ros.nodes.runtime import collect_all
 from rgbt_seg_ros.nodes.session import Session
-from rgbt_seg_ros.nodes.watchdog import Watchdog
-from rgbt_seg_ros.parameters.table import ParameterError
+from rgbt_seg_ros.parameters.table import PARAMETER_OF, ParameterError
+from rgbt_seg_ros.serving.engine_state import engine_state
+from rgbt_seg_ros.serving.watchdog import Watchdog
 
 _STOP_TIMEOUT = 10.0
 _LEAST_STOP_TIMEOUT = 2.0
-"""Seconds that a run is waited for at deactivate, however little the watchdog allows."""
+"""s; deactivate waits at least this long for a run, however little the watchdog allows."""
 
 
 class SegmentationNode(LifecycleNode):
@@ -41,7 +42,7 @@ class SegmentationNode(LifecycleNode):
         self._diagnostics = Diagnostics(self)
         self.add_on_set_parameters_callback(self._on_set)
         self.create_service(SetBool, "~/enable", self._on_enable)
-        # A steady clock: with use_sim_time and no /clock, this is what still tells that nothing moves.
+        # A steady clock: with use_sim_time and no /clock, diagnostics must still say that nothing moves.
         self.create_timer(1.0, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def start(self) -> None:
@@ -56,33 +57,35 @@ class SegmentationNode(LifecycleNode):
             self._own.follow()
             if self._own.refused:
                 raise ParameterError(next(iter(self._own.refused.values())))
-            self._configured = Configured(self, self._own.read())
+            settings = self._own.read()
+            with name_settings(PARAMETER_OF):
+                self._configured = Configured(self, settings)
         except Exception as error:
             # Drivers and libraries raise anything, and rclpy would drop it without a word.
-            self._say(f"configure refused: {_words(error)}")
+            self._say(f"configure refused: {in_words(error)}")
             return TransitionCallbackReturn.FAILURE
         self._problem = ""
-        self._watchdog.limit = self._configured.runtime.watchdog
-        trained = self._configured.model.spec.provenance.trained
+        self._watchdog.limit = self._configured.served.runtime.watchdog
+        trained = self._configured.served.model.spec.provenance.trained
         report = self.get_logger().info if trained else self.get_logger().warning
         report(self._configured.title)
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe and start the worker; refuse where the engine never came back from the last session."""
+        """Subscribe and start the worker; refuse where the engine has not returned from the last session."""
         configured = self._configured
         assert configured is not None
-        if configured.wedged:
-            self.get_logger().error(configured.wedged_because)
+        if configured.served.wedged:
+            self.get_logger().error(configured.served.wedged_because)
             return TransitionCallbackReturn.FAILURE
         result = super().on_activate(state)
         try:
             configured.publish_labels()
-            configured.model.reset()
+            configured.served.model.reset()
             self._session = Session(self, configured, self._enabled)
             configured.subscribe()
         except Exception as error:
-            self._say(f"activate refused: {_words(error)}")
+            self._say(f"activate refused: {in_words(error)}")
             self._end_session(_STOP_TIMEOUT)
             super().on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
@@ -95,19 +98,19 @@ class SegmentationNode(LifecycleNode):
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give the model and the publishers back."""
+        """Release the model and the publishers."""
         self._problem = ""
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give everything back, from any state."""
+        """Release everything, from any state."""
         self._end_session(_STOP_TIMEOUT)
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give everything back after a transition that raised, so that the node can be configured again."""
+        """Release everything after a transition that raised, so that the node can be configured again."""
         self._say(f"a transition failed in state {state.label}; the node is unconfigured")
         self._end_session(_STOP_TIMEOUT)
         self._release()
@@ -123,15 +126,16 @@ class SegmentationNode(LifecycleNode):
         if session is None or configured is None:
             return True
         configured.unsubscribe()
-        # An engine that takes longer than the watchdog allows is not waited for.
+        # Do not wait for an engine that takes longer than the watchdog allows.
         limit = self._watchdog.limit or timeout
         ended = session.close(min(timeout, max(limit, _LEAST_STOP_TIMEOUT)))
         if not ended:
-            self._watchdog.check(configured.model.busy_since, time.monotonic())
-            configured.abandoned = session
-            if configured.model.building is not None:
-                self.get_logger().warning(configured.wedged_because)
-            elif configured.model.busy_since is not None:
+            served = configured.served
+            self._watchdog.check(served.model.busy_since, time.monotonic())
+            served.abandoned = session
+            if served.model.building is not None:
+                self.get_logger().warning(served.wedged_because)
+            elif served.model.busy_since is not None:
                 self.get_logger().error("the engine has not returned from its last run, and is given up")
             else:
                 self.get_logger().error("preparing or publishing the last pair has not ended, and is given up")
@@ -141,9 +145,9 @@ class SegmentationNode(LifecycleNode):
         configured, self._configured = self._configured, None
         if configured is None:
             return
-        if not configured.loader.busy:
-            # Before the parameter counts again: a model that could not be loaded is not what the next configure takes.
-            self._own.put_back("model.file", configured.model.loaded.file)
+        if not configured.served.loader.busy:
+            # Before the parameter counts again: the next configure must not take a model that could not be loaded.
+            self._own.put_back("model.file", configured.served.model.loaded.file)
         configured.close()
         del configured
         collect_all()
@@ -169,22 +173,23 @@ class SegmentationNode(LifecycleNode):
         return SetParametersResult(successful=True)
 
     def _change(self, configured: Configured, changed: dict[str, Any]) -> None:
-        """Take parameters over while the node is configured.
+        """Apply parameters while the node is configured.
 
         Raises:
             UserError: They cannot be used; nothing has changed.
         """
         calibrations = [name for name in changed if name != "model.file"]
         if calibrations and len(calibrations) < len(changed):
-            raise ParameterError("model.file: set it by itself, and calibrations before or after it")
+            raise ParameterError("model.file: cannot change together with calibrations; set it by itself")
         if "model.file" in changed:
-            configured.loader.start(changed["model.file"])
+            with name_settings(PARAMETER_OF):
+                configured.served.loader.start(changed["model.file"])
         elif calibrations:
             settings = self._own.read(changed)
             differently = configured.recalibrate(self._own.concerned(calibrations), settings)
             for pair in self._session.pairs if self._session is not None else ():
                 if pair.name in differently:
-                    pair.pair_anew()
+                    pair.restart_pairing()
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         response.success = self._session is not None
@@ -200,25 +205,22 @@ class SegmentationNode(LifecycleNode):
             self._look()
         except Exception as error:
             # Out of a timer it would end the node, masks and all.
-            self.get_logger().error(f"diagnostics: {_words(error)}", throttle_duration_sec=60.0)
+            self.get_logger().error(f"diagnostics: {in_words(error)}", throttle_duration_sec=60.0)
 
     def _look(self) -> None:
         configured, pairs = self._configured, self._session.pairs if self._session is not None else []
         self._own.follow()
         if configured is not None:
-            if not configured.loader.busy:
+            if not configured.served.loader.busy:
                 # The parameter names what runs, also after a model that could not be loaded.
-                self._own.put_back("model.file", configured.model.loaded.file)
+                self._own.put_back("model.file", configured.served.model.loaded.file)
             if pairs:
                 for entry in configured.pairs.values():
                     entry.alignment.try_again()
         for stream in (stream for pair in pairs for stream in pair.streams):
             stream.follow_publisher()
         turn_since = self._session.busy_since if self._session is not None else None
-        engine = engine_state(configured, self._watchdog, self._problem, time.monotonic(), turn_since)
+        served = configured.served if configured is not None else None
+        engine = engine_state(served, self._watchdog, self._problem, time.monotonic(), turn_since)
         names = list(configured.pairs) if configured is not None else self._own.pairs
         self._diagnostics.publish(names, pairs, engine)
-
-
-def _words(error: Exception) -> str:
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"

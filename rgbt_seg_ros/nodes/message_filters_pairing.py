@@ -1,9 +1,9 @@
 """Policies ``approximate`` and ``exact``: message_filters behind the API of ``NearestPairer``.
 
-What their Python code is known to do is in docs/pairing.md. Three things are handled here. The meaning of
-the fourth positional argument changed between releases: keywords only. An exception inside a callback leaves
-the synchroniser's lock held for ever: the callback only stores, and one
-that raised is thrown away. After a jump back in time old frames starve new ones: it is built anew.
+docs/pairing.md says how their Python code behaves. Three things are handled here. The meaning of the fourth positional argument
+changed between releases: only keywords are used. An exception inside a callback leaves the synchroniser's lock held for ever: the
+callback only stores, and a synchroniser that raised is replaced. After a jump back in time old frames starve new ones: the
+synchroniser is replaced as well.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def create_pairer(policy: str, settings: PairingSettings) -> Pairer:
         return MessageFiltersPairer("approximate", settings)
     if policy == "exact":
         return MessageFiltersPairer("exact", settings)
-    raise PairingError(f"sync.policy is {policy!r}; expected one of {', '.join(POLICIES)}")
+    raise PairingError("policy", f"'{policy}' is not one of {', '.join(POLICIES)}")
 
 
 class _Header:
@@ -74,15 +74,15 @@ class MessageFiltersPairer:
             PairingError: message_filters cannot be imported, or thermal frames are to be reused.
         """
         if settings.reuse_thermal:
-            raise PairingError(f"sync.reuse_thermal needs sync.policy 'nearest'; sync.policy is {policy!r}")
+            raise PairingError("reuse_thermal", f"needs sync.policy 'nearest', and sync.policy is '{policy}'")
         try:
             self._filters: Any = importlib.import_module("message_filters")
             self._time: Any = importlib.import_module("builtin_interfaces.msg").Time
         except ImportError as error:
             raise PairingError(
-                f"sync.policy {policy!r} needs the ROS package message_filters, "
-                f"which cannot be imported ({error}); install ros-$ROS_DISTRO-message-filters "
-                "or set sync.policy to 'nearest'"
+                "policy",
+                f"'{policy}' needs the ROS package message_filters, which cannot be imported ({error})",
+                "ros-$ROS_DISTRO-message-filters to be installed, or policy nearest",
             ) from error
         self.policy = policy
         self.settings = settings
@@ -150,7 +150,7 @@ class MessageFiltersPairer:
             return []
         waiting = self._waiting[frame.stream]
         waiting[frame.time] = frame
-        # The synchroniser forgets its oldest frame in the same way, and tells nobody.
+        # The synchroniser forgets its oldest frame in the same way, without a sign.
         while len(waiting) > self.settings.queue_size:
             del waiting[min(waiting)]
             self._ledger.drop(frame.stream, DropReason.QUEUE_FULL)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from builtin_interfaces.msg import Time
+from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import ColorRGBA, Header
@@ -47,11 +48,11 @@ def vision_msgs() -> Any:
 class Outputs:
     """The publishers of one camera pair of a configured node. What a model's classes are comes with each call: it may change."""
 
-    def __init__(self, node: Any, alpha: float, prefix: str = "") -> None:
+    def __init__(self, node: LifecycleNode, alpha: float, prefix: str = "") -> None:
         """Create the publishers; they stay silent until the node is active.
 
         Args:
-            node: The rclpy node.
+            node: The node.
             alpha: Weight of the class colours in the overlay, 0..1.
             prefix: What stands before the topics, such as ``front/``.
         """

@@ -8,6 +8,7 @@ from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import ParameterException
+from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter as RosParameter
 
 from rgbt_seg_ros.parameters.pairs import PAIR_PARAMETERS, check_pairs, settings_of_pairs
@@ -37,8 +38,8 @@ class NodeParameters:
     ``refused`` says why, by name, so that configure can be refused.
     """
 
-    def __init__(self, node: Any) -> None:
-        """Declare them on an rclpy node."""
+    def __init__(self, node: LifecycleNode) -> None:
+        """Declare them on a node."""
         self._node = node
         self.refused: dict[str, str] = {}
         self.setting = False
@@ -170,6 +171,6 @@ class NodeParameters:
             self.setting = False
 
 
-def node_value(node: Any, name: str) -> Any:
+def node_value(node: LifecycleNode, name: str) -> Any:
     """Return the value of a parameter: None for one without a value."""
     return node.get_parameter_or(name, None).value

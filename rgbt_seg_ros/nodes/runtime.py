@@ -1,11 +1,11 @@
-"""How the node's process runs: allocator and garbage collector. Each is there for a figure in docs/performance.md."""
+"""How the node's process runs: allocator and garbage collector. docs/performance.md has the measurements behind each."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
 
-# mallopt(3). An image's buffer above the threshold is mapped anew for every message, and every page of it faults.
+# mallopt(3). An image's buffer above the threshold is mapped again for every message, and every page of it faults.
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD, _M_TOP_PAD = -3, -1, -2
 _MALLOPT = {_M_MMAP_THRESHOLD: 1 << 25, _M_TRIM_THRESHOLD: 1 << 28, _M_TOP_PAD: 1 << 26}
 

@@ -50,7 +50,7 @@ def report_fields(
         label: (H, W) uint8 class ids, 255 where unlabeled.
         confidence: (H, W) uint8, round(255·p) of the winning class.
         thermal: What was found in the thermal image.
-        spec: Of the model that made the masks.
+        spec: The metadata of the model that made the masks.
     """
     counted = statistics(label, confidence, spec.num_classes)
     low, high = thermal.temperature or (float("nan"), float("nan"))

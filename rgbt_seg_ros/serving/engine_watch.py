@@ -1,4 +1,4 @@
-"""What the engine is doing at this moment, for those who ask from another thread: running since when, or being built."""
+"""What the engine does at this moment, for other threads: since when it runs, or what it is built for."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ class EngineWatch:
     """One thread marks what it does; any other may look."""
 
     def __init__(self, limit: float = 0.0) -> None:
-        """Nothing is being done.
+        """Start idle.
 
         Args:
-            limit: Seconds after which a run of a warm-up is no building any more: the engine does not answer; 0: it always is.
+            limit: Seconds after which a run of a warm-up no longer counts as building: the engine does not answer; 0: no limit.
         """
         self._limit = limit
         self._busy: tuple[float, Segmenter] | None = None
         self._making: Build | None = None
         self.ended_at = -math.inf
-        """When (time.monotonic, s) the last run or build ended; -inf: there was none."""
+        """When (time.monotonic, s) the last run or build ended; -inf: none has ended yet."""
 
     @contextmanager
     def running(self, segmenter: Segmenter) -> Iterator[None]:
@@ -49,7 +49,7 @@ class EngineWatch:
 
     @property
     def building(self) -> Build | None:
-        """What the engine is opened or built for, or warmed up; None: nothing, or it does not return from a warm-up's run."""
+        """What the engine is opened, built or warmed up for; None: for nothing, or a run of the warm-up does not return."""
         busy, making = self._busy, self._making
         if making is None:
             return None if busy is None else busy[1].building

@@ -1,11 +1,11 @@
-"""Sizes of RGB images that were segmented before, kept in a file: what to warm up for before a camera says its size."""
+"""Sizes of RGB images that were segmented before, kept in a file: what to warm up for before the first image arrives."""
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ KEPT = 64
 """Camera pairs in the file; the one whose size changed the longest ago goes first."""
 
 LARGEST = 1 << 15
-"""px; a side above it is no camera's, and nothing is built for it."""
+"""px; no camera has a longer side, and nothing is built for one."""
 
 QUIET = 5.0
 """s between two writes for one camera pair: two cameras on one topic would have the file written with every frame."""
@@ -28,20 +28,20 @@ Size = tuple[int, int]
 
 
 class KnownSizes:
-    """(H, W) of the RGB images by camera pair. Nothing about the file ever stops anybody: it only saves a first wait.
+    """(H, W) of the RGB images by camera pair. The file only saves a first wait: no problem with it is an error.
 
     Several nodes may share the file: it is read again before it is written, and what two write at once costs one of them its
     entry until the size changes next.
     """
 
-    def __init__(self, path: Path | None, say: Callable[[str], None]) -> None:
+    def __init__(self, path: Path | None, log: logging.Logger) -> None:
         """Read the file, if it is there.
 
         Args:
-            path: The file; its folder need not be there. None: there is no place for one, and nothing outlasts this object.
-            say: Told in a sentence where the file is broken or cannot be written; of each once.
+            path: The file; its folder need not exist. None: sizes are not kept longer than this object.
+            log: Takes a sentence where the file is broken or cannot be written, each once.
         """
-        self._path, self._say = path, say
+        self._path, self._log = path, log
         self._told: set[str] = set()
         self._sizes = self._read()
         self._filed = dict(self._sizes)
@@ -54,7 +54,7 @@ class KnownSizes:
     def put(self, pair: str, size: Size) -> None:
         """Keep the (H, W) of a pair's images; writes the file where it holds another, for a pair once in ``QUIET`` seconds.
 
-        To be called with every frame: what is not written at one is at a later one.
+        Call it with every frame: a size that is not written at once is written at a later frame.
         """
         if not _is_size(size):
             return
@@ -62,7 +62,7 @@ class KnownSizes:
         now = time.monotonic()
         if self._path is None or self._filed.get(pair) == size or now - self._written_at.get(pair, -math.inf) < QUIET:
             return
-        # Also where it fails: that would be no better a frame later.
+        # Also where it fails: a frame later it would fail again.
         self._filed[pair], self._written_at[pair] = size, now
         # What others have written meanwhile stays.
         sizes = self._read()
@@ -86,14 +86,14 @@ class KnownSizes:
             return {}
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             why = getattr(error, "strerror", None) or "JSON with image_sizes was expected"
-            self._tell(f"{self._path}: is ignored ({why}); it is written anew when a size is learnt")
+            self._tell(f"{self._path}: is ignored ({why}); it is replaced when a size is known")
             return {}
         return {pair: (size[0], size[1]) for pair, size in entries if _is_size(size)}
 
     def _tell(self, sentence: str) -> None:
         if sentence not in self._told:
             self._told.add(sentence)
-            self._say(sentence)
+            self._log.info(sentence)
 
 
 def pair_key(node: str, pair: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class RateLimit:
-    """Says of each stamp whether its pair is worked on.
+    """Decides by the stamp of each pair whether it is segmented.
 
     Wanted moments lie one period apart; a pair is taken that comes at most a quarter of a period before the next one. Since the
     next moment counts from the last moment and not from the pair that was taken, the rate is exact on average wherever the
@@ -23,11 +23,11 @@ class RateLimit:
         return self._origin + round(number * 1e9 / self._rate)
 
     def accepts(self, stamp: int) -> bool:
-        """Return whether the pair of this stamp (ns) is worked on. After a jump back in time it begins anew."""
+        """Return whether the pair of this stamp (ns) is segmented. A jump back in time restarts the limit."""
         if not self._rate:
             return True
         last, self._last = self._last, stamp
-        # A whole period without a pair: what was missed is not made up for by a burst.
+        # A whole period without a pair: a burst must not make up for what was missed.
         if last is None or stamp < last or stamp >= self._moment(self._taken + 1):
             self._origin, self._taken = stamp, 1
             return True

@@ -1,14 +1,15 @@
-"""One copy of the weights for several camera pairs: swapped while it runs, and what to do when GPU memory runs out."""
+"""One copy of the weights for several camera pairs, swapped while it runs; and what happens when GPU memory runs out."""
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import MappingProxyType
 
-from rgbt_seg_ros.logs import logger_to
+from rgbt_seg_ros.errors import in_words
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.parameters.table import RuntimeSettings
 from rgbt_seg_ros.pipeline.alignment import Aligner
@@ -23,7 +24,7 @@ from rgbt_seg_ros.serving.warming import ImageSizes, Loaded, open_warm, warm_up_
 class SharedModel:
     """The segmenters of all camera pairs around one engine.
 
-    ``loaded`` is replaced as a whole: who takes it once for a frame has one model for the whole of it. ``segment`` and
+    ``loaded`` is replaced as a whole: a frame that takes it once has one model from begin to end. ``segment`` and
     ``warm_up`` are for one thread; the rest may be called from others beside it.
     """
 
@@ -34,29 +35,26 @@ class SharedModel:
         aligners: Mapping[str, Aligner],
         runtime: RuntimeSettings,
         warm_up: int,
-        say: Callable[[str], None],
-        report: Callable[[str], None] | None = None,
+        log: logging.Logger,
         image_sizes: ImageSizes | None = None,
     ) -> None:
         """Read the model, load it and warm it up.
 
         Args:
             file: Model file, or ``demo``.
-            settings: Of each camera pair; they differ in ``thermal`` and ``alignment`` alone.
-            aligners: Of each camera pair.
+            settings: By camera pair; they differ only in ``thermal`` and ``alignment``.
+            aligners: By camera pair.
             runtime: How the engine is used.
             warm_up: Runs of the network before the first frame.
-            say: Takes a sentence on memory that ran out, or an engine that failed; called once for each.
-            report: Takes a sentence on which engine was chosen, and what is being built.
-            image_sizes: Of the RGB images when they were last seen, to be warmed up for in place of the model's input size. Where
-                that fails it is not insisted on.
+            log: Takes errors (memory that ran out, an engine that failed; each sentence once), and what is chosen and built.
+            image_sizes: (H, W) of the RGB images when they were last seen, by camera pair: warmed up for in place of the model's
+                input size, unless that fails.
 
         Raises:
             UserError: As of ``Segmenter.open``, or the GPU has no memory for the model and the settings do not name the CPU.
         """
         self._lock = threading.Lock()
-        self._runtime, self._warm_up, self._say, self._report = runtime, warm_up, say, report
-        self._engine_log = logger_to(report or (lambda _: None), say)
+        self._runtime, self._warm_up, self._log = runtime, warm_up, log
         self._told: set[str] = set()
         self._engine_settings = next(iter(settings.values()))
         self.one_at_a_time = False
@@ -70,7 +68,7 @@ class SharedModel:
     def _open(self, file: str, settings: Mapping[str, SegmenterSettings], aligners: Mapping[str, Aligner]) -> Loaded:
         def on(chosen: SegmenterSettings) -> Loaded:
             def make() -> Loaded:
-                engine = open_engine(file, chosen, self._engine_log)
+                engine = open_engine(file, chosen, self._log)
                 segmenters = {name: Segmenter(*engine, settings[name], aligners[name]) for name in settings}
                 return Loaded(file, MappingProxyType(segmenters))
 
@@ -87,7 +85,7 @@ class SharedModel:
         forget_workspace()
         if self._runtime.on_out_of_memory != "cpu":
             raise OutOfMemoryError(
-                f"runtime.device: the GPU has no memory for '{file}'; expected less on it, or runtime.on_out_of_memory: cpu"
+                f"runtime.device: the GPU has no memory for '{file}'; expected more free memory, or runtime.on_out_of_memory: cpu"
             )
         self._tell("the GPU has no memory for the model: it is loaded on the CPU")
         loaded = on(self._for_cpu())
@@ -120,7 +118,7 @@ class SharedModel:
 
     @property
     def building(self) -> Build | None:
-        """What the engine is being built for, or warmed up, in the thread of ``segment``; None: nothing."""
+        """What the engine is being built for, or warmed up, in the thread of ``segment``; None: for nothing."""
         return self._watch.building
 
     @property
@@ -130,7 +128,7 @@ class SharedModel:
 
     @property
     def ended_at(self) -> float:
-        """When (time.monotonic, s) the last run or build in the thread of ``segment`` ended; -inf: there was none."""
+        """When (time.monotonic, s) the last run or build in the thread of ``segment`` ended; -inf: none has ended yet."""
         return self._watch.ended_at
 
     def see(self, pair: str, image_size: tuple[int, int]) -> bool:
@@ -141,13 +139,13 @@ class SharedModel:
     def warm_up(self) -> None:
         """Build the engine for the sizes that were seen, and run it on noise; ``building`` says so meanwhile.
 
-        What fails here fails again for the first pair, which is where it is dealt with.
+        What fails here fails again for the first pair, and is handled there.
         """
-        report, sizes = self._report or (lambda _: None), dict(self._image_sizes)
-        warm_up_beside(self.loaded, self._warm_up, self.largest_batch, sizes, self._watch, report)
+        sizes = dict(self._image_sizes)
+        warm_up_beside(self.loaded, self._warm_up, self.largest_batch, sizes, self._watch, self._log)
 
     def _warm(self, loaded: Loaded, image_sizes: ImageSizes) -> None:
-        """Warm up: once for each size, and once more for as many pairs as share it."""
+        """Warm up: for each size with one pair, and with all pairs that share the size."""
         loaded.warm_up(self._warm_up, self._full(loaded), image_sizes)
 
     def _full(self, loaded: Loaded) -> int:
@@ -162,7 +160,7 @@ class SharedModel:
             UserError: It cannot be used, or memory does not hold both.
         """
         try:
-            engine = open_engine(file, self._engine_settings, self._engine_log)
+            engine = open_engine(file, self._engine_settings, self._log)
             with self._lock:
                 segmenters = {name: entry.with_engine(*engine) for name, entry in self.loaded.segmenters.items()}
             other = Loaded(file, MappingProxyType(segmenters))
@@ -179,7 +177,7 @@ class SharedModel:
         """Run this model from the next frame on, with the aligners of this moment."""
         with self._lock:
             for name, segmenter in other.segmenters.items():
-                aligner = self.loaded.segmenters[name].aligner
+                aligner = self.aligner(name)
                 if segmenter.aligner is not aligner:
                     segmenter.realign(aligner)
             self._retired.append(self.loaded)
@@ -200,7 +198,7 @@ class SharedModel:
             self._give_back()
 
     def close(self) -> None:
-        """Give back what the engine holds; nothing is segmented after."""
+        """Release what the engine holds; nothing can be segmented afterwards."""
         self._retired.append(self.loaded)
         self._give_back()
 
@@ -210,9 +208,13 @@ class SharedModel:
             gone = [entry for entry in self._retired if entry is not self._held]
             self._retired = [entry for entry in self._retired if entry is self._held]
         for entry in gone:
-            # It may be too broken for that, which is no fault of the one that runs.
+            # It may be too broken to close; that must not stop the one that runs.
             with suppress(Exception):
                 entry.first.close()
+
+    def aligner(self, pair: str) -> Aligner:
+        """Return what aligns the thermal images of a camera pair now."""
+        return self.loaded.segmenters[pair].aligner
 
     def realign(self, pair: str, aligner: Aligner) -> None:
         """Take another calibration for a camera pair from its next frame on."""
@@ -270,23 +272,23 @@ class SharedModel:
     def _tell(self, sentence: str) -> None:
         if sentence not in self._told:
             self._told.add(sentence)
-            self._say(sentence)
+            self._log.error(sentence)
 
     def _after_failure(self, loaded: Loaded) -> None:
         if self._runtime.on_out_of_memory != "cpu" or self.on_cpu_for_memory or self._refused_by_cpu:
             self._tell(
-                "out of GPU memory for a single pair: pairs are dropped (runtime.on_out_of_memory: cpu goes on there)"
+                "out of GPU memory for a single pair: pairs are dropped (runtime.on_out_of_memory: cpu avoids that)"
             )
             return
         self._tell("out of GPU memory for a single pair: the model is loaded on the CPU")
         try:
             name, first = next(iter(loaded.segmenters.items()))
             with self._watch.making(first.expected_sizes(self._image_sizes.get(name))[1]):
-                engine = open_engine(loaded.file, self._for_cpu(), self._engine_log)
+                engine = open_engine(loaded.file, self._for_cpu(), self._log)
         except Exception as error:
             # Once is enough: it would be tried again with every pair.
             self._refused_by_cpu = True
-            self._tell(f"the model cannot be loaded on the CPU: {str(error) or type(error).__name__}")
+            self._tell(f"the model cannot be loaded on the CPU: {in_words(error)}")
             return
         with self._lock:
             # A model that was swapped in meanwhile gets its own chance on the GPU.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -24,7 +25,7 @@ class Loaded:
     Attributes:
         file: What it was read from.
         segmenters: By the name of the camera pair, all around the same engine.
-        warm: Sizes, and numbers of pairs in one run, that the engine has run for. It may have let go of the oldest since.
+        warm: Sizes, and numbers of pairs in one run, that the engine has run for. It may have discarded the oldest since.
     """
 
     file: str
@@ -37,11 +38,11 @@ class Loaded:
         return next(iter(self.segmenters.values()))
 
     def cold(self, largest: int, image_sizes: ImageSizes) -> list[tuple[Sizes, int]]:
-        """Return the sizes, and numbers of pairs in one run, that are to be expected and the engine has not run for.
+        """Return the sizes, and numbers of pairs in one run, that are expected and that the engine has not run for.
 
         Args:
             largest: Pairs that may share a run; those of the same sizes do.
-            image_sizes: Of the images as they were or are about to be.
+            image_sizes: (H, W) of the images as they were or will be.
         """
         pairs = Counter(entry.expected_sizes(image_sizes.get(name)) for name, entry in self.segmenters.items())
         alone = [(sizes, 1) for sizes in pairs]
@@ -78,12 +79,12 @@ class Loaded:
 def open_warm(
     make: Callable[[], Loaded], warm: Callable[[Loaded, ImageSizes], None], image_sizes: ImageSizes
 ) -> tuple[Loaded, ImageSizes]:
-    """Return a model that is warmed up for the sizes, or where that fails for what is known without them.
+    """Return a model that is warmed up for the sizes or, where that fails, for what is known without them.
 
     Args:
         make: Opens the model; what it raises has nothing to do with sizes, and is not tried again.
         warm: Warms it up for sizes.
-        image_sizes: Those that are remembered; they may have been another camera's, and are not insisted on.
+        image_sizes: Remembered sizes; they may be those of another camera, so they are given up where they fail.
 
     Returns:
         The model, and the sizes that it is warm for: those given, or none.
@@ -100,7 +101,7 @@ def open_warm(
             # A calibration's sizes go before those that are remembered: without these it would be the same.
             raise
         except Exception:
-            # An engine of its own for the second try: this one may have run out of memory, or have come to lesser engines.
+            # Another engine for the second try: this one may have run out of memory, or have fallen back to slower ones.
             with suppress(Exception):
                 loaded.first.close()
         # Out here the exception, and the tensors that its traceback holds, are gone.
@@ -112,26 +113,26 @@ def open_warm(
 
 
 def warm_up_beside(
-    loaded: Loaded, runs: int, largest: int, image_sizes: ImageSizes, watch: EngineWatch, report: Callable[[str], None]
+    loaded: Loaded, runs: int, largest: int, image_sizes: ImageSizes, watch: EngineWatch, log: logging.Logger
 ) -> None:
     """Build the engine of a model that runs for sizes that were seen, and run it on noise.
 
-    What fails here fails again for the first pair, which is where it is dealt with.
+    What fails here fails again for the first pair, and is handled there.
 
     Args:
         loaded: The model.
         runs: How often for each size.
         largest: Pairs that may share a run.
         image_sizes: As of ``Loaded.cold``.
-        watch: Told of it, and of each run.
-        report: Takes sentences on what is being built, and what came of it.
+        watch: Marks the build, and each run.
+        log: Takes what is being built, and whether it succeeded.
     """
     cold = loaded.cold(largest, image_sizes)
     if not cold:
         return
     (_, size), _ = cold[0]
     what = f"RGB images of {size[0]}x{size[1]}"
-    report(f"engine: building for {what}; pairs that come meanwhile are dropped")
+    log.info(f"engine: building for {what}; pairs that come meanwhile are dropped")
     start, problem = time.monotonic(), ""
     try:
         with watch.making(size):
@@ -140,6 +141,6 @@ def warm_up_beside(
         problem = str(error).strip().partition("\n")[0] or type(error).__name__
     if problem:
         forget_workspace()
-        report(f"engine: not ready for {what}: {problem}")
+        log.info(f"engine: not ready for {what}: {problem}")
         return
-    report(f"engine: ready for {what} after {time.monotonic() - start:.1f} s")
+    log.info(f"engine: ready for {what} after {time.monotonic() - start:.1f} s")

@@ -190,7 +190,7 @@ def test_hardly_any_frames_are_no_error_of_ours(
     ("arguments", "words"),
     [
         (["--rgb-topic", "/nothing"], "no topic /nothing; it has"),
-        (["--slop", "-1"], "sync.slop is -1.0; expected"),
+        (["--slop", "-1"], "--slop: -1.0 is not allowed; expected a number of seconds, at least 0"),
         (["--json", "{bag}"], "is a folder"),
         (["--max-delay", "0"], "is not a number above 0"),
         (["--max-delay", "11"], "'11' is not a number above 0, at most 10"),

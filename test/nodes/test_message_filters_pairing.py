@@ -41,12 +41,14 @@ def test_the_default_policy_needs_no_ros() -> None:
 
 
 def test_an_unknown_policy_names_the_known_ones() -> None:
-    with pytest.raises(PairingError, match="'fastest'; expected one of nearest, approximate, exact"):
+    with pytest.raises(PairingError, match=r"^policy: 'fastest' is not one of nearest, approximate, exact"):
         create_pairer("fastest", SETTINGS)
 
 
 def test_thermal_frames_cannot_be_reused() -> None:
-    with pytest.raises(PairingError, match=r"sync\.reuse_thermal needs sync\.policy 'nearest'"):
+    with pytest.raises(
+        PairingError, match=r"^reuse_thermal: needs sync\.policy 'nearest', and sync\.policy is 'exact'"
+    ):
         create_pairer("exact", PairingSettings(reuse_thermal=True))
 
 

@@ -94,23 +94,23 @@ def settings(**changes):
 def listening(**changes):
     """Return a source that listens, its node, and what it has found and refused."""
     source, node, found, refused = AlignmentSource(settings(**changes)), Node(), [], []
-    source.subscribe(node, found.append, refused.append)
+    source.subscribe(node, SimpleNamespace(take=found.append, complain=refused.append))
     return source, node, found, refused
 
 
 def test_two_camera_infos_and_a_transform_make_the_aligner_whenever_they_come(tf2):
     source, node, found, refused = listening()
-    assert source.aligner.waiting_for == "rgb/camera_info, thermal/camera_info"
+    assert source.waiting_for == "rgb/camera_info, thermal/camera_info"
     node.take["rgb/camera_info"](info(RIG.rgb))
-    assert source.aligner.waiting_for == "thermal/camera_info"
+    assert source.waiting_for == "thermal/camera_info"
     node.take["thermal/camera_info"](info(RIG.thermal))
-    assert source.aligner.waiting_for.startswith(f"the extrinsic in TF from '{RIG.thermal.frame_id}'")
+    assert source.waiting_for.startswith(f"the extrinsic in TF from '{RIG.thermal.frame_id}'")
     Buffer.transform = extrinsic()
     source.try_again()
-    assert not source.aligner.waiting_for
-    assert found[-1] is source.aligner
-    np.testing.assert_allclose(source.calibration.extrinsic, RIG.extrinsic, atol=1e-12)
-    assert source.aligner.plane_distance == 4.0
+    assert not source.waiting_for
+    assert not found[-1].waiting_for
+    np.testing.assert_allclose(found[-1].calibration.extrinsic, RIG.extrinsic, atol=1e-12)
+    assert found[-1].plane_distance == 4.0
     count = len(found)
     node.take["rgb/camera_info"](info(RIG.rgb))
     source.try_again()
@@ -124,11 +124,11 @@ def test_two_camera_infos_and_a_transform_make_the_aligner_whenever_they_come(tf
 
 def test_telemetry_rows_are_cut_off_the_camera_as_off_its_images(tf2):
     Buffer.transform = extrinsic()
-    source, node, *_ = listening(**{"thermal.crop_top": 2, "thermal.crop_bottom": 3})
+    _, node, found, _ = listening(**{"thermal.crop_top": 2, "thermal.crop_bottom": 3})
     node.take["rgb/camera_info"](info(RIG.rgb))
     node.take["thermal/camera_info"](info(RIG.thermal))
-    assert source.calibration.thermal.size == (RIG.thermal.size[0] - 5, RIG.thermal.size[1])
-    assert source.calibration.thermal.k[5] == RIG.thermal.k[5] - 2
+    assert found[-1].calibration.thermal.size == (RIG.thermal.size[0] - 5, RIG.thermal.size[1])
+    assert found[-1].calibration.thermal.k[5] == RIG.thermal.k[5] - 2
 
 
 def test_a_camera_that_is_not_calibrated_is_refused_with_its_topic(tf2):
@@ -143,11 +143,14 @@ def test_a_camera_that_is_not_calibrated_is_refused_with_its_topic(tf2):
 
 def test_other_settings_keep_what_was_told_and_need_the_same_sources(tf2, tmp_path):
     Buffer.transform = extrinsic()
-    source, node, *_ = listening()
+    source, node, found, _ = listening()
     for camera, topic in ((RIG.rgb, "rgb/camera_info"), (RIG.thermal, "thermal/camera_info")):
         node.take[topic](info(camera))
-    source.take_over(source.changed(settings(**{"alignment.plane_distance": 7.0})))
-    assert source.aligner.plane_distance == 7.0
+    other, aligner = source.changed(settings(**{"alignment.plane_distance": 7.0}))
+    source.take_over(other)
+    assert aligner.plane_distance == 7.0
+    node.take["rgb/camera_info"](info(RIG.rgb, k=[500.0, *RIG.rgb.k[1:]]))
+    assert found[-1].plane_distance == 7.0
     path = tmp_path / "whole.yaml"
     write_calibration(path, RIG)
     with pytest.raises(
@@ -169,17 +172,17 @@ def test_a_file_that_does_not_fit_what_was_told_is_refused_at_once_even_while_wa
     Buffer.transform = extrinsic()
     with pytest.raises(UserError, match=r"thermal\.size: the calibration is for images of 256x320"):
         source.changed(settings(**{"alignment.mode": "depth", "alignment.calibration": str(tmp_path / "small.yaml")}))
-    assert source.aligner.waiting_for.startswith("the extrinsic in TF")
+    assert source.waiting_for.startswith("the extrinsic in TF")
 
 
 def test_what_tf_says_of_a_missing_transform_is_told_and_a_leading_slash_is_nothing(tf2):
     source, node, *_ = listening()
     for camera, topic in ((RIG.rgb, "rgb/camera_info"), (RIG.thermal, "thermal/camera_info")):
         node.take[topic](info(replace(camera, frame_id=f"/{camera.frame_id}")))
-    assert "no transform from" in source.aligner.waiting_for
+    assert "no transform from" in source.waiting_for
     Buffer.transform = extrinsic()
     source.try_again()
-    assert not source.aligner.waiting_for
+    assert not source.waiting_for
 
 
 def test_without_tf2_ros_it_says_what_to_install(monkeypatch):
@@ -192,7 +195,7 @@ def test_two_publishers_that_disagree_are_told_and_change_the_calibration_once(t
     Buffer.transform = extrinsic()
     now = [100.0]
     monkeypatch.setattr(alignment_source.time, "monotonic", lambda: now[0])
-    source, node, found, refused = listening()
+    _, node, found, refused = listening()
     node.take["thermal/camera_info"](info(RIG.thermal))
     near, far = info(RIG.rgb), info(RIG.rgb, k=[500.0, *RIG.rgb.k[1:]])
     for _ in range(10):
@@ -201,7 +204,7 @@ def test_two_publishers_that_disagree_are_told_and_change_the_calibration_once(t
             now[0] += 0.03
     # Waiting, the first one's, and the other's, which could have been a zoom.
     assert len(found) == 3
-    assert source.calibration.rgb.k[0] == 500.0
+    assert found[-1].calibration.rgb.k[0] == 500.0
     assert len(refused) == 9
     assert refused[-1].startswith("/front/rgb/camera_info: different calibrations alternate, from 2 publisher(s)")
     # One of them stops.
@@ -209,19 +212,19 @@ def test_two_publishers_that_disagree_are_told_and_change_the_calibration_once(t
         node.take["rgb/camera_info"](near)
         now[0] += 0.03
     assert len(found) == 4
-    assert source.calibration.rgb.k[0] == RIG.rgb.k[0]
+    assert found[-1].calibration.rgb.k[0] == RIG.rgb.k[0]
 
 
 def test_a_zoom_is_followed_there_and_back(tf2, monkeypatch):
     Buffer.transform = extrinsic()
     now = [100.0]
     monkeypatch.setattr(alignment_source.time, "monotonic", lambda: now[0])
-    source, node, _, refused = listening()
+    _, node, found, refused = listening()
     node.take["thermal/camera_info"](info(RIG.thermal))
     for focal in (500.0, 510.0, 520.0, 510.0, 500.0):
         now[0] += 2.0
         for _ in range(3):
             node.take["rgb/camera_info"](info(RIG.rgb, k=[focal, *RIG.rgb.k[1:]]))
             now[0] += 0.03
-        assert source.calibration.rgb.k[0] == focal
+        assert found[-1].calibration.rgb.k[0] == focal
     assert not refused

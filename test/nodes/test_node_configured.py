@@ -64,22 +64,22 @@ def test_the_class_table_of_another_model_is_published_for_every_pair(vision_msg
     configured = Configured(node, settings_of_pairs(values))
 
     order = []
-    swap = configured.model.swap
-    configured.model.swap = lambda loaded: (
+    swap = configured.served.model.swap
+    configured.served.model.swap = lambda loaded: (
         order.append(len(node.published["left/segmentation/label_info"])),
         swap(loaded),
     )
     configured.subscribe()
     configured.publish_labels()
-    configured.loader.start(str(tmp_path / "other.safetensors"))
-    configured.loader._thread.join(60)
+    configured.served.loader.start(str(tmp_path / "other.safetensors"))
+    configured.served.loader._thread.join(60)
     for pair in ("left", "right"):
         tables = [info.class_map for info in node.published[f"{pair}/segmentation/label_info"]]
         assert [table[1] for table in tables] == [(1, "car"), (1, "other_car")]
     # The table came before the model.
     assert order == [2]
-    assert configured.model.spec.classes == other.classes
-    assert configured.loader.state.startswith("loaded ")
+    assert configured.served.model.spec.classes == other.classes
+    assert configured.served.loader.state.startswith("loaded ")
     configured.close()
     assert sorted(node.destroyed) == sorted(node.published)
 
@@ -89,11 +89,11 @@ def test_a_model_that_is_ready_after_cleanup_comes_to_nothing(tmp_path):
     configured = Configured(
         node, settings_of_pairs({**defaults(), "model.input_size": "32x64", "runtime.device": "cpu"})
     )
-    before = configured.model.loaded
-    configured.loader.close()
-    configured.loader.start("demo")
-    configured.loader._thread.join(60)
-    assert configured.model.loaded is before
+    before = configured.served.model.loaded
+    configured.served.loader.close()
+    configured.served.loader.start("demo")
+    configured.served.loader._thread.join(60)
+    assert configured.served.model.loaded is before
     assert before.first.spec.title == read_spec("demo").title
 
 
@@ -126,9 +126,9 @@ def test_engines_are_loaded_on_the_cores_of_the_worker_whoever_asks_for_them(mon
     configured = configure(Node(), **({"runtime.worker_cores": str(worker)} if named else {}))
     # Where callbacks run, and start the load of another model.
     with bound_to(frozenset({callback})):
-        configured.loader.start("demo")
-        configured.loader._thread.join(60)
-    assert configured.loader.state.startswith("loaded ")
+        configured.served.loader.start("demo")
+        configured.served.loader._thread.join(60)
+    assert configured.served.loader.state.startswith("loaded ")
     expected = {worker} if named else PROCESS_CORES
     assert seen == [expected, expected]
     assert set(map(frozenset, warmed)) == {frozenset(expected)}
@@ -185,7 +185,7 @@ def test_without_a_number_of_threads_there_is_one_for_each_core_of_the_worker(mo
 def test_calibrations_that_follow_each_other_fast_are_told_of_once(monkeypatch):
     node = Node()
     configured = configure(node)
-    take = configured._taker("")
+    take = configured.pairs[""].take
     node.said.clear()
     now = [100.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])

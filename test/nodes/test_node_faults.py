@@ -72,7 +72,7 @@ def test_a_wedged_engine_is_reported_and_the_lifecycle_gets_a_new_one(client, st
     listen(client)
     until(client, lambda: reports(client))
     (tmp_path / "wedge").write_text("")
-    until(client, lambda: message(client).startswith("engine does not answer since"))
+    until(client, lambda: message(client).startswith("engine has not answered for"))
     assert status(client).level == DiagnosticStatus.ERROR
     assert values(client)["engine stalls"] == "1"
 
@@ -99,7 +99,7 @@ def test_a_slow_engine_that_comes_back_goes_on_by_itself(client, start, tmp_path
     listen(client)
     until(client, lambda: reports(client))
     (tmp_path / "wedge").write_text("")
-    until(client, lambda: message(client).startswith("engine does not answer since"))
+    until(client, lambda: message(client).startswith("engine has not answered for"))
     (tmp_path / "wedge").unlink()
     until(client, lambda: message(client) == "segmenting" or "latency" in message(client))
     assert values(client)["engine stalls"] == "1"

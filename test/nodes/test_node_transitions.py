@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import weakref
 from dataclasses import replace
@@ -10,16 +11,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import rclpy.logging
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
-from rgbt_seg_ros.nodes import camera_pair, configured, runtime, session
+from rgbt_seg_ros.nodes import configured, pair_stages, runtime, session
 from rgbt_seg_ros.nodes.conversions import image_message
-from rgbt_seg_ros.nodes.diagnostics import engine_state
 from rgbt_seg_ros.nodes.lifecycle import SegmentationNode
+from rgbt_seg_ros.nodes.log import python_logger
 from rgbt_seg_ros.pipeline import Segmentation, Segmenter
+from rgbt_seg_ros.serving.engine_state import engine_state
 
 
 class Broken:
@@ -67,7 +70,11 @@ def state(node):
 
 
 def workers():
-    return {thread.name for thread in threading.enumerate() if thread.name.startswith(("segmentation", "extras"))}
+    return {
+        thread.name
+        for thread in threading.enumerate()
+        if thread.name.startswith(("segmentation", "preparation", "extras"))
+    }
 
 
 def test_whatever_configure_raises_is_said_and_leaves_it_unconfigured(node, monkeypatch):
@@ -125,9 +132,9 @@ def test_disabled_stays_disabled_over_deactivate_and_activate(node):
 def test_a_model_that_was_not_loaded_is_not_what_the_next_configure_takes(node, tmp_path):
     node.trigger_configure()
     # Its metadata are read at once; the load fails in its thread.
-    node._configured.model.read = Broken
+    node._configured.served.model.read = Broken
     assert node.set_parameters([Parameter("model.file", value="demo")])[0].successful
-    node._configured.loader._thread.join(60)
+    node._configured.served.loader._thread.join(60)
     node._own.put_back("model.file", str(tmp_path / "bad.safetensors"))
     # Before the tick of the next second.
     node.trigger_cleanup()
@@ -140,7 +147,7 @@ def test_cleanup_gives_the_model_back_though_it_was_out_of_the_collectors_sight(
     node.trigger_configure()
     runtime.settle_garbage()
     try:
-        engine = weakref.ref(node._configured.model.loaded.first._engine)
+        engine = weakref.ref(node._configured.served.model.loaded.first._engine)
         node.trigger_activate()
         node.trigger_deactivate()
         managed = len(node._managed_entities)
@@ -174,22 +181,22 @@ def test_what_hangs_beside_the_engine_is_told_from_an_engine_that_does(node, ove
         hold.wait(30)
         raise RuntimeError("it was held")
 
-    (pair,) = session.pairs
-    setattr(pair, what, hang)
+    (pair,), (stages,) = session.pairs, session.stages
+    setattr(stages, what, hang)
     try:
         send(pair, 100)
         assert begun.wait(30)
         # The run of this pair took its time, too.
-        since = max(session.busy_since, node._configured.model.ended_at)
+        since = max(session.busy_since, node._configured.served.model.ended_at)
 
         def judged(seconds):
-            engine = engine_state(node._configured, node._watchdog, "", since + seconds, session.busy_since)
+            engine = engine_state(node._configured.served, node._watchdog, "", since + seconds, session.busy_since)
             return node._diagnostics.judge(pair, engine)
 
         assert judged(3.0) == (DiagnosticStatus.ERROR, "preparing or publishing a pair has not ended for 3 s")
         assert "has not ended for" not in judged(0.1)[1]
         node.trigger_deactivate()
-        assert node._configured.wedged_because.startswith("the last pair has not ended")
+        assert node._configured.served.wedged_because.startswith("the last pair has not ended")
     finally:
         hold.set()
 
@@ -197,15 +204,15 @@ def test_what_hangs_beside_the_engine_is_told_from_an_engine_that_does(node, ove
 def test_pairs_are_prepared_ahead_as_soon_as_and_as_long_as_the_model_is_on_a_gpu(node, monkeypatch):
     node.trigger_configure()
     node.trigger_activate()
-    (pair,) = node._session.pairs
-    threads, published, plain = [], threading.Semaphore(0), pair.prepare
-    pair.prepare = lambda *given: (threads.append(threading.current_thread()), plain(*given))[1]
-    pair.publish_rest = lambda *given: published.release()
+    (pair,), (stages,) = node._session.pairs, node._session.stages
+    threads, published, plain = [], threading.Semaphore(0), stages.prepare
+    stages.prepare = lambda *given: (threads.append(threading.current_thread()), plain(*given))[1]
+    stages.publish_rest = lambda *given: published.release()
     for seconds, on_gpu in enumerate((False, True, False), start=100):
         monkeypatch.setattr(Segmenter, "on_gpu", on_gpu)
         send(pair, seconds)
         assert published.acquire(timeout=30)
-    worker, preparer = node._session.worker._thread, node._session._preparer._thread
+    worker, preparer = node._session.worker._thread, node._session.preparer._thread
     assert threads == [worker, preparer, worker]
 
 
@@ -216,15 +223,15 @@ def test_a_pair_that_was_overtaken_while_it_waited_is_counted_and_not_prepared_a
     node.trigger_activate()
     (pair,) = node._session.pairs
     jobs = []
-    pair._put = lambda job: jobs.append(job) or ""
+    pair._sink = SimpleNamespace(see=lambda *_: None, put=lambda slot, job: jobs.append(job))
     for seconds in (100, 101):
         send(pair, seconds)
-    loaded = node._configured.model.loaded
+    loaded = node._configured.served.model.loaded
     older, newer = jobs
-    frame = node._session._ready(0, older, loaded)
-    assert node._session._ready(0, newer, loaded) is not None
+    frame = node._session._prepare(0, older, loaded)
+    assert node._session._prepare(0, newer, loaded) is not None
     # The model has changed since it was made ready: making it anew would turn the time of what is smoothed back.
-    assert node._session._ready(0, frame, replace(loaded)) is None
+    assert node._session._prepare(0, frame, replace(loaded)) is None
     assert pair.dropped()["pair_superseded"] == 1
 
 
@@ -234,7 +241,7 @@ def test_an_overload_is_shared_in_turns_however_fast_one_camera_is(make, overlap
     node = make(pairs=["fast", "slow"], **more)
     node.trigger_configure()
     node.trigger_activate()
-    session, model = node._session, node._configured.model
+    session, model = node._session, node._configured.served.model
     fast, slow = session.pairs
     begun, go_on, arrived = (threading.Semaphore(0) for _ in range(3))
     segment, put = model.segment, session.worker.put
@@ -286,15 +293,63 @@ def test_the_overhead_of_a_frame_is_all_but_its_share_of_the_network(node, monke
     node.trigger_activate()
     (pair,) = node._session.pairs
     jobs = []
-    pair._put = lambda job: jobs.append(job) or ""
+    pair._sink = SimpleNamespace(see=lambda *_: None, put=lambda slot, job: jobs.append(job))
     send(pair, 100)
-    frame = node._session._ready(0, replace(jobs[0], completed=10.0), node._configured.model.loaded)
+    frame = node._session._prepare(0, replace(jobs[0], completed=10.0), node._configured.served.model.loaded)
     frame = replace(frame, start=11.0, converted=11.25, ready=12.0)
     durations = {"thermal": 0.25, "alignment": 0.5, "preprocess": 0.0, "network": 2.0, "masks": 0.125}
     masks = Segmentation(np.zeros((48, 64), np.uint8), np.zeros((48, 64), np.uint8), durations)
     # Made ready at 12, taken at 15, segmented with another pair until 19.5, published at 20.
     times = iter((19.5, 20.0))
-    monkeypatch.setattr(camera_pair, "time", SimpleNamespace(perf_counter=lambda: next(times)))
-    facts = pair.publish(frame, masks, 2, 15.0)
+    monkeypatch.setattr(pair_stages, "time", SimpleNamespace(perf_counter=lambda: next(times)))
+    facts = node._session.stages[0].publish(frame, masks, 2, 15.0)
     assert facts.durations == {"wait": 4.0, "conversion": 0.25, **durations, "publish": 0.5}
     assert facts.overhead == 10.0 - 2 * 2.0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("runtime.device", "tpu", "configure refused: runtime.device: 'tpu'"),
+        ("model.input_size", "big", "configure refused: model.input_size: 'big'"),
+        ("sync.policy", "exact", "configure refused: sync.policy: 'exact' needs the ROS package message_filters"),
+        ("model.file", "", "configure refused: model.file: empty"),
+    ],
+)
+def test_configure_names_the_parameter_that_is_refused(make, monkeypatch, name, value, sentence):
+    monkeypatch.setitem(sys.modules, "message_filters", None)
+    node = make(**{name: value})
+    node.trigger_configure()
+    assert state(node) == "unconfigured"
+    assert node._problem.startswith(sentence)
+
+
+def test_set_parameters_names_the_parameter_that_is_refused(node):
+    node.trigger_configure()
+    for name, value, sentence in (
+        ("model.file", "", "model.file: empty; expected the path of a .safetensors model file, or demo"),
+        ("runtime.device", "cpu", "runtime.device: takes effect at configure"),
+        ("alignment.calibration", "/nowhere.yaml", "/nowhere.yaml: "),
+    ):
+        result = node.set_parameters([Parameter(name, value=value)])[0]
+        assert not result.successful
+        assert result.reason.startswith(sentence)
+
+
+def test_layers_without_ros_log_to_the_node_with_their_level(monkeypatch):
+    log, said = rclpy.logging.get_logger("a_node"), []
+    for level in ("debug", "info", "warning", "error"):
+        monkeypatch.setattr(log, level, lambda text, level=level: said.append((level, text)))
+    lower = python_logger(log)
+    lower.debug("a")
+    lower.info("%s of %d", "b", 2)
+    lower.warning("c")
+    lower.error("d")
+    assert said == [("debug", "a"), ("info", "b of 2"), ("warning", "c"), ("error", "d")]
+
+
+def test_one_lower_layer_may_log_with_any_level_to_a_real_node():
+    lower = python_logger(rclpy.logging.get_logger("another_node"))
+    for _ in range(2):
+        lower.info("told")
+        lower.error("told")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from rgbt_seg_ros.logs import logger_to
 from rgbt_seg_ros.parameters.table import RuntimeSettings
 from rgbt_seg_ros.pipeline import SegmenterSettings
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
@@ -79,8 +80,9 @@ def small(monkeypatch):
     on_gpu = {name: replace(settings, device="cuda") for name, settings in SETTINGS.items()}
 
     def make(image_sizes=None, warm_up=1, settings=on_gpu, around=None, **runtime):
+        log = logger_to(lambda _: None, said.append)
         return SharedModel(
-            "demo", settings, around or aligners(), RuntimeSettings(**runtime), warm_up, said.append, None, image_sizes
+            "demo", settings, around or aligners(), RuntimeSettings(**runtime), warm_up, log, image_sizes
         )
 
     return make, room, opened, said

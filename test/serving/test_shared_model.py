@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ from rgbt_seg_ros.serving.shared_model import OutOfMemoryError, SharedModel, is_
 
 
 def test_a_shared_run_gives_what_single_runs_give_up_to_the_last_bits(parts):
-    model = SharedModel("demo", parts.SETTINGS, parts.aligners(), RuntimeSettings(), 0, print)
+    model = SharedModel("demo", parts.SETTINGS, parts.aligners(), RuntimeSettings(), 0, logging.getLogger(__name__))
     together = model.segment(*parts.prepared(model))
     for name, masks in zip(parts.IMAGES, together, strict=True):
         alone = Segmenter.open("demo", parts.SETTINGS[name], parts.aligners()[name])(*parts.IMAGES[name])

@@ -21,7 +21,7 @@ Progress = Callable[[int, int], Callable[[], None]]
 def nearest_only(policy: str, settings: PairingSettings) -> Pairer:
     """Make the pairer of the one policy that needs no ROS."""
     if policy != "nearest":
-        raise PairingError(f"sync.policy: '{policy}' needs message_filters, which is not here; use nearest")
+        raise PairingError("policy", f"'{policy}' needs message_filters, which a replay does not have", "nearest")
     return NearestPairer(settings)
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from rgbt_seg_ros.data.bags.reader import NANOSECONDS, Bag, BagError, RawMessage
 from rgbt_seg_ros.data.bags.topics import Cameras
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.errors import UserError, name_settings
 from rgbt_seg_ros.evaluation.bags.axis import Axis, axis_of
+from rgbt_seg_ros.parameters.table import PARAMETER_OF
 from rgbt_seg_ros.pipeline.drops import DropReason
 from rgbt_seg_ros.pipeline.images import Bridge, check_rgb, check_thermal, stamp_ns
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair, Pairer
@@ -197,7 +198,9 @@ def make_plan(bag: Bag, cameras: Cameras, make_pairer: Callable[[], Pairer], bri
     Raises:
         BagError: The bag cannot be read to its end, or gives no pair: the sentence says why.
     """
-    plan = _Planner(bag, cameras, make_pairer(), bridge).run()
+    with name_settings(PARAMETER_OF):
+        pairer = make_pairer()
+    plan = _Planner(bag, cameras, pairer, bridge).run()
     if not plan.pairs:
         raise BagError(_why_no_pair(bag, plan))
     return plan

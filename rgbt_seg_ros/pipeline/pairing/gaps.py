@@ -8,20 +8,20 @@ from rgbt_seg_ros.pipeline.pairing.match import Frame
 from rgbt_seg_ros.pipeline.pairing.stamps import STREAMS
 
 INTERVALS = 15
-"""A rhythm is that of so many intervals: jitter must not make a slower camera seem as fast."""
+"""A rhythm is the median of this many intervals: jitter must not make a slower camera seem as fast."""
 
 LEAST_INTERVALS = 5
-"""It is none before as many."""
+"""A rhythm needs at least this many."""
 
 AS_FAST = 1.1
-"""RGB intervals: a thermal camera whose interval is no longer is as fast as the RGB camera."""
+"""A thermal camera whose interval is at most this many RGB intervals counts as fast as the RGB camera."""
 
 
 class Rhythm:
     """The usual interval of a stream: the median of the last 15, which a frame that is lost now and then does not move."""
 
     def __init__(self) -> None:
-        """Nothing has been seen."""
+        """Start without a frame."""
         self._newest: int | None = None
         self._intervals: deque[int] = deque(maxlen=INTERVALS)
 
@@ -39,10 +39,10 @@ class Rhythm:
 
 
 class GapFiller:
-    """Gives an RGB frame that found no free thermal frame the nearest one, where it was owed one.
+    """Gives an RGB frame that found no free thermal frame the nearest one, where the cameras' rhythms promised one.
 
-    A thermal camera as fast as the RGB camera owes one to every RGB frame. A slower one owes those that it lost: a gap of n usual
-    intervals lacks n - 1 frames, expected at equal distances, each for the RGB frame within half an RGB interval of it.
+    A thermal camera as fast as the RGB camera promises one to every RGB frame. A slower one promises those that it lost: a gap of
+    n usual intervals lacks n - 1 frames, expected at equal distances, each for the RGB frame within half an RGB interval of it.
     """
 
     def __init__(self, slop_ns: int, most: int) -> None:
@@ -82,7 +82,7 @@ class GapFiller:
             self._thermal.popleft()
 
     def nearest(self, rgb: Frame) -> Frame | None:
-        """Return the nearest thermal frame for an RGB frame that was owed one, within the slop, used or not; else None.
+        """Return the nearest thermal frame within the slop, used or not, for an RGB frame that was promised one; else None.
 
         Args:
             rgb: Without a partner; later than those asked for before.
@@ -92,7 +92,7 @@ class GapFiller:
             return None
         (before, _), (after, interval) = self._thermal[0], self._thermal[1]
         if before.time > rgb.time:
-            # The queue was too short for streams so far apart: the frame before it, perhaps the nearest, is not known any more.
+            # The queue was too short for streams so far apart: the frame before it, perhaps the nearest, has been forgotten.
             return None
         nearest = min(before, after, key=lambda frame: abs(frame.time - rgb.time))
         own_interval = self._rgb[0][1]

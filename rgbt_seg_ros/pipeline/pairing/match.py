@@ -1,6 +1,6 @@
 """Two ways to match frames by time: each thermal frame once, or the nearest one for every RGB frame.
 
-Both expect the times of each stream to increase strictly (``pairing_stamps`` sees to it), decide a frame as
+Both expect the times of each stream to increase strictly (``StampGuard`` ensures it), decide a frame as
 soon as no later frame can change the decision, and take amortised constant time a frame.
 """
 

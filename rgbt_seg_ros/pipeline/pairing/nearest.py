@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.pipeline.drops import DropReason
 from rgbt_seg_ros.pipeline.pairing.gaps import GapFiller
 from rgbt_seg_ros.pipeline.pairing.match import Frame, Matcher, OneToOneMatcher, Outcome, ReuseMatcher
@@ -30,7 +30,7 @@ REASONS = (
 NANOSECONDS = 1_000_000_000
 
 
-class PairingError(UserError):
+class PairingError(SettingError):
     """A pairing setting that cannot be used."""
 
 
@@ -62,11 +62,11 @@ class PairingSettings:
     def __post_init__(self) -> None:
         """Refuse values that cannot be used."""
         if not (math.isfinite(self.slop) and self.slop >= 0):
-            raise PairingError(f"sync.slop is {self.slop}; expected a number of seconds, at least 0")
+            raise PairingError("slop", f"{self.slop} is not allowed", "a number of seconds, at least 0")
         if isinstance(self.queue_size, bool) or not isinstance(self.queue_size, int) or self.queue_size < 1:
-            raise PairingError(f"sync.queue_size is {self.queue_size}; expected a whole number, at least 1")
+            raise PairingError("queue_size", f"{self.queue_size} is not allowed", "a whole number, at least 1")
         if not math.isfinite(self.thermal_offset):
-            raise PairingError(f"sync.thermal_offset is {self.thermal_offset}; expected a number of seconds")
+            raise PairingError("thermal_offset", f"{self.thermal_offset} is not allowed", "a number of seconds")
 
     @property
     def slop_ns(self) -> int:
@@ -100,14 +100,14 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairingCounters:
-    """What became of every frame since the pairer was made.
+    """Where every frame since the pairer was made has gone.
 
     For each stream, received = paired + dropped + waiting.
 
     Attributes:
         received_rgb: RGB frames given.
         received_thermal: Thermal frames given.
-        pairs: Pairs given back: as many RGB frames, each once.
+        pairs: Pairs returned; each has an RGB frame of its own.
         dropped: Frames dropped by ``<stream>_<reason>``, for example ``rgb_no_partner``; every key
             is always present.
         waiting_rgb: RGB frames that may still find a partner.

@@ -1,4 +1,4 @@
-"""Which stamps of a stream can be used: repeated, swapped and restarted time is told apart here."""
+"""Which stamps of a stream can be used: tells repeated, swapped and restarted stamps apart."""
 
 from __future__ import annotations
 

@@ -314,6 +314,6 @@ def test_reset_forgets_stamps_and_keeps_counters() -> None:
     ],
 )
 def test_wrong_settings_are_refused_by_name(name: str, value: float) -> None:
-    with pytest.raises(PairingError, match=f"sync.{name} is {value}") as caught:
+    with pytest.raises(PairingError, match=f"^{name}: {value} is not allowed; expected ") as caught:
         PairingSettings(**{name: value})  # type: ignore[arg-type]
     assert isinstance(caught.value, UserError)

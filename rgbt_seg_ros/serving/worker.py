@@ -17,12 +17,13 @@ class FairWorker(Generic[Item]):
     """Run ``work`` on the newest item of each slot; what is put meanwhile replaces what waits, so latency cannot grow.
 
     An item that is put while the thread has nothing to do is as good as taken, although the thread takes a moment to wake up:
-    of two that come in one breath, the second waits for the first and does not replace it.
+    of two that come in quick succession, the second waits for the first and does not replace it.
     The slot served longest ago comes first. Others that wait share its turn where ``together`` says so.
     """
 
     def __init__(
         self,
+        name: str,
         slots: int,
         work: Callable[[list[tuple[int, Item]]], None],
         failed: Callable[[list[tuple[int, Item]], Exception], None],
@@ -34,9 +35,10 @@ class FairWorker(Generic[Item]):
         """Start the thread.
 
         Args:
+            name: The name of the thread.
             slots: How many; items of slot 0..slots-1 take turns.
             work: Called with the items that get their turn, at most one a slot.
-            failed: Called with them and an exception of ``work``; the loop goes on.
+            failed: Called with them and an exception of ``work``; the loop continues.
             together: Says of a slot what its next item can share a turn by: equal values do, None never does.
             largest: Says how many may share a turn.
             wait: Seconds from its arrival that an item waits for those that could share its turn.
@@ -57,7 +59,7 @@ class FairWorker(Generic[Item]):
         self._running = True
         self.busy_since: float | None = None
         """When (time.monotonic, s) the turn began that has not ended; None between turns."""
-        self._thread = threading.Thread(target=self._loop, name="segmentation", daemon=True)
+        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
         self._thread.start()
 
     def put(self, item: Item, slot: int = 0) -> bool:
@@ -70,7 +72,7 @@ class FairWorker(Generic[Item]):
                 self._behind = (item, now)
                 return superseded
             superseded = slot in self._waiting
-            # The wait is for others, counted from the first that came: an item that is replaced does not start it anew.
+            # The wait for others counts from the first item: one that replaces it does not restart the wait.
             since = self._waiting[slot][1] if superseded else now
             self._waiting[slot] = (item, since)
             if self._idle:
@@ -79,7 +81,7 @@ class FairWorker(Generic[Item]):
         return superseded
 
     def call(self, work: Callable[[], object]) -> None:
-        """Have something done in the thread before items that are put later; nobody is told of what it raises."""
+        """Run something in the thread before items that are put later; an exception of it goes to ``failed`` without items."""
         with self._condition:
             self._calls.append(work)
             self._idle = False

@@ -1,16 +1,15 @@
-"""Another model read and warmed up in a thread beside the running one, and swapped in when it is ready."""
+"""Loads another model in a thread beside the running one, warms it up, and swaps it in when it is ready."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from rgbt_seg_ros.cores import PROCESS_CORES, bind_thread
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.errors import SettingError, in_words
 from rgbt_seg_ros.network import read_spec
-from rgbt_seg_ros.parameters.table import ParameterError
 from rgbt_seg_ros.serving.shared_model import SharedModel
 from rgbt_seg_ros.serving.warming import Loaded
 
@@ -19,24 +18,28 @@ class ModelLoader:
     """One load at a time; a model that cannot be used leaves the running one alone."""
 
     def __init__(
-        self, model: SharedModel, log: Any, swap: Callable[[Loaded], None], cores: frozenset[int] = frozenset()
+        self,
+        model: SharedModel,
+        log: logging.Logger,
+        swap: Callable[[Loaded], None],
+        cores: frozenset[int] = frozenset(),
     ) -> None:
-        """Do nothing yet.
+        """Make a loader.
 
         Args:
-            model: What runs.
-            log: The node's logger.
-            swap: Takes a model that is ready.
-            cores: Those of the thread that loads, and of what its engine starts; an empty set: all of the process.
+            model: The model that runs.
+            log: Takes how each load ended.
+            swap: Puts a model that is ready in its place.
+            cores: For the thread that loads, and for the threads that its engine starts; an empty set: all cores of the process.
         """
         self._cores = cores or PROCESS_CORES
         self._model, self._log, self._swap = model, log, swap
         self._thread: threading.Thread | None = None
         self._closed = False
         self.state = ""
-        """What became of the last load, in words; empty before the first."""
+        """How the last load ended, or that it runs, in words; empty before the first."""
         self.problem = ""
-        """Why the last load left the old model in place; empty: it did not, or goes on."""
+        """Why the last load left the old model in place; empty: it did not, or has not ended."""
 
     @property
     def busy(self) -> bool:
@@ -47,15 +50,15 @@ class ModelLoader:
         """Check the file's metadata, and begin to load it.
 
         Raises:
-            UserError: It is no model of ours, or another one is being loaded.
+            UserError: It is not a model file, or another one is being loaded.
         """
         if not file:
-            raise ParameterError("model.file: empty; expected the path of a .safetensors model file, or demo")
+            raise SettingError("file", "empty", "the path of a .safetensors model file, or demo")
         if self.busy:
-            raise ParameterError(f"model.file: {self.state}; try again when it is done")
+            raise SettingError("file", f"{self.state}; try again when it is done")
         read_spec(file)
         self.problem, self.state = "", f"loading '{file}'"
-        self._thread = threading.Thread(target=self._load, args=(file,), name="model_loader", daemon=True)
+        self._thread = threading.Thread(target=self._load, args=(file,), name="model loader", daemon=True)
         self._thread.start()
 
     def _load(self, file: str) -> None:
@@ -69,9 +72,8 @@ class ModelLoader:
                 return
             self._swap(loaded)
         except Exception as error:
-            # An engine may raise anything; the old model goes on whatever it was.
-            what = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-            self._fail(f"'{file}' was not loaded, '{self._model.loaded.file}' goes on: {what}")
+            # An engine may raise anything; the old model stays in any case.
+            self._fail(f"'{file}' was not loaded, '{self._model.loaded.file}' stays in use: {in_words(error)}")
             return
         self.state = f"loaded '{file}' in {time.perf_counter() - start:.1f} s"
         self._log.info(f"model: {self._model.spec.title}; {self._model.name}; {self.state}")
@@ -82,5 +84,5 @@ class ModelLoader:
             self._log.error(sentence)
 
     def close(self) -> None:
-        """Let what is being loaded come to nothing."""
+        """Discard what is being loaded."""
         self._closed = True

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from rgbt_seg_ros.nodes.configured import Configured
-from rgbt_seg_ros.nodes.diagnostics import engine_state
-from rgbt_seg_ros.nodes.watchdog import Watchdog
 from rgbt_seg_ros.pipeline.backends import Build
+from rgbt_seg_ros.serving.engine_state import engine_state
+from rgbt_seg_ros.serving.served_model import ServedModel
+from rgbt_seg_ros.serving.watchdog import Watchdog
 
 
-class Held(Configured):
+class Held(ServedModel):
     """What engine_state looks at, without a model."""
 
     def __init__(self, **of_the_model):

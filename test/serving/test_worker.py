@@ -6,8 +6,8 @@ import threading
 import time
 from collections import Counter
 
-from rgbt_seg_ros.nodes import worker as worker_module
-from rgbt_seg_ros.nodes.worker import FairWorker
+from rgbt_seg_ros.serving import worker as worker_module
+from rgbt_seg_ros.serving.worker import FairWorker
 
 
 def ignore(items, error):
@@ -32,7 +32,7 @@ class Slow:
 
 def test_what_waits_is_replaced_by_what_is_newer_and_said_so():
     work = Slow()
-    worker = FairWorker(1, work, ignore)
+    worker = FairWorker("worker", 1, work, ignore)
     assert worker.put(1) is False
     work.wait()
     assert worker.put(2) is False
@@ -54,7 +54,7 @@ def idle(worker):
 
 def test_of_two_that_come_in_one_breath_to_an_idle_worker_none_is_lost():
     work = Slow()
-    worker = FairWorker(2, work, ignore)
+    worker = FairWorker("worker", 2, work, ignore)
     with idle(worker):
         assert worker.put(1) is False
         assert worker.put(2) is False
@@ -73,7 +73,7 @@ def test_of_two_that_come_in_one_breath_to_an_idle_worker_none_is_lost():
 
 def test_the_one_it_was_woken_up_for_comes_before_a_call_and_the_next_after_it():
     order, done = [], threading.Event()
-    worker = FairWorker(1, lambda items: (order.append(items[0][1]), len(order) == 3 and done.set()), ignore)
+    worker = FairWorker("worker", 1, lambda items: (order.append(items[0][1]), len(order) == 3 and done.set()), ignore)
     with idle(worker):
         worker.put(1)
         worker.call(lambda: order.append("call"))
@@ -85,7 +85,7 @@ def test_the_one_it_was_woken_up_for_comes_before_a_call_and_the_next_after_it()
 
 def test_what_it_was_woken_up_for_goes_first_when_companions_have_come():
     work = Slow()
-    worker = FairWorker(2, work, ignore, together=lambda slot: 0, largest=lambda: 2, wait=0.2)
+    worker = FairWorker("worker", 2, work, ignore, together=lambda slot: 0, largest=lambda: 2, wait=0.2)
     with idle(worker):
         worker.put(1, 1)
         worker.put(2, 0)
@@ -100,7 +100,7 @@ def test_what_it_was_woken_up_for_goes_first_when_companions_have_come():
 def test_the_newest_takes_the_place_of_what_waits_for_companions():
     work, others = Slow(), threading.Event()
     worker = FairWorker(
-        2, work, ignore, together=lambda slot: 0, largest=lambda: 2 if not others.is_set() else 1, wait=60.0
+        "worker", 2, work, ignore, together=lambda slot: 0, largest=lambda: 2 if not others.is_set() else 1, wait=60.0
     )
     worker.put("alive", 1)
     work.wait()
@@ -125,7 +125,7 @@ def test_the_newest_takes_the_place_of_what_waits_for_companions():
 
 def test_slots_take_turns_however_fast_one_of_them_is():
     work = Slow()
-    worker = FairWorker(3, work, ignore)
+    worker = FairWorker("worker", 3, work, ignore)
     worker.put("first", 0)
     for index in range(30):
         work.wait()
@@ -143,7 +143,7 @@ def test_slots_take_turns_however_fast_one_of_them_is():
 
 def test_slots_of_one_kind_share_a_turn_and_the_other_still_gets_every_second_one():
     work = Slow()
-    worker = FairWorker(3, work, ignore, together=lambda slot: slot % 2, largest=lambda: 3)
+    worker = FairWorker("worker", 3, work, ignore, together=lambda slot: slot % 2, largest=lambda: 3)
     worker.put("first", 0)
     for index in range(10):
         work.wait()
@@ -159,7 +159,7 @@ def test_slots_of_one_kind_share_a_turn_and_the_other_still_gets_every_second_on
 
 def test_no_more_share_a_turn_than_may():
     work = Slow()
-    worker = FairWorker(4, work, ignore, together=lambda slot: "same", largest=lambda: 2)
+    worker = FairWorker("worker", 4, work, ignore, together=lambda slot: "same", largest=lambda: 2)
     worker.put("first", 0)
     work.wait()
     for slot in range(4):
@@ -176,7 +176,7 @@ def test_an_item_waits_for_those_that_may_share_its_turn_and_no_longer(monkeypat
     monkeypatch.setattr(worker_module, "_ALIVE", 1e9)
     work = Slow()
     # Nothing but what is waited for could end the wait within the test's time.
-    worker = FairWorker(2, work, ignore, together=lambda slot: "same", largest=lambda: 2, wait=600.0)
+    worker = FairWorker("worker", 2, work, ignore, together=lambda slot: "same", largest=lambda: 2, wait=600.0)
     worker.put(0, 0)
     work.wait()
     worker.put(1, 0)
@@ -195,7 +195,7 @@ def test_an_item_waits_for_those_that_may_share_its_turn_and_no_longer(monkeypat
 def test_a_slot_that_has_gone_silent_is_not_waited_for():
     work = Slow()
     work.release.release(10)
-    worker = FairWorker(2, work, ignore, together=lambda slot: "same", largest=lambda: 2, wait=60.0)
+    worker = FairWorker("worker", 2, work, ignore, together=lambda slot: "same", largest=lambda: 2, wait=60.0)
     worker.put(0, 0)
     work.wait()
     assert worker.stop(60)
@@ -209,7 +209,9 @@ def test_an_exception_is_reported_and_the_loop_goes_on():
             raise ValueError("bad")
         done.set()
 
-    worker = FairWorker(1, work, lambda items, error: (failures.append((items, str(error))), worker.put("good")))
+    worker = FairWorker(
+        "worker", 1, work, lambda items, error: (failures.append((items, str(error))), worker.put("good"))
+    )
     worker.put("bad")
     assert done.wait(60)
     assert failures == [([(0, "bad")], "bad")]
@@ -218,7 +220,7 @@ def test_an_exception_is_reported_and_the_loop_goes_on():
 
 def test_stop_says_when_the_work_in_hand_does_not_end():
     work = Slow()
-    worker = FairWorker(1, work, ignore)
+    worker = FairWorker("worker", 1, work, ignore)
     worker.put(1)
     work.wait()
     assert worker.stop(0.05) is False
@@ -234,7 +236,7 @@ def test_a_call_comes_before_what_waits_and_the_newest_is_taken_after_it():
         begun.set()
         assert go_on.wait(60)
 
-    worker = FairWorker(1, work, ignore)
+    worker = FairWorker("worker", 1, work, ignore)
     worker.put(1)
     work.wait()
     worker.put(2)
@@ -251,7 +253,7 @@ def test_a_call_comes_before_what_waits_and_the_newest_is_taken_after_it():
 
 def test_a_call_that_raises_ends_nothing():
     work = Slow()
-    worker = FairWorker(1, work, lambda items, error: None)
+    worker = FairWorker("worker", 1, work, lambda items, error: None)
     worker.call(lambda: 1 / 0)
     worker.put("good")
     work.wait()

@@ -7,7 +7,7 @@ class Watchdog:
     """Looks at when the engine's present run began, and counts the runs that took too long."""
 
     def __init__(self, limit: float = 0.0) -> None:
-        """Take how many seconds a run may last; 0: any time. ``limit`` may be set anew, the count goes on."""
+        """Take how many seconds a run may last; 0: no limit. ``limit`` may be changed; the count continues."""
         self.limit = limit
         self.stalls = 0
         self._seen: float | None = None
@@ -17,7 +17,7 @@ class Watchdog:
 
         Args:
             busy_since: When the run began that the engine has not returned from; None between runs.
-            now: Of the same clock.
+            now: The present time of the same clock.
         """
         if not self.limit or busy_since is None or now - busy_since <= self.limit:
             return 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rgbt_seg_ros.nodes.watchdog import Watchdog
+from rgbt_seg_ros.serving.watchdog import Watchdog
 
 
 def test_a_run_within_the_limit_or_none_at_all_is_no_stall():
