@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-# An environment knows the folder it lies in and the Python it came from: after a move or another PYTHON it is made anew.
+# An environment knows the folder it lies in and the Python it came from: after a move or another PYTHON it is made again.
 STAMPS := $(VENV)/.stamps/$(shell printf '%s ' '$(CURDIR)' "$$($(PYTHON) -VV 2>&1)" "$$(command -v $(PYTHON))" | cksum | cut -d ' ' -f 1)
 
 # What a sourced ROS, another environment or a user's settings would mix into ours.

@@ -1,6 +1,6 @@
 """The console command ``rgbt-seg``.
 
-Exit codes: 0 success, 1 a failure (with a traceback: a bug of ours), 2 a wrong command line or a file that
+Exit codes: 0 success, 1 a failure (with a traceback: a bug of this package), 2 a wrong command line or a file that
 cannot be used (one line on stderr), 130 interrupted, 141 nobody reads the output any more.
 """
 

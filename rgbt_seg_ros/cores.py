@@ -36,7 +36,9 @@ def parse_cores(text: str, parameter: str) -> frozenset[int]:
     for part in text.split(","):
         found = _PART.fullmatch(part.strip())
         if found is None or (found[2] is not None and int(found[2]) < int(found[1])):
-            raise CoresError(f"{parameter}: '{text}' is no list of cores; expected such as 0 or 1-3,5")
+            raise CoresError(
+                f"{parameter}: '{text}' is not a list of cores; expected numbers and ranges such as 0 or 1-3,5"
+            )
         cores.update(range(int(found[1]), int(found[2] or found[1]) + 1))
     if not hasattr(os, "sched_getaffinity"):
         raise CoresError(f"{parameter}: this system cannot bind threads to cores; leave it empty")

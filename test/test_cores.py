@@ -23,10 +23,10 @@ def test_numbers_and_ranges_name_cores(monkeypatch):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("two", "runtime.worker_cores: 'two' is no list of cores; expected such as 0 or 1-3,5"),
-        ("3-1", "is no list of cores"),
-        ("0,,1", "is no list of cores"),
-        ("-1", "is no list of cores"),
+        ("two", "runtime.worker_cores: 'two' is not a list of cores; expected numbers and ranges such as 0 or 1-3,5"),
+        ("3-1", "is not a list of cores"),
+        ("0,,1", "is not a list of cores"),
+        ("-1", "is not a list of cores"),
         ("9999", "core 9999 is not among those of this process"),
     ],
 )
