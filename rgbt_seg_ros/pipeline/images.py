@@ -5,7 +5,6 @@ A message is anything with the fields of its definition: one of rclpy, or one re
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,19 +12,29 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.arrays import AnyArray, ByteArray
+from rgbt_seg_ros.pipeline.content import Finding, judge_colours, judge_format, judge_jpeg
+from rgbt_seg_ros.pipeline.image_data import MAX_PIXELS, ImageDataError, decode_depth_png, decode_image
+from rgbt_seg_ros.pipeline.raw_images import ConversionError, check_colours, colours, fail, view
+
+__all__ = [
+    "ConversionError",
+    "Note",
+    "check_depth",
+    "check_rgb",
+    "check_thermal",
+    "is_compressed",
+    "stamp_ns",
+    "to_depth",
+    "to_rgb",
+    "to_thermal",
+    "view",
+]
 
 Bridge = Callable[[Any], npt.NDArray[np.uint8]]
-"""Turns a Bayer or YUV message into (H, W, 3) uint8 RGB: cv_bridge, where it is installed."""
+Note = Callable[[Finding], None]
+"""Takes what is odd about an image that is used all the same."""
 
-# encoding → channels, OpenCV conversion to RGB (None: it is RGB)
-_RGB = {
-    "rgb8": (3, None),
-    "bgr8": (3, cv2.COLOR_BGR2RGB),
-    "rgba8": (4, cv2.COLOR_RGBA2RGB),
-    "bgra8": (4, cv2.COLOR_BGRA2RGB),
-    "mono8": (1, cv2.COLOR_GRAY2RGB),
-}
 _THERMAL: dict[str, npt.DTypeLike] = {
     "mono8": np.uint8,
     "8UC1": np.uint8,
@@ -34,14 +43,11 @@ _THERMAL: dict[str, npt.DTypeLike] = {
     "32FC1": np.float32,
 }
 _DEPTH: dict[str, npt.DTypeLike] = {"16UC1": np.uint16, "mono16": np.uint16, "32FC1": np.float32}
-PALETTES = frozenset({"rgb8", "bgr8"})
-"""Encodings that a thermal camera uses for a picture it has coloured itself."""
-
-_THROUGH_CV_BRIDGE = ("bayer_", "yuv", "uyvy", "yuyv", "nv12", "nv21", "nv24")
+_PALETTES = {"rgb8": cv2.COLOR_RGB2GRAY, "bgr8": cv2.COLOR_BGR2GRAY}
 
 
-class ConversionError(UserError):
-    """An image message that cannot be used; the sentence names topic, encoding and size."""
+def _ignore(finding: Finding) -> None:
+    """Take a finding of somebody who does not ask for any."""
 
 
 def stamp_ns(header: Any) -> int:
@@ -49,47 +55,12 @@ def stamp_ns(header: Any) -> int:
     return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
 
 
-def _fail(message: Any, topic: str, problem: str) -> ConversionError:
-    return ConversionError(f"{topic}: {message.encoding or 'no encoding'} {message.width}x{message.height}: {problem}")
-
-
-def view(message: Any, topic: str, channels: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """View an image's data as (H, W) or (H, W, channels) without a copy, honouring step and is_bigendian.
-
-    Returns:
-        An array over the message's own memory; rows may be padded, and its byte order is the message's.
-
-    Raises:
-        ConversionError: No pixels, a step shorter than a row, or less data than step·height.
-    """
-    kind = np.dtype(dtype)
-    row = message.width * channels * kind.itemsize
-    if message.width < 1 or message.height < 1:
-        raise _fail(message, topic, "an image with pixels was expected")
-    if message.step < row:
-        raise _fail(message, topic, f"step {message.step} is shorter than a row of {row} bytes")
-    if len(message.data) < message.step * message.height:
-        raise _fail(
-            message,
-            topic,
-            f"{len(message.data)} bytes of data, {message.step * message.height} (step x height) expected",
-        )
-    if kind.itemsize > 1 and bool(message.is_bigendian) != (sys.byteorder == "big"):
-        kind = kind.newbyteorder()
-    shape: tuple[int, ...] = (message.height, message.width)
-    strides: tuple[int, ...] = (message.step, channels * kind.itemsize)
-    if channels > 1:
-        shape, strides = (*shape, channels), (*strides, kind.itemsize)
-    pixels: npt.NDArray[Any] = np.ndarray(shape, kind, memoryview(message.data), 0, strides)
-    return pixels
-
-
 def is_compressed(message: Any) -> bool:
     """Return whether a message is a sensor_msgs/CompressedImage."""
     return hasattr(message, "format")
 
 
-def check_rgb(message: Any, topic: str, bridge: Bridge | None = None) -> None:
+def check_rgb(message: Any, topic: str, bridge: Bridge | None = None, max_pixels: int = MAX_PIXELS) -> None:
     """Refuse an RGB message that ``to_rgb`` could not convert, at no cost per pixel.
 
     Raises:
@@ -97,14 +68,11 @@ def check_rgb(message: Any, topic: str, bridge: Bridge | None = None) -> None:
     """
     if is_compressed(message):
         _check_compressed(message, topic)
-    elif message.encoding in _RGB:
-        view(message, topic, _RGB[message.encoding][0], np.uint8)
-    elif not (message.encoding.startswith(_THROUGH_CV_BRIDGE) and bridge):
-        extra = "" if not message.encoding.startswith(_THROUGH_CV_BRIDGE) else "; this one needs cv_bridge"
-        raise _fail(message, topic, f"expected one of {', '.join(_RGB)}{extra}")
+    else:
+        check_colours(message, topic, max_pixels)
 
 
-def check_thermal(message: Any, topic: str) -> None:
+def check_thermal(message: Any, topic: str, max_pixels: int = MAX_PIXELS) -> None:
     """Refuse a thermal message that ``to_thermal`` could not convert, at no cost per pixel.
 
     Raises:
@@ -112,79 +80,95 @@ def check_thermal(message: Any, topic: str) -> None:
     """
     if is_compressed(message):
         _check_compressed(message, topic)
-    elif message.encoding in PALETTES:
-        view(message, topic, 3, np.uint8)
+    elif message.encoding in _PALETTES:
+        view(message, topic, 3, np.uint8, max_pixels)
     elif message.encoding in _THERMAL:
-        view(message, topic, 1, _THERMAL[message.encoding])
+        view(message, topic, 1, _THERMAL[message.encoding], max_pixels)
     else:
-        raise _fail(
-            message,
-            topic,
-            f"expected one of {', '.join(_THERMAL)}, or a palette in {', '.join(sorted(PALETTES))}",
+        raise fail(
+            message, topic, f"expected one of {', '.join(_THERMAL)}, or a palette in {', '.join(sorted(_PALETTES))}"
         )
 
 
-def check_depth(message: Any, topic: str) -> None:
+def check_depth(message: Any, topic: str, max_pixels: int = MAX_PIXELS) -> None:
     """Refuse a depth message that ``to_depth`` could not convert, at no cost per pixel.
 
     Raises:
         ConversionError: Encoding, size, step or data are wrong.
     """
     if message.encoding not in _DEPTH:
-        raise _fail(message, topic, "expected a depth image in 16UC1 (mm) or 32FC1 (m)")
-    view(message, topic, 1, _DEPTH[message.encoding])
+        raise fail(message, topic, "expected a depth image in 16UC1 (mm) or 32FC1 (m)")
+    view(message, topic, 1, _DEPTH[message.encoding], max_pixels)
 
 
-def to_depth(message: Any, topic: str) -> npt.NDArray[Any]:
+def to_depth(message: Any, topic: str, max_pixels: int = MAX_PIXELS) -> AnyArray:
     """Return (H, W) uint16 in mm or float32 in m (REP 118), in native byte order; a view where the message has that already.
 
     Raises:
         ConversionError: As ``check_depth``.
     """
-    check_depth(message, topic)
-    pixels = view(message, topic, 1, _DEPTH[message.encoding])
-    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    check_depth(message, topic, max_pixels)
+    return _native(view(message, topic, 1, _DEPTH[message.encoding], max_pixels))
 
 
-def to_rgb(message: Any, topic: str, bridge: Bridge | None = None) -> npt.NDArray[np.uint8]:
-    """Return (H, W, 3) uint8 RGB: a view of an rgb8 message, one pass over any other.
+def to_rgb(
+    message: Any, topic: str, bridge: Bridge | None = None, max_pixels: int = MAX_PIXELS, note: Note = _ignore
+) -> ByteArray:
+    """Return (H, W, 3) uint8 RGB: a view of an rgb8 message, one pass over most others.
 
     Raises:
         ConversionError: As ``check_rgb``, or the compressed data cannot be decoded.
     """
-    check_rgb(message, topic, bridge)
-    if is_compressed(message):
-        return np.asarray(cv2.cvtColor(_decode(message, topic, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), dtype=np.uint8)
-    if message.encoding not in _RGB:
-        assert bridge is not None
-        return bridge(message)
-    channels, code = _RGB[message.encoding]
-    pixels = view(message, topic, channels, np.uint8)
-    return np.asarray(pixels if code is None else cv2.cvtColor(pixels, code), dtype=np.uint8)
+    if not is_compressed(message):
+        return colours(message, topic, max_pixels)
+    image = _decode(message, topic, max_pixels, note)
+    if image.ndim == 3:
+        return image
+    grey = image if image.dtype == np.uint8 else (image >> 8).astype(np.uint8)
+    return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
 
 
-def to_thermal(message: Any, topic: str, on_palette: Callable[[str], None] = lambda encoding: None) -> npt.NDArray[Any]:
+def to_thermal(
+    message: Any,
+    topic: str,
+    on_palette: Callable[[str], None] = lambda encoding: None,
+    max_pixels: int = MAX_PIXELS,
+    note: Note = _ignore,
+) -> AnyArray:
     """Return (H, W) uint8, uint16 or float32 in native byte order; a view where the message has that already.
 
-    A colour palette is turned to grey: its order of temperatures is lost with some palettes, so the caller should warn;
-    ``on_palette`` is told the encoding.
+    A picture in colour is turned to grey, which loses the order of temperatures with some palettes. That, values that the
+    transport reduced to 8 bits and holes in a JPEG are noted.
 
     Raises:
         ConversionError: As ``check_thermal``, or the compressed data cannot be decoded.
     """
-    check_thermal(message, topic)
+    check_thermal(message, topic, max_pixels)
     if is_compressed(message):
-        image = _decode(message, topic, cv2.IMREAD_UNCHANGED)
+        image = _decode(message, topic, max_pixels, note)
+        _pass_on(judge_format(topic, message.format, image), note)
         if image.ndim == 2:
             return image
         on_palette(f"compressed '{message.format}' in colour")
-        return np.asarray(cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2GRAY))
-    if message.encoding in PALETTES:
+        return _grey(image, topic, cv2.COLOR_RGB2GRAY, note)
+    if message.encoding in _PALETTES:
         on_palette(message.encoding)
-        code = cv2.COLOR_RGB2GRAY if message.encoding == "rgb8" else cv2.COLOR_BGR2GRAY
-        return np.asarray(cv2.cvtColor(view(message, topic, 3, np.uint8), code))
-    pixels = view(message, topic, 1, _THERMAL[message.encoding])
+        return _grey(view(message, topic, 3, np.uint8, max_pixels), topic, _PALETTES[message.encoding], note)
+    return _native(view(message, topic, 1, _THERMAL[message.encoding], max_pixels))
+
+
+def _native(pixels: AnyArray) -> AnyArray:
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+
+
+def _grey(image: AnyArray, topic: str, code: int, note: Note) -> ByteArray:
+    _pass_on(judge_colours(topic, image), note)
+    return np.asarray(cv2.cvtColor(image, code), dtype=np.uint8)
+
+
+def _pass_on(finding: Finding | None, note: Note) -> None:
+    if finding is not None:
+        note(finding)
 
 
 def _check_compressed(message: Any, topic: str) -> None:
@@ -192,13 +176,15 @@ def _check_compressed(message: Any, topic: str) -> None:
         raise ConversionError(f"{topic}: compressed '{message.format}': no data")
 
 
-def _decode(message: Any, topic: str, flags: int) -> npt.NDArray[Any]:
+def _decode(message: Any, topic: str, max_pixels: int, note: Note) -> AnyArray:
+    _check_compressed(message, topic)
+    data = memoryview(message.data).cast("B")
     try:
-        image = cv2.imdecode(np.frombuffer(message.data, np.uint8), flags)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise ConversionError(
-            f"{topic}: compressed '{message.format}', {len(message.data)} bytes: not a decodable image (JPEG or PNG expected)"
-        )
-    return np.asarray(image)
+        if "compressedDepth" in message.format:
+            return decode_depth_png(message.format, data, max_pixels)
+        image = decode_image(data, max_pixels)
+    except ImageDataError as error:
+        raise ConversionError(f"{topic}: compressed '{message.format}', {error}") from error
+    if bytes(data[:2]) == b"\xff\xd8":
+        _pass_on(judge_jpeg(topic, image), note)
+    return image

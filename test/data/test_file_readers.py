@@ -174,8 +174,8 @@ def test_the_class_table_of_a_folder_must_be_one(folder):
         ("[" * 5000, "recursion"),
         ("- {id: 0, name: a, color: [0, 0, 256]}", "classes[0].color"),
         ("- {id: 0, name: 2026-01-02, color: [0, 0, 0]}", "classes[0].name"),
-        ("- {id: a, name: a, color: [0, 0, 0]}", "classes.id"),
-        ("- 5", "a class {id, name, color}"),
+        ("- {id: a, name: a, color: [0, 0, 0]}", "classes[0].id"),
+        ("- 5", "classes[0]: 5 is not a table of keys"),
     ):
         write_text(path, text)
         failure(f"folder:{folder}", path, fragment)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 
 import cv2
@@ -110,19 +109,6 @@ def test_refusals_name_topic_encoding_and_size(check, changes, words):
         setattr(wrong, name, value)
     with pytest.raises(ConversionError, match=f"/cam: .*{words}"):
         check(wrong, "/cam")
-
-
-@pytest.mark.skipif(importlib.util.find_spec("cv_bridge") is not None, reason="cv_bridge is installed")
-@pytest.mark.parametrize("encoding", ["bayer_rggb8", "yuv422_yuy2"])
-def test_bayer_and_yuv_say_that_they_need_cv_bridge(encoding):
-    with pytest.raises(ConversionError, match="needs cv_bridge"):
-        check_rgb(message(RGB, encoding, 8), "t")
-
-
-@pytest.mark.skipif(importlib.util.find_spec("cv_bridge") is None, reason="cv_bridge is not installed")
-def test_bayer_goes_through_cv_bridge():
-    raw = np.full((6, 8), 100, np.uint8)
-    assert to_rgb(message(raw, "bayer_rggb8", 8), "t").shape == (6, 8, 3)
 
 
 def test_compressed_images_are_decoded_to_their_own_depth():
