@@ -1,4 +1,4 @@
-"""``rgbt-seg bench``: what a network costs on this machine with every engine, or what the stages around it cost."""
+"""``rgbt-seg bench``: what a network costs on this machine, with every engine; or what the stages around it do."""
 
 from __future__ import annotations
 
@@ -8,8 +8,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rgbt_seg_ros.arguments import positive, seconds_above_zero
-from rgbt_seg_ros.commands.model import input_size
+from rgbt_seg_ros.arguments import (
+    BACKENDS,
+    MODEL,
+    PRECISIONS,
+    VARIANTS,
+    add_device,
+    add_json,
+    image_size,
+    json_files,
+    positive,
+    print_results,
+    seconds_above_zero,
+)
 from rgbt_seg_ros.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,7 +34,7 @@ def register(subparsers: Any) -> None:
     """Add the command to the root parser."""
     parser = subparsers.add_parser("bench", help="latency, memory and exactness of engines, and cost of the stages")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--model", metavar="MODEL", help="a .safetensors file, demo, or a variant with random weights")
+    what.add_argument("--model", metavar="MODEL", help=f"{MODEL}, or a variant with random weights: {VARIANTS}")
     what.add_argument(
         "--stages", action="store_true", help="measure the stages around the network instead, on one core"
     )
@@ -31,31 +42,37 @@ def register(subparsers: Any) -> None:
         "--size",
         type=sizes,
         metavar="HxW[,HxW]",
-        help="of images, in pixels (default 480x640; stages: 480x640,720x1280)",
+        help="sizes of the images, in pixels (default: 480x640; with --stages 480x640,720x1280)",
     )
-    parser.add_argument("--backend", type=names, metavar="B[,B]", help="engines, or all (default auto)")
-    parser.add_argument("--precision", type=names, metavar="P[,P]", help="auto, fp32, fp16, bf16, int8 (default auto)")
-    parser.add_argument("--device", metavar="D", help="auto, cpu, cuda or cuda:N (default auto)")
+    parser.add_argument(
+        "--backend", type=names, metavar="BACKEND[,BACKEND]", help=f"engines: {BACKENDS}, or all (default: auto)"
+    )
+    parser.add_argument(
+        "--precision", type=names, metavar="PRECISION[,PRECISION]", help=f"arithmetic: {PRECISIONS} (default: auto)"
+    )
+    add_device(parser, default=None)
     how_long = parser.add_mutually_exclusive_group()
-    how_long.add_argument("--rounds", type=positive, metavar="N", help="runs of everything (default 100)")
-    how_long.add_argument("--seconds", type=seconds_above_zero, metavar="S", help="in place of --rounds, a size")
-    parser.add_argument("--threads", type=positive, metavar="N", help="cores to use (default: all; stages: 1)")
-    parser.add_argument("--no-fresh", action="store_true", help="leave out memory and start-up of a fresh process")
-    parser.add_argument("--json", metavar="OUT", help="file for all measurements")
-    parser.add_argument("--markdown", metavar="OUT", help="page in which the section of this measurement is replaced")
+    how_long.add_argument("--rounds", type=positive, metavar="N", help="how often each case runs (default: 100)")
+    how_long.add_argument(
+        "--seconds", type=seconds_above_zero, metavar="S", help="in place of --rounds: how long each size is measured"
+    )
+    parser.add_argument("--threads", type=positive, metavar="N", help="cores to use (default: all; with --stages 1)")
+    parser.add_argument("--no-fresh", action="store_true", help="do not measure memory and start-up in a fresh process")
+    add_json(parser)
+    parser.add_argument("--markdown", metavar="FILE", help="page in which the section of this measurement is replaced")
     parser.set_defaults(run=run)
 
 
 def sizes(text: str) -> tuple[tuple[int, int], ...]:
-    """Parse HxW, or several of them separated by commas."""
-    return tuple(dict.fromkeys(input_size(part) for part in text.split(",")))
+    """Parse sizes HxW, separated by commas."""
+    return tuple(dict.fromkeys(image_size(part) for part in text.split(",")))
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Parse names separated by commas."""
+    """Parse names, separated by commas."""
     found = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
     if not all(found):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a list of names separated by commas")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list of names with commas between them")
     return found
 
 
@@ -64,13 +81,15 @@ def run(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.benchmark.limits import limited
     from rgbt_seg_ros.files import check_place
 
-    for path in filter(None, (args.json, args.markdown)):
-        check_place(Path(path), UserError)
+    for path in (*json_files(args.json), *([Path(args.markdown)] if args.markdown else [])):
+        check_place(path)
     if args.stages:
         given = ("backend", "precision", "device", "threads", "no_fresh")
         useless = [f"--{name.replace('_', '-')}" for name in given if getattr(args, name)]
         if useless:
-            raise UserError(f"--stages: it measures no network and uses one core; leave out {', '.join(useless)}")
+            raise UserError(
+                f"--stages: measures no network, and on one core; {', '.join(useless)} means nothing with it"
+            )
         with limited(1):
             return _run_stages(args)
     with limited(args.threads):
@@ -94,7 +113,7 @@ def _run_stages(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.benchmark.stages import measure
 
     before = load()
-    # No engine has threads here that would have to settle before a run.
+    # No engine's threads are about, so nothing has to come to rest before a run.
     rows = measure(args.size or ((480, 640), (720, 1280)), _rounds(args, pause=0.0), _say)
     hardware = describe(before)
     document = stages_document(rows, _command(), hardware)
@@ -150,9 +169,6 @@ def _deliver(
     from rgbt_seg_ros.files import replacing
 
     key, title = heading
-    if args.json:
-        with replacing(Path(args.json)) as (part,):
-            part.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     if args.markdown:
         page = Path(args.markdown)
         text = placed(
@@ -162,4 +178,4 @@ def _deliver(
         )
         with replacing(page) as (part,):
             part.write_text(text, encoding="utf-8")
-    print(table)
+    print_results(args.json, json.dumps(document, indent=2), table)

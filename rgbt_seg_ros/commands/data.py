@@ -8,32 +8,35 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rgbt_seg_ros.arguments import DATA, add_json, check_output, json_files, print_results
+
 if TYPE_CHECKING:
     from rgbt_seg_ros.data.checks import CheckReport
 
 
 def register(subparsers: Any) -> None:
     """Add the command to the root parser."""
-    parser = subparsers.add_parser("data", help="check data sets, and write them as folders")
+    parser = subparsers.add_parser("data", help="check data sets, and export them as folders")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
 
-    check = actions.add_parser("check", help="read all of a data set; print its counts and everything that is wrong")
-    check.add_argument("data", help="a directory, or words such as mfnet:DIR:train (docs/data.md)")
-    check.add_argument("--json", action="store_true", help="as JSON")
+    check = actions.add_parser("check", help="read a whole data set, and print its counts and its problems")
+    check.add_argument("data", metavar="SPEC", help=f"a folder, or data {DATA}")
+    add_json(check)
     check.set_defaults(run=run_check)
 
     export = actions.add_parser("export", help="write a data set as rgb/, thermal/, labels/ and classes.yaml")
-    export.add_argument("data", help="words such as synthetic:100@7 (docs/data.md)")
-    export.add_argument("directory", help="a new or empty directory")
+    export.add_argument("data", metavar="SPEC", help=f"data {DATA}")
+    export.add_argument("output", metavar="DIR", help="a new or empty folder")
     export.set_defaults(run=run_export)
 
 
 def run_check(args: argparse.Namespace) -> int:
-    """Check; 2 where there are problems."""
+    """Check, and return 2 where there are problems."""
     from rgbt_seg_ros.data.checks import CheckReport, check_spec
     from rgbt_seg_ros.data.layouts import guess_specs
     from rgbt_seg_ros.errors import UserError
 
+    check_output(json_files(args.json), overwrite=True)
     guessed = os.path.isdir(args.data)
     specs = guess_specs(args.data) if guessed else (args.data,)
     reports = []
@@ -41,17 +44,14 @@ def run_check(args: argparse.Namespace) -> int:
         try:
             reports.append(check_spec(spec))
         except UserError as error:
-            # Of several lists, the others still have something to say.
+            # The other lists can still be checked.
             if len(specs) == 1:
                 raise
             reports.append(CheckReport(spec, 0, (str(error),)))
     good = not any(report.problems for report in reports)
-    if args.json:
-        print(json.dumps({"ok": good, "reports": [report.to_dict() for report in reports]}, indent=2))
-    else:
-        if guessed:
-            print(f"{args.data} is read as {', '.join(specs)}\n")
-        print("\n\n".join(map(describe, reports)))
+    content = json.dumps({"ok": good, "reports": [report.to_dict() for report in reports]}, indent=2)
+    texts = [f"{args.data} is read as {', '.join(specs)}"] if guessed else []
+    print_results(args.json, content, "\n\n".join([*texts, *map(describe, reports)]))
     return 0 if good else 2
 
 
@@ -84,6 +84,6 @@ def run_export(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.data.specs import open_dataset
 
     dataset = open_dataset(args.data)
-    export(dataset, Path(args.directory))
-    print(f"{args.directory}: {len(dataset)} samples of {dataset.spec}")
+    export(dataset, Path(args.output))
+    print(f"{args.output}: {len(dataset)} samples of {dataset.spec}")
     return 0

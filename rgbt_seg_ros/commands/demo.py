@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rgbt_seg_ros.arguments import MODEL, number
+
 if TYPE_CHECKING:
     from rgbt_seg_ros.data.samples import Sample
 
@@ -22,10 +24,24 @@ SEQUENCE_RATE_HZ = 10.0
 def register(subparsers: Any) -> None:
     """Add the command to the root parser."""
     parser = subparsers.add_parser("demo", help="run the node on a sequence and show what comes out (needs ROS 2)")
-    parser.add_argument("data", nargs="?", help="folder with rgb/ and thermal/; a generated sequence if left out")
-    parser.add_argument("-o", "--output", default="demo_output", help="folder for the picture strip and the table")
-    parser.add_argument("--model", default="demo", help="a .safetensors model file, or demo")
-    parser.add_argument("--rate", type=float, default=0.0, help="pairs per second; 0 = what the machine can hold")
+    parser.add_argument(
+        "data", nargs="?", metavar="DATA", help="folder with rgb/ and thermal/ (default: a generated sequence)"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="demo_output",
+        metavar="DIR",
+        help="folder for the picture strip and the table (default: demo_output)",
+    )
+    parser.add_argument("--model", default="demo", metavar="MODEL", help=f"{MODEL} (default: demo)")
+    parser.add_argument(
+        "--rate",
+        type=number(0.0, 1000.0),
+        default=0.0,
+        metavar="HZ",
+        help="pairs per second; 0: as many as the machine can segment (default: 0)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -40,8 +56,6 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(
             f"demo: ROS 2 and this package's messages are needed ({error}); `make demo` installs both"
         ) from error
-    if not 0 <= args.rate < float("inf"):
-        raise UserError(f"--rate: {args.rate:g} is not positive, nor 0 for what the machine can hold")
     spec = read_spec(args.model)
     frames = _recorded(args.data) if args.data else _generated([entry.name for entry in spec.classes])
     return play(frames, args.data or "a generated sequence", args.model, Path(args.output), args.rate)

@@ -7,37 +7,43 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rgbt_seg_ros.arguments import positive
+from rgbt_seg_ros.arguments import (
+    DATA,
+    MODEL,
+    add_backend,
+    add_device,
+    add_json,
+    add_modality,
+    add_precision,
+    json_files,
+    positive,
+)
 from rgbt_seg_ros.errors import UserError
 
 if TYPE_CHECKING:
     from rgbt_seg_ros.evaluation.figures import Run
     from rgbt_seg_ros.pipeline import Segmenter
 
-MODALITIES = ("rgbt", "rgb", "thermal")
-
 
 def register(subparsers: Any) -> None:
     """Add the command to the root parser."""
     parser = subparsers.add_parser("evaluate", help="score a model on data with label masks or boxes")
-    parser.add_argument("--model", required=True, help="a .safetensors model file, or demo")
-    parser.add_argument("--data", required=True, help="SPEC such as synthetic:500@9, mfnet:DIR:test or boxes:DIR")
+    parser.add_argument("--model", required=True, metavar="MODEL", help=MODEL)
+    parser.add_argument("--data", required=True, metavar="SPEC", help=f"data with label masks or boxes, {DATA}")
     given = parser.add_mutually_exclusive_group()
-    given.add_argument("--modality", default="rgbt", choices=MODALITIES, help="what the network is given")
+    add_modality(given)
     given.add_argument("--ablation", action="store_true", help="all three modalities; the figures are those of rgbt")
-    parser.add_argument("--json", metavar="OUT", help="file for the figures")
+    add_json(parser)
     parser.add_argument("--report", metavar="DIR", help="folder for report.md, report.html and report.json")
     parser.add_argument(
         "--no-pictures", action="store_true", help="no frames in the report: the data must not be copied"
     )
-    parser.add_argument("--limit", type=positive, metavar="N", help="at most N frames, evenly spread over the data")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16; int8 with --backend openvino")
     parser.add_argument(
-        "--backend",
-        default="",
-        help="an engine as in the node, such as openvino; by default the network as it was trained",
+        "--limit", type=positive, metavar="N", help="at most N frames, evenly spread over the data (default: all)"
     )
+    add_backend(parser, "", "the network as it was trained, in torch")
+    add_device(parser)
+    add_precision(parser)
     parser.set_defaults(run=run)
 
 
@@ -54,7 +60,7 @@ def canonical_command(args: argparse.Namespace) -> str:
 
 def _places(args: argparse.Namespace) -> list[Path]:
     report = [Path(args.report, f"report.{suffix}") for suffix in ("json", "md", "html")] if args.report else []
-    return [*([Path(args.json)] if args.json else []), *report]
+    return [*json_files(args.json), *report]
 
 
 def _run_of(args: argparse.Namespace, segmenter: Segmenter) -> Run:
@@ -87,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.evaluation.files import ReportError, write_texts
     from rgbt_seg_ros.evaluation.report import to_html, to_markdown, to_summary
     from rgbt_seg_ros.files import check_place
+    from rgbt_seg_ros.pipeline.preparation import MODALITIES
 
     if args.no_pictures and not args.report:
         raise UserError("--no-pictures: only a --report has pictures")
@@ -103,13 +110,14 @@ def run(args: argparse.Namespace) -> int:
     pictures = bool(args.report) and not args.no_pictures
     examples = find_examples(evaluations[name].quality, dataset, segmenter, pictures)
     figures = all_figures(_run_of(args, segmenter), evaluations, spec.classes, describe(examples))
-    files = {}
-    if args.json:
-        files[Path(args.json)] = to_json(figures)
+    files = {path: to_json(figures) for path in json_files(args.json)}
     if args.report:
         texts = {"json": to_json(figures), "md": to_markdown(figures), "html": to_html(figures, spec.classes, examples)}
         files |= {Path(args.report, f"report.{suffix}"): text for suffix, text in texts.items()}
     write_texts(files)
+    if args.json == "-":
+        print(to_json(figures).rstrip())
+        return 0
     print(to_summary(figures))
     for place in files:
         print(place)

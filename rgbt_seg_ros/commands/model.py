@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import re
 import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rgbt_seg_ros.arguments import positive
+from rgbt_seg_ros.arguments import (
+    DATA,
+    MODEL,
+    VARIANTS,
+    add_device,
+    add_json,
+    add_overwrite,
+    add_precision,
+    add_seed,
+    check_output,
+    image_size,
+    json_files,
+    positive,
+    print_results,
+)
 from rgbt_seg_ros.errors import UserError, name_settings
 
 if TYPE_CHECKING:
@@ -25,60 +37,58 @@ def register(subparsers: Any) -> None:
 
     importing = actions.add_parser("import", help="make a model file from an official checkpoint")
     importing.add_argument("checkpoint", help="the authors' .pth file")
-    importing.add_argument("--classes", help="class table (YAML) for class counts other than 9 and 5")
+    importing.add_argument(
+        "--classes", metavar="FILE", help="class table (YAML) for checkpoints with neither 9 nor 5 classes"
+    )
     importing.set_defaults(run=run_import)
 
     new = actions.add_parser("new", help="make an untrained model file")
-    new.add_argument("--variant", default="nano", help="atto, femto, pico, nano, tiny, base or large")
-    new.add_argument("--classes", default="mfnet", help="mfnet, pst900 or a class table (YAML)")
-    new.add_argument("--seed", type=int, default=0)
+    new.add_argument("--variant", default="nano", metavar="VARIANT", help=f"{VARIANTS} (default: nano)")
+    new.add_argument(
+        "--classes", default="mfnet", metavar="TABLE", help="mfnet, pst900 or a class table (YAML) (default: mfnet)"
+    )
+    add_seed(new, "the random weights")
     new.set_defaults(run=run_new)
     for making in (importing, new):
-        making.add_argument("--input-size", type=input_size, metavar="HxW", help="size the network sees, in pixels")
-        making.add_argument("--half", action="store_true", help="store float16: half the size")
+        making.add_argument(
+            "--input-size", type=image_size, metavar="HxW", help="size of the network's input, in pixels"
+        )
+        making.add_argument("--half", action="store_true", help="store the weights in half precision")
 
     temperature = actions.add_parser("temperature", help="make the confidence a probability (temperature scaling)")
-    temperature.add_argument("model", help="a .safetensors file, or demo")
-    temperature.add_argument("--data", required=True, help="SPEC of data with label masks, not trained on")
-    temperature.add_argument("--limit", type=positive, default=200, metavar="N", help="at most N frames (default 200)")
+    temperature.add_argument("model", metavar="MODEL", help=MODEL)
     temperature.add_argument(
-        "--stride", type=positive, default=8, metavar="N", help="every N-th pixel of every N-th row"
+        "--data", required=True, metavar="SPEC", help=f"data with label masks that the model was not trained on, {DATA}"
     )
-    temperature.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    temperature.add_argument("--limit", type=positive, default=200, metavar="N", help="at most N frames (default: 200)")
+    temperature.add_argument(
+        "--stride", type=positive, default=8, metavar="N", help="every N-th pixel of every N-th row (default: 8)"
+    )
+    add_device(temperature)
     temperature.set_defaults(run=run_temperature)
     exporting = actions.add_parser("export", help="make a file for another runtime: ONNX, OpenVINO, TensorRT")
-    exporting.add_argument("model", help="a .safetensors file, or demo")
+    exporting.add_argument("model", metavar="MODEL", help=MODEL)
     exporting.add_argument("--to", required=True, choices=("onnx", "openvino", "tensorrt"), help="the runtime")
-    exporting.add_argument("--size", type=input_size, metavar="HxW", help="of the images (default: the model's own)")
-    exporting.add_argument("--precision", default="auto", help="auto, fp32, fp16 or int8, as the runtime has it")
     exporting.add_argument(
-        "--calibrate", default="synthetic:64@100", metavar="SPEC", help="data that int8 is calibrated on"
+        "--input-size", type=image_size, metavar="HxW", help="size of the images, in pixels (default: the model's own)"
+    )
+    exporting.add_argument("--size", dest="input_size", type=image_size, help=argparse.SUPPRESS)
+    add_precision(exporting, choices="auto, fp32, fp16 or int8, of which the runtime may lack some")
+    exporting.add_argument(
+        "--calibrate",
+        default="synthetic:64@100",
+        metavar="SPEC",
+        help=f"data that int8 is calibrated on, {DATA} (default: synthetic:64@100)",
     )
     exporting.set_defaults(run=run_export)
     for writing in (importing, new, temperature, exporting):
-        writing.add_argument("-o", "--output", required=True, help="the file to write")
-        writing.add_argument("--force", action="store_true", help="replace the output if it exists")
+        writing.add_argument("-o", "--output", required=True, metavar="FILE", help="the file to write")
+        add_overwrite(writing, "FILE if it exists")
 
     info = actions.add_parser("info", help="print what a model file says of its model")
-    info.add_argument("model", help="a .safetensors file, or demo")
-    info.add_argument("--json", action="store_true", help="as JSON")
+    info.add_argument("model", metavar="MODEL", help=MODEL)
+    add_json(info)
     info.set_defaults(run=run_info)
-
-
-def input_size(text: str) -> tuple[int, int]:
-    """Parse HxW."""
-    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"'{text}' is not HxW in pixels, such as 480x640")
-    return int(match[1]), int(match[2])
-
-
-def _check_output(args: argparse.Namespace) -> None:
-    from rgbt_seg_ros.files import check_place
-
-    check_place(Path(args.output), parents=False)
-    if os.path.exists(args.output) and not args.force:
-        raise UserError(f"{args.output}: exists already; --force replaces it")
 
 
 def _write(args: argparse.Namespace, spec: ModelSpec, network: Any) -> int:
@@ -86,7 +96,7 @@ def _write(args: argparse.Namespace, spec: ModelSpec, network: Any) -> int:
 
     from rgbt_seg_ros.network import write_model
 
-    _check_output(args)
+    check_output([args.output], args.overwrite, parents=False)
     write_model(args.output, spec, network.state_dict(), torch.float16 if args.half else torch.float32)
     print(f"{args.output}: {spec.title}")
     return 0
@@ -128,7 +138,7 @@ def run_temperature(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.evaluation.temperature import fit_temperature, stored_dtype, with_temperature
     from rgbt_seg_ros.network import read_model, write_model
 
-    _check_output(args)
+    check_output([args.output], args.overwrite, parents=False)
     dataset = open_dataset(args.data)
     spec, network = read_model(args.model)
     fit = fit_temperature(
@@ -150,13 +160,13 @@ def run_export(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.pipeline.backends import EngineRequest
     from rgbt_seg_ros.pipeline.backends.export import export_model
 
-    _check_output(args)
+    check_output([args.output], args.overwrite, parents=False)
     spec, network = read_model(args.model)
-    with name_settings({"precision": "--precision", "target": "--to", "input_size": "--size"}):
+    with name_settings({"target": "--to"}):
         calibration = calibration_pairs(spec, args.calibrate)
         request = EngineRequest(network, spec, precision=args.precision, calibration=calibration)
-        precision = export_model(request, args.to, Path(args.output), args.size)
-    height, width = args.size or spec.input_size
+        precision = export_model(request, args.to, Path(args.output), args.input_size)
+    height, width = args.input_size or spec.input_size
     print(f"{args.output}: {spec.title}, {args.to} {precision} for images of {height}x{width} (height x width)")
     return 0
 
@@ -165,23 +175,28 @@ def run_info(args: argparse.Namespace) -> int:
     """Print what a model file says."""
     from rgbt_seg_ros.network import read_model
 
-    # The whole file, not its header alone: what info prints of a file, a node can run.
+    check_output(json_files(args.json), overwrite=True)
+    # The whole file, not only its header: a node can run every model that info describes.
     spec, network = read_model(args.model)
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    if args.json:
-        print(json.dumps({**spec.to_dict(), "parameters": parameters}, indent=2))
-        return 0
-    height, width = spec.input_size
-    preprocessing = spec.thermal_preprocessing
-    print(f"model        {spec.title}")
-    print(f"parameters   {parameters / 1e6:.2f} M")
-    print(f"input size   {height}x{width} (height x width)")
-    print(f"RGB          mean {spec.rgb.mean}, std {spec.rgb.std}")
-    print(f"thermal      mean {spec.thermal.mean}, std {spec.thermal.std}, preprocessing {preprocessing.method}")
-    print(f"temperature  {spec.temperature:g}")
-    for key, value in spec.to_dict()["provenance"].items():
-        if value not in ("", {}):
-            print(f"{key:<12} {value}")
-    for entry in spec.classes:
-        print(f"class {entry.id:<6} {entry.name}  rgb{entry.color}")
+    content = json.dumps({**spec.to_dict(), "parameters": parameters}, indent=2)
+    print_results(args.json, content, describe(spec, parameters))
     return 0
+
+
+def describe(spec: ModelSpec, parameters: int) -> str:
+    """Return what a model file says of its model, for a terminal."""
+    height, width = spec.input_size
+    thermal = f"mean {spec.thermal.mean}, std {spec.thermal.std}, preprocessing {spec.thermal_preprocessing.method}"
+    lines = [
+        f"model        {spec.title}",
+        f"parameters   {parameters / 1e6:.2f} M",
+        f"input size   {height}x{width} (height x width)",
+        f"RGB          mean {spec.rgb.mean}, std {spec.rgb.std}",
+        f"thermal      {thermal}",
+        f"temperature  {spec.temperature:g}",
+    ]
+    provenance = spec.to_dict()["provenance"]
+    lines += [f"{key:<12} {value}" for key, value in provenance.items() if value not in ("", {})]
+    lines += [f"class {entry.id:<6} {entry.name}  rgb{entry.color}" for entry in spec.classes]
+    return "\n".join(lines)

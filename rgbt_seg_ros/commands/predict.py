@@ -6,22 +6,48 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from rgbt_seg_ros.arguments import MODEL, add_backend, add_device, add_modality, add_precision
+from rgbt_seg_ros.errors import name_settings
+
 
 def register(subparsers: Any) -> None:
     """Add the command to the root parser."""
-    parser = subparsers.add_parser("predict", help="masks of image files or folders")
-    parser.add_argument("rgb", help="a colour image, or a folder of them")
-    parser.add_argument("thermal", help="the thermal image, or a folder with files of the same names")
-    parser.add_argument("--model", required=True, help="a .safetensors model file, or demo")
+    parser = subparsers.add_parser("predict", help="segment image files, or folders of them")
+    parser.add_argument("rgb", metavar="RGB", help="an RGB image, or a folder of them")
     parser.add_argument(
-        "-o", "--output", required=True, help="folder for NAME_mask, NAME_confidence, NAME_overlay .png"
+        "thermal", metavar="THERMAL", help="the thermal image, or a folder with files of the same names"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16")
-    parser.add_argument("--threshold", type=float, default=0.0, help="less confident pixels become 255 (0..1)")
-    parser.add_argument("--input-size", default="model", help="model, image or HxW")
-    parser.add_argument("--modality", default="rgbt", help="what the network is given: rgbt, rgb or thermal")
-    parser.add_argument("--thermal-normalisation", default="auto", help="auto, none, percentile, minmax or fixed")
+    parser.add_argument("--model", required=True, metavar="MODEL", help=MODEL)
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="DIR",
+        help="folder for NAME_mask.png, NAME_confidence.png and NAME_overlay.png",
+    )
+    add_backend(parser)
+    add_device(parser)
+    add_precision(parser)
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="pixels with a lower probability become 255, unlabeled (0 to 1; default: 0)",
+    )
+    parser.add_argument(
+        "--input-size",
+        default="model",
+        metavar="SIZE",
+        help="size of the network's input: model, image or HxW in pixels (default: model)",
+    )
+    add_modality(parser)
+    parser.add_argument(
+        "--thermal-normalisation",
+        default="auto",
+        metavar="METHOD",
+        help="how raw thermal values become 8 bits: auto, none, percentile, minmax or clahe (default: auto)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -35,13 +61,16 @@ def run(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings
 
     pairs = find_pairs(args.rgb, args.thermal)
+    with name_settings({"normalisation": "--thermal-normalisation"}):
+        thermal = ThermalSettings(args.thermal_normalisation)
     settings = SegmenterSettings(
         input_size=args.input_size,
         threshold=args.threshold,
+        backend=args.backend,
         device=args.device,
         precision=args.precision,
         modality=args.modality,
-        thermal=ThermalSettings(args.thermal_normalisation),
+        thermal=thermal,
     )
     segmenter = Segmenter.open(args.model, settings)
     output = Path(args.output)

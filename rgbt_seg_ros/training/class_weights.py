@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.network.spec import ClassInfo
-from rgbt_seg_ros.training.errors import ConfigError
 from rgbt_seg_ros.training.optimisation_config import ClassWeightConfig
 
 
@@ -16,15 +16,15 @@ def boosts_by_id(settings: ClassWeightConfig, classes: Sequence[ClassInfo]) -> n
     """Return (K,) factors, 1 where none is set.
 
     Raises:
-        ConfigError: A boost names no class.
+        SettingError: A boost names a class that does not exist.
     """
     factors = np.ones(len(classes))
     by_name = {entry.name: entry.id for entry in classes}
     for name, factor in settings.boosts.items():
         if name not in by_name:
-            raise ConfigError(
-                f"loss.class_weights.boosts.{name}: not a class (known: {', '.join(by_name)}); "
-                "--set 'loss.class_weights.boosts={}' clears the boosts of the configuration"
+            raise SettingError(
+                f"loss.class_weights.boosts.{name}",
+                f"not a class (known: {', '.join(by_name)}); --set 'loss.class_weights.boosts={{}}' clears all boosts",
             )
         factors[by_name[name]] = factor
     return factors

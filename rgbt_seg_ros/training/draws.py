@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.training.errors import ConfigError
+from rgbt_seg_ros.errors import SettingError
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def quotas(shares: Sequence[float], lengths: Sequence[int], samples: int) -> lis
     """
     wanted = np.array([share or length for share, length in zip(shares, lengths, strict=True)], dtype=np.float64)
     if any(share > 0 for share in shares) and any(share == 0 for share in shares):
-        raise ConfigError("data.train: some sources have a share and some have none; give all of them one, or none")
+        raise SettingError("data.train", "some sources have a share and some have none", "a share for all, or for none")
     exact = wanted / wanted.sum() * samples
     counts = np.floor(exact).astype(int)
     for source in np.argsort(counts - exact, kind="stable")[: samples - int(counts.sum())]:
@@ -93,12 +93,12 @@ class BatchSampler:
         """Split batches of ``batch`` draws over ``processes``.
 
         Raises:
-            ConfigError: The batch cannot be split evenly, or an epoch has less than one.
+            SettingError: The batch cannot be split evenly, or an epoch has less than one.
         """
         if batch % processes:
-            raise ConfigError(f"data.batch: {batch} pairs cannot be split evenly over {processes} processes")
+            raise SettingError("data.batch", f"{batch} pairs cannot be split evenly over {processes} processes")
         if len(plan) < batch:
-            raise ConfigError(f"data.batch: {batch} pairs, but an epoch has {len(plan)} samples only")
+            raise SettingError("data.batch", f"{batch} pairs, but an epoch has only {len(plan)} samples")
         self._plan, self._batch, self._rank, self._processes = plan, batch, rank, processes
         self._epoch = 0
 

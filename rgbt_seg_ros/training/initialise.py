@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.errors import SettingError, in_words
 from rgbt_seg_ros.network import FusionNetwork, ModelSpec, read_model
 from rgbt_seg_ros.network.builtin import new_network
 
@@ -36,7 +36,8 @@ def initial_network(
         show: Whether to print that ``auto`` found no weights.
 
     Raises:
-        UserError: ``imagenet`` and no weights can be had, or a file that is no model of this variant and these classes.
+        UserError: ``imagenet`` and the weights cannot be downloaded, or a file that is not a model of this variant and these
+            classes.
     """
     network = _random(spec, seed, deep_supervision)
     if initialisation == "random":
@@ -47,11 +48,12 @@ def initial_network(
         for encoder, channels in ((network.rgb_encoder, 3), (network.thermal_encoder, 1)):
             encoder.load_state_dict(_pretrained(spec.variant, channels).state_dict())
     except Exception as error:  # the hub's client raises a dozen kinds of errors, none of them of one family
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        reason = in_words(error)[:200]
         if initialisation == "imagenet":
-            raise UserError(
-                f"initialisation: 'imagenet', but the weights of convnextv2_{spec.variant} cannot be had ({reason}); "
-                "'auto' goes on without them"
+            raise SettingError(
+                "initialisation",
+                f"the ImageNet weights of convnextv2_{spec.variant} cannot be downloaded ({reason}); 'auto' starts from random "
+                "weights instead",
             ) from error
         if show:
             words = f"no ImageNet weights for convnextv2_{spec.variant} ({reason}); starting from random weights"
@@ -82,9 +84,10 @@ def _pretrained(variant: str, channels: int) -> nn.Module:
 def _from_file(network: FusionNetwork, path: str, spec: ModelSpec) -> str:
     theirs, source = read_model(path)
     if (theirs.variant, theirs.classes) != (spec.variant, spec.classes):
-        raise UserError(
-            f"initialisation: {path}: a {theirs.variant} model of {', '.join(c.name for c in theirs.classes)}; expected "
-            f"{spec.variant} and {', '.join(c.name for c in spec.classes)}"
+        raise SettingError(
+            "initialisation",
+            f"{path} is a {theirs.variant} model of {', '.join(c.name for c in theirs.classes)}",
+            f"{spec.variant} and {', '.join(c.name for c in spec.classes)}",
         )
     state = {**network.state_dict(), **{k: v for k, v in source.state_dict().items() if k in network.state_dict()}}
     network.load_state_dict(state)

@@ -18,12 +18,11 @@ from rgbt_seg_ros.files import check_place, replacing
 from rgbt_seg_ros.network.model_file import ModelFileError, read_spec
 from rgbt_seg_ros.training.config import TrainingConfig
 from rgbt_seg_ros.training.config_file import dump_config
-from rgbt_seg_ros.training.errors import ConfigError
 
 FORMAT = 1
 
 MAY_CHANGE = ("run.epochs", "data.workers")
-"""Keys that a resumed run may set anew."""
+"""Keys that may change when a run is resumed."""
 
 
 class RunError(UserError):
@@ -192,7 +191,7 @@ def resumed_config(asked: TrainingConfig | None, checkpoint: Checkpoint) -> Trai
         checkpoint: Where the run stands.
 
     Raises:
-        ConfigError: Something else than ``MAY_CHANGE`` differs; the sentence names the keys.
+        RunError: Something else than ``MAY_CHANGE`` differs; the sentence names the keys.
     """
     resolved = dict(checkpoint.resolved)
     if asked is not None:
@@ -203,7 +202,7 @@ def resumed_config(asked: TrainingConfig | None, checkpoint: Checkpoint) -> Trai
             for before in (checkpoint.asked, checkpoint.resolved)
         )
         if forbidden and also:
-            raise ConfigError(
+            raise RunError(
                 f"--resume: {', '.join(forbidden)} differ from what the run was started with; "
                 f"only {' and '.join(MAY_CHANGE)} may change"
             )

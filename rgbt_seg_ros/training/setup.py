@@ -9,11 +9,11 @@ import numpy as np
 from tqdm import tqdm
 
 from rgbt_seg_ros.data.samples import Dataset
+from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.network.conventions import Convention
 from rgbt_seg_ros.training.class_weights import boosts_by_id, class_weights
 from rgbt_seg_ros.training.config import TrainingConfig
 from rgbt_seg_ros.training.draws import DrawPlan, quotas
-from rgbt_seg_ros.training.errors import ConfigError
 from rgbt_seg_ros.training.export import preprocessing_of
 from rgbt_seg_ros.training.sources import LabelledSource, check_all, convention_of, open_all
 from rgbt_seg_ros.training.statistics import DataStatistics, measure
@@ -76,16 +76,15 @@ def resolve(config: TrainingConfig, data: RunData, show: bool = True) -> Trainin
     """Fill in what the configuration leaves to the data: class weights and the thermal normalisation.
 
     Raises:
-        ConfigError: Weights or boosts that fit no class.
+        SettingError: Weights or boosts that fit no class.
         DataError: A sample that cannot be used.
     """
     weights = config.loss.class_weights
     classes = data.convention.classes
     boosts_by_id(weights, classes)
     if weights.values and len(weights.values) != len(classes):
-        raise ConfigError(
-            f"loss.class_weights.values: {len(weights.values)} weights, but there are {len(classes)} classes"
-        )
+        count = f"{len(weights.values)} weights, but there are {len(classes)} classes"
+        raise SettingError("loss.class_weights.values", count)
     needs_weights = weights.mode == "auto" and not weights.values and config.loss.cross_entropy > 0
     needs_thermal = config.thermal.normalisation == "auto"
     if not needs_weights and not needs_thermal:

@@ -14,12 +14,12 @@ from rgbt_seg_ros.data.samples import DataError, Dataset, Sample
 from rgbt_seg_ros.data.specs import open_dataset
 from rgbt_seg_ros.data.synthetic import SyntheticDrive, SyntheticScenes
 from rgbt_seg_ros.data.weak_masks import weak_label
+from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.evaluation.classes import ClassMap
 from rgbt_seg_ros.network.conventions import CONVENTIONS, Convention
 from rgbt_seg_ros.network.spec import ClassInfo, ThermalPreprocessing
 from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings, normalise, resolve
 from rgbt_seg_ros.training.config import DataConfig
-from rgbt_seg_ros.training.errors import ConfigError
 
 
 def open_source(spec: str, render_size: tuple[int, int] | None) -> Dataset:
@@ -34,19 +34,19 @@ def open_all(settings: DataConfig) -> tuple[list[Dataset], list[Dataset]]:
     """Open all training and validation data.
 
     Raises:
-        ConfigError: No source, or an empty one.
-        DataError: Data that is not there.
+        SettingError: No source.
+        DataError: Data that does not exist, or has no samples.
     """
     if not settings.train:
-        raise ConfigError("data.train: no source; name one there or with --data")
+        raise SettingError("data.train", "no source", "at least one, there or with --data")
     if not settings.val:
-        raise ConfigError("data.val: no data to choose the best model by; name some there or with --val")
+        raise SettingError("data.val", "no data to choose the best model by", "some, there or with --val")
     train = [open_source(source.spec, settings.render_size) for source in settings.train]
     # As `rgbt-seg evaluate` draws them: the scores and the temperature in the model file are of data that its words name.
     val = [open_source(spec, None) for spec in settings.val]
     for dataset in (*train, *val):
         if not len(dataset):
-            raise ConfigError(f"data: {dataset.spec}: no samples")
+            raise DataError(f"{dataset.spec}: no samples")
     return train, val
 
 

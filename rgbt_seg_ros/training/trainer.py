@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from rgbt_seg_ros.data.folders import write_image
 from rgbt_seg_ros.decoding import encode
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.errors import UserError, name_settings
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.pipeline.backends.devices import select_precision
 from rgbt_seg_ros.training.board import Board
@@ -73,7 +73,8 @@ def train(job: Job) -> Path:
         assert job.config is not None
         folder.refuse_if_used()
         config = job.config
-    with processes(config.run.device) as group:
+    fields = {"device": "run.device", "precision": "run.precision"}
+    with name_settings(fields), processes(config.run.device) as group:
         data = open_data(config, check=group.first)
         if checkpoint is None:
             config = resolve(config, data, show=group.first)

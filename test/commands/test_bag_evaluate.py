@@ -246,13 +246,13 @@ def test_what_was_done_is_kept_and_gone_on_with(models, tmp_path, how, capsys):
 def test_a_folder_with_a_report_is_not_overwritten_unasked(bag, models, tmp_path, capsys):
     assert evaluate(bag, tmp_path / "out", models[0]) == 0
     assert evaluate(bag, tmp_path / "out", models[0]) == 2
-    assert "--force" in capsys.readouterr().err
+    assert "--overwrite" in capsys.readouterr().err
     before = (tmp_path / "out" / "report.json").read_bytes()
     assert evaluate(bag, tmp_path / "out", models[0], "--resume") == 0
     video = ("--video", str(tmp_path / "v.mp4"))
     assert evaluate(bag, tmp_path / "out", models[0], "--resume", *video) == 2
     assert "its masks are gone" in capsys.readouterr().err
-    assert evaluate(bag, tmp_path / "out", models[0], "--force") == 0
+    assert evaluate(bag, tmp_path / "out", models[0], "--overwrite") == 0
     assert (tmp_path / "out" / "report.json").read_bytes() == before
 
 

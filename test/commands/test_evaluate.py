@@ -305,7 +305,9 @@ def test_a_bad_command_line_is_one_line(tmp_path, model, labelled, capsys):
     assert str(tmp_path / "none") in failure(capsys, *good[:2], "--data", f"folder:{tmp_path / 'none'}")
     assert "cuda" in failure(capsys, *good, "--device", "cuda:99")
     assert "--report" in failure(capsys, *good, "--no-pictures")
-    for wrong in (["--limit", "0"], ["--modality", "infrared"], ["--modality", "rgb", "--ablation"]):
+    words = "--modality: 'infrared' is not one of rgbt, rgb, thermal"
+    assert failure(capsys, *good, "--modality", "infrared") == f"rgbt-seg: error: {words}"
+    for wrong in (["--limit", "0"], ["--modality", "rgb", "--ablation"]):
         with pytest.raises(SystemExit, match="2"):
             evaluate(*good, *wrong)
 

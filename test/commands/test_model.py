@@ -105,7 +105,7 @@ def test_import_makes_a_model_of_an_official_checkpoint(tmp_path, capsys):
 def test_an_existing_file_is_replaced_only_by_force(model, capsys):
     before = model.read_bytes()
     arguments = ["new", "--variant", "atto", "--seed", "9", "-o", str(model)]
-    assert "--force" in failure(capsys, *arguments)
+    assert "--overwrite" in failure(capsys, *arguments)
     assert model.read_bytes() == before
     assert main(["model", *arguments, "--force"]) == 0
     assert model.read_bytes() != before

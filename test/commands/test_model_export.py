@@ -42,7 +42,7 @@ def test_an_onnx_file_gives_the_masks_in_onnxruntime(tmp_path, capsys):
         pytest.importorskip(module)
     runtime = pytest.importorskip("onnxruntime")
     path = tmp_path / "demo.onnx"
-    assert export("--to", "onnx", "--size", "64x96", "-o", path) == 0
+    assert export("--to", "onnx", "--input-size", "64x96", "-o", path) == 0
     assert "onnx fp32 for images of 64x96" in capsys.readouterr().out
     rgb, thermal = images()
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -53,7 +53,7 @@ def test_an_onnx_file_gives_the_masks_in_onnxruntime(tmp_path, capsys):
 def test_an_openvino_model_gives_the_masks(tmp_path):
     openvino = pytest.importorskip("openvino")
     path = tmp_path / "demo.xml"
-    assert export("--to", "openvino", "--size", "64x96", "-o", path) == 0
+    assert export("--to", "openvino", "--input-size", "64x96", "-o", path) == 0
     rgb, thermal = images()
     compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found = compiled({"rgb": rgb[None], "thermal": thermal[None]})
@@ -98,7 +98,16 @@ def test_int8_is_calibrated_with_the_images_that_are_named_and_not_with_earlier_
     nncf.__spec__ = ModuleSpec("nncf", None)
     monkeypatch.setitem(sys.modules, "nncf", nncf)
     for scenes in (2, 3):
-        to = ("--to", "openvino", "--precision", "int8", "--size", "64x96", "--calibrate", f"synthetic:{scenes}@100")
+        to = (
+            "--to",
+            "openvino",
+            "--precision",
+            "int8",
+            "--input-size",
+            "64x96",
+            "--calibrate",
+            f"synthetic:{scenes}@100",
+        )
         assert export(*to, "--force", "-o", tmp_path / "demo.xml") == 0
     assert calibrated == [2, 3]
 
@@ -131,5 +140,5 @@ def test_an_output_that_exists_stays_without_force(tmp_path, capsys):
     path = tmp_path / "demo.onnx"
     path.write_text("mine")
     assert export("--to", "onnx", "-o", path) == 2
-    assert "--force replaces it" in capsys.readouterr().err
+    assert "--overwrite replaces it" in capsys.readouterr().err
     assert path.read_text() == "mine"

@@ -79,7 +79,7 @@ def test_a_model_is_replaced_in_place_only_by_force(tmp_path, model, data, capsy
     path = tmp_path / "m.safetensors"
     path.write_bytes(model.read_bytes())
     assert fit(path, data, path) == 2
-    assert "--force" in capsys.readouterr().err
+    assert "--overwrite" in capsys.readouterr().err
     assert path.read_bytes() == model.read_bytes()
     assert fit(path, data, path, "--force") == 0
     assert read_spec(path).temperature != 1.0

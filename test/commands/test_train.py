@@ -41,7 +41,7 @@ def test_options_of_its_own_go_over_the_file_and_set_over_them(config: Path, tmp
 def test_a_spec_with_yaml_in_its_path_stays_one_word() -> None:
     words = ["train", "-o", "r", "--data", "folder:a: [b]: 'c \U0001f4f7", "--val", "x#y"]
     args = build_parser().parse_args(words)
-    loaded = [yaml.safe_load(word.partition("=")[2]) for word in overrides(args)]
+    loaded = [yaml.safe_load(word.partition("=")[2]) for word in overrides(args).values()]
     assert loaded == [[{"spec": "folder:a: [b]: 'c \U0001f4f7"}], ["x#y"]]
 
 
@@ -49,9 +49,12 @@ def test_a_spec_with_yaml_in_its_path_stays_one_word() -> None:
     ("words", "expected"),
     [
         ([], "--config: missing"),
-        (["--config", "nothing"], "nothing.yaml: not a readable YAML file"),
-        (["--config", "paper", "--epochs", "0"], "paper.yaml: run.epochs: 0 is not at least 1"),
-        (["--config", "paper", "--set", "run.epocs=3"], "run.epocs: not a key"),
+        (["--config", "nothing"], "nothing.yaml: not a readable training configuration"),
+        (["--config", "paper", "--epochs", "0"], "--epochs: 0 is not at least 1"),
+        (
+            ["--config", "paper", "--set", "run.epocs=3"],
+            "--set run.epocs: not a known key; expected one of epochs, seed,",
+        ),
         (["--config", "paper", "--data", "mfnet:nowhere:train"], "nowhere"),
         (["--resume"], "no run to resume (no last.ckpt); start it without --resume"),
     ],

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.network.conventions import MFNET
 from rgbt_seg_ros.training.class_weights import class_weights
-from rgbt_seg_ros.training.errors import ConfigError
 from rgbt_seg_ros.training.optimisation_config import ClassWeightConfig
 
 CLASSES = MFNET.classes[:4]
@@ -37,6 +37,6 @@ def test_a_class_that_was_not_seen_weighs_as_the_rarest_that_was() -> None:
 
 def test_a_boost_of_no_class_is_refused() -> None:
     with pytest.raises(
-        ConfigError, match=r"loss\.class_weights\.boosts\.tree: not a class \(known: unlabeled, car.*boosts=\{\}'"
+        SettingError, match=r"loss\.class_weights\.boosts\.tree: not a class \(known: unlabeled, car.*boosts=\{\}'"
     ):
         class_weights(np.ones(4, int), ClassWeightConfig(boosts={"tree": 2.0}), CLASSES)

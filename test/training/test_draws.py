@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
+from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.training.draws import BatchSampler, Draw, DrawPlan, quotas
-from rgbt_seg_ros.training.errors import ConfigError
 
 
 def test_quotas_follow_shares_and_add_up() -> None:
@@ -18,7 +18,7 @@ def test_without_shares_each_source_gives_what_it_has() -> None:
 
 
 def test_shares_for_some_sources_only_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"data\.train: some sources have a share and some have none"):
+    with pytest.raises(SettingError, match=r"data\.train: some sources have a share and some have none"):
         quotas([0, 1], [10, 30], 40)
 
 
@@ -65,7 +65,7 @@ def test_a_step_has_the_same_samples_however_many_processes_share_it(processes: 
 
 def test_batches_that_cannot_be_made_are_refused() -> None:
     plan = DrawPlan(0, [5], [5])
-    with pytest.raises(ConfigError, match=r"data\.batch: 6 pairs cannot be split evenly over 4 processes"):
+    with pytest.raises(SettingError, match=r"data\.batch: 6 pairs cannot be split evenly over 4 processes"):
         BatchSampler(DrawPlan(0, [50], [50]), 6, 0, 4)
-    with pytest.raises(ConfigError, match=r"data\.batch: 8 pairs, but an epoch has 5 samples only"):
+    with pytest.raises(SettingError, match=r"data\.batch: 8 pairs, but an epoch has only 5 samples"):
         BatchSampler(plan, 8)

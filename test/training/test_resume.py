@@ -15,7 +15,6 @@ import torch
 from rgbt_seg_ros.network import read_model
 from rgbt_seg_ros.training import export, trainer
 from rgbt_seg_ros.training.config_file import load_config
-from rgbt_seg_ros.training.errors import ConfigError
 from rgbt_seg_ros.training.run_folder import RunError, RunFolder
 from rgbt_seg_ros.training.steps import Stepper
 from rgbt_seg_ros.training.trainer import Job, train
@@ -96,9 +95,7 @@ def test_another_configuration_is_refused_at_resume_by_its_keys(tiny: Path, tmp_
     folder = tmp_path / "run"
     train(Job(folder, load_config(tiny, ["run.epochs=1"])))
     changed = load_config(tiny, ["run.epochs=3", "optimiser.rate=1e-5", "data.batch=2"])
-    with pytest.raises(
-        ConfigError, match=r"--resume: data\.batch, optimiser\.rate differ from what the run was started"
-    ):
+    with pytest.raises(RunError, match=r"--resume: data\.batch, optimiser\.rate differ from what the run was started"):
         train(Job(folder, changed, resume=True))
 
 

@@ -5,8 +5,18 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from rgbt_seg_ros.arguments import node_parameters, number, seconds_above_zero
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.arguments import (
+    BAG,
+    add_json,
+    add_params,
+    add_topics,
+    check_output,
+    json_files,
+    node_parameters,
+    number,
+    print_results,
+    seconds_above_zero,
+)
 
 if TYPE_CHECKING:
     from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
@@ -18,29 +28,32 @@ LARGEST_DELAY = 10.0
 def register(actions: Any) -> None:
     """Add the action to ``rgbt-seg bag``."""
     parser = actions.add_parser("check", help="streams, pairing, and the thermal camera's delay")
-    parser.add_argument("bag", metavar="BAG", help="a folder with metadata.yaml, or a file *.mcap or *.db3")
-    parser.add_argument("--rgb-topic", metavar="TOPIC", help="of the RGB camera (default: by its name)")
-    parser.add_argument("--thermal-topic", metavar="TOPIC", help="of the thermal camera (default: by its name)")
-    parser.add_argument("--params", metavar="FILE", help="the node's parameter file (default: its defaults)")
-    parser.add_argument("--slop", type=float, metavar="S", help="in place of sync.slop")
-    parser.add_argument("--thermal-offset", type=float, metavar="S", help="in place of sync.thermal_offset")
+    parser.add_argument("bag", metavar="BAG", help=BAG)
+    add_topics(parser)
+    add_params(parser)
+    parser.add_argument("--slop", type=float, metavar="S", help="replaces the parameter sync.slop")
+    parser.add_argument("--thermal-offset", type=float, metavar="S", help="replaces the parameter sync.thermal_offset")
     parser.add_argument(
         "--max-delay",
         type=number(0.0, LARGEST_DELAY, above=True),
         default=0.3,
         metavar="S",
-        help="delays to try (default ±0.3, at most ±10)",
+        help="largest delay to look for, in either direction (default: 0.3; at most 10)",
     )
     given = parser.add_mutually_exclusive_group()
-    given.add_argument("--stamps-only", action="store_true", help="decode no images: the delay in candidates at best")
+    given.add_argument(
+        "--stamps-only",
+        action="store_true",
+        help="decode no images; the stamps alone give candidates of the delay at best",
+    )
     given.add_argument(
         "--seconds",
         type=seconds_above_zero,
         default=60.0,
         metavar="S",
-        help="of images to seek the delay in (default 60)",
+        help="how much of the images to look for the delay in (default: 60)",
     )
-    parser.add_argument("--json", metavar="OUT", help="file for all of it")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -51,7 +64,7 @@ def pairing_of(args: argparse.Namespace) -> PairingSettings:
 
     from rgbt_seg_ros.parameters.table import settings_of
 
-    settings = settings_of(node_parameters(args.params))
+    settings = settings_of(node_parameters(args.params, args.node))
     if settings.policy != "nearest":
         print(f"{args.params}: sync.policy is {settings.policy}; what follows is of nearest", file=sys.stderr)
     given = {"slop": args.slop, "thermal_offset": args.thermal_offset}
@@ -60,19 +73,15 @@ def pairing_of(args: argparse.Namespace) -> PairingSettings:
 
 def run(args: argparse.Namespace) -> int:
     """Check the bag, print what was found, and write it if asked for; 2 where no pairing is possible."""
-    from pathlib import Path
-
     from tqdm import tqdm
 
     from rgbt_seg_ros.data.bags.reader import Bag
     from rgbt_seg_ros.data.bags.topics import find_cameras
-    from rgbt_seg_ros.files import check_place, replacing
     from rgbt_seg_ros.nodes.bridge import find_bridge
     from rgbt_seg_ros.recordings.check import CheckOptions, check_bag
     from rgbt_seg_ros.recordings.check_text import as_dict, to_json, to_text
 
-    if args.json:
-        check_place(Path(args.json), UserError)
+    check_output(json_files(args.json), overwrite=True)
     options = CheckOptions(pairing_of(args), 0.0 if args.stamps_only else args.seconds, args.max_delay)
     with Bag(args.bag) as bag:
         cameras = find_cameras(bag, args.rgb_topic, args.thermal_topic)
@@ -84,8 +93,5 @@ def run(args: argparse.Namespace) -> int:
             find_bridge(),
             lambda messages: tqdm(messages, total=count, unit="message", disable=None, leave=False),
         )
-    if args.json:
-        with replacing(Path(args.json)) as (part,):
-            part.write_text(to_json(as_dict(args.bag, check)), encoding="utf-8", errors="backslashreplace")
-    print(to_text(args.bag, check))
+    print_results(args.json, to_json(as_dict(args.bag, check)), to_text(args.bag, check))
     return 0 if check.usable else 2

@@ -8,7 +8,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rgbt_seg_ros.arguments import node_parameters, positive
+from rgbt_seg_ros.arguments import (
+    BAG,
+    MODEL,
+    NODE,
+    add_overwrite,
+    add_params,
+    add_topics,
+    node_parameters,
+    positive,
+)
 from rgbt_seg_ros.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,27 +29,33 @@ if TYPE_CHECKING:
 def register(actions: Any) -> None:
     """Add the action to ``rgbt-seg bag``."""
     parser = actions.add_parser("evaluate", help="what a model makes of a recording: figures, report, masks, video")
-    parser.add_argument("bag", help="a bag, or a folder of bags")
+    parser.add_argument("bag", metavar="BAG", help=f"a bag ({BAG}), or a folder of bags")
     parser.add_argument(
         "-o", "--output", required=True, metavar="DIR", help="folder for report.json, report.html and more"
     )
-    parser.add_argument("--model", help="a .safetensors model file, or demo; default: what the parameters say")
-    parser.add_argument("--params", metavar="FILE", help="the node's parameter file")
-    parser.add_argument("--node", default="/rgbt_segmentation", metavar="NAME", help="whose parameters to take from it")
-    parser.add_argument("--labels", default="", metavar="TOPIC|DIR", help="true label masks")
-    parser.add_argument("--compare", default="", metavar="M2", help="a second model, for how far both agree")
-    parser.add_argument("--rgb-topic", metavar="TOPIC", help="default: the topic whose name says so")
-    parser.add_argument("--thermal-topic", metavar="TOPIC", help="likewise")
-    parser.add_argument("--batch", type=positive, default=1, metavar="N", help="pairs a run; 1: the bits of the node")
-    parser.add_argument("--write-bag", metavar="OUT", help="a new bag: all topics, and the masks beside them")
-    parser.add_argument("--namespace", default="/", help="of the topics of the masks in that bag")
-    parser.add_argument("--video", metavar="OUT.mp4", help="a video of the overlay")
-    parser.add_argument("--no-pictures", action="store_true", help="no frames in the report")
-    parser.add_argument("--workers", type=positive, default=1, metavar="N", help="bags at a time, each by a process")
-    parser.add_argument("--ray", metavar="ADDRESS", help="on a Ray cluster: auto, local or ray://HOST:PORT")
+    parser.add_argument("--model", metavar="MODEL", help=f"{MODEL} (default: the parameter model.file)")
+    add_params(parser)
+    parser.add_argument("--labels", default="", metavar="TOPIC|DIR", help="true label masks to score against")
+    parser.add_argument("--compare", default="", metavar="MODEL", help="a second model, to measure how far both agree")
+    add_topics(parser)
+    parser.add_argument(
+        "--batch",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="pairs in one run of the network; 1 gives the same bits as the node (default: 1)",
+    )
+    parser.add_argument("--write-bag", metavar="BAG", help="write a new bag with all topics and the masks")
+    parser.add_argument("--namespace", default="/", metavar="NAME", help="namespace of the masks' topics in that bag")
+    parser.add_argument("--video", metavar="FILE.mp4", help="write a video of the overlay")
+    parser.add_argument("--no-pictures", action="store_true", help="put no frames into the report")
+    parser.add_argument(
+        "--workers", type=positive, default=1, metavar="N", help="processes, one bag each at a time (default: 1)"
+    )
+    parser.add_argument("--ray", metavar="ADDRESS", help="use a Ray cluster: auto, local or ray://HOST:PORT")
     again = parser.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
-    again.add_argument("--force", action="store_true", help="replace the results in DIR")
+    again.add_argument("--resume", action="store_true", help="continue a run that was interrupted")
+    add_overwrite(again, "the results in DIR")
     parser.set_defaults(run=run)
 
 
@@ -51,7 +66,7 @@ def canonical_command(args: argparse.Namespace, model: str) -> str:
         value = getattr(args, option)
         if value:
             words += [f"--{option.replace('_', '-')}", value]
-    if args.node != "/rgbt_segmentation":
+    if args.node != NODE:
         words += ["--node", args.node]
     if args.batch != 1:
         words += ["--batch", str(args.batch)]
@@ -92,7 +107,7 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
             batch=args.batch,
             pictures=not args.no_pictures,
             resume=args.resume,
-            force=args.force,
+            force=args.overwrite,
             output_bag=Path(args.write_bag) if args.write_bag else None,
             namespace=args.namespace,
             video=Path(args.video) if args.video else None,
@@ -140,10 +155,10 @@ def _many(args: argparse.Namespace, jobs: Sequence[Job]) -> bool:
 def _check_merged(args: argparse.Namespace, jobs: Sequence[Job]) -> None:
     """Refuse a folder with somebody else's report for that of many bags, before any work."""
     output = Path(args.output)
-    if not _many(args, jobs) or args.force or not (output / "report.json").exists():
+    if not _many(args, jobs) or args.overwrite or not (output / "report.json").exists():
         return
     if (output / "job.json").exists() or not args.resume:
-        raise UserError(f"{output}: holds a report already; choose another folder, or replace it with --force")
+        raise UserError(f"{output}: holds a report already; choose another folder, or replace it with --overwrite")
 
 
 def _evaluate(args: argparse.Namespace, jobs: Sequence[Job]) -> list[Result]:

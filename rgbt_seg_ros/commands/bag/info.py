@@ -6,6 +6,7 @@ import argparse
 import math
 from typing import TYPE_CHECKING, Any
 
+from rgbt_seg_ros.arguments import BAG, add_json, check_output, json_files, print_results
 from rgbt_seg_ros.words import counted
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 def register(actions: Any) -> None:
     """Add the action to ``rgbt-seg bag``."""
     parser = actions.add_parser("info", help="topics, types, rates and storage of a bag")
-    parser.add_argument("bag", metavar="BAG", help="a folder with metadata.yaml, or a file *.mcap or *.db3")
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    parser.add_argument("bag", metavar="BAG", help=BAG)
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -28,11 +29,12 @@ def run(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.recordings.check_text import to_json
     from rgbt_seg_ros.recordings.info import read_info
 
+    check_output(json_files(args.json), overwrite=True)
     with Bag(args.bag) as bag:
         info = read_info(
             bag, lambda raws: tqdm(raws, total=bag.message_count, unit="message", disable=None, leave=False)
         )
-    print(to_json(info).rstrip() if args.json else to_text(info))
+    print_results(args.json, to_json(info), to_text(info))
     return 0
 
 

@@ -7,7 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from rgbt_seg_ros.arguments import positive
+from rgbt_seg_ros.arguments import add_seed, add_storage, image_size, positive
 from rgbt_seg_ros.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,54 +20,61 @@ def register(actions: Any) -> None:
     parser = actions.add_parser(
         "make", help="write a data set as a bag: images, calibration, true label masks, transforms"
     )
-    parser.add_argument("data", metavar="DATASET", help="words such as drive:900@7 or mfnet:DIR:test (docs/data.md)")
-    parser.add_argument("bag", metavar="OUT", help="a new folder")
+    parser.add_argument("data", metavar="SPEC", help="data such as drive:900@7 or mfnet:DIR:test (docs/data.md)")
+    parser.add_argument("bag", metavar="BAG", help="the new bag, a folder")
     time = parser.add_argument_group("time")
-    time.add_argument("--rate", type=float, default=30.0, metavar="HZ", help="of the RGB camera (default 30)")
+    time.add_argument("--rate", type=float, default=30.0, metavar="HZ", help="rate of the RGB camera (default: 30)")
     time.add_argument(
-        "--thermal-rate", type=float, metavar="HZ", help="of the thermal camera, at most --rate (default: the same)"
+        "--thermal-rate", type=float, metavar="HZ", help="rate of the thermal camera, at most --rate (default: --rate)"
     )
     time.add_argument(
-        "--thermal-delay", type=float, default=0.0, metavar="S", help="added to thermal stamps: that camera stamps late"
+        "--thermal-delay",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="added to thermal stamps, as by a camera that stamps late (default: 0)",
     )
     time.add_argument(
         "--jitter",
         type=float,
         default=0.0,
         metavar="S",
-        help="standard deviation of thermal stamps, clipped at 3 of them",
+        help="standard deviation of thermal stamps, clipped at three of them (default: 0)",
     )
-    time.add_argument("--rgb-jitter", type=float, default=0.0, metavar="S", help="the same of RGB stamps")
-    time.add_argument("--drop", type=float, default=0.0, metavar="SHARE", help="of the frames of each camera, lost")
-    time.add_argument("--seed", type=whole, default=0, help="of jitter and losses (default 0)")
+    time.add_argument("--rgb-jitter", type=float, default=0.0, metavar="S", help="the same of RGB stamps (default: 0)")
+    time.add_argument(
+        "--drop",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of the frames of each camera that is lost (default: 0)",
+    )
+    add_seed(time, "jitter and losses")
     time.add_argument(
         "--start",
         type=seconds,
         metavar="S",
-        help="of the first frame, since the epoch (default 1700000000: 2023-11-14)",
+        help="time of the first frame since the epoch (default: 1700000000, 2023-11-14)",
     )
     what = parser.add_argument_group("what is in it")
-    what.add_argument("--limit", type=positive, metavar="N", help="the first N samples (default: all)")
-    what.add_argument("--size", type=size, metavar="HxW", help="of generated scenes, in pixels (default 480x640)")
+    what.add_argument("--limit", type=positive, metavar="N", help="at most the first N samples (default: all)")
+    what.add_argument(
+        "--size", type=image_size, metavar="HxW", help="size of generated scenes, in pixels (default: 480x640)"
+    )
     what.add_argument(
         "--focal", type=float, metavar="PX", help="focal length of the RGB camera (default: its image's width)"
     )
     what.add_argument(
         "--thermal-encoding",
         choices=("mono8", "mono16"),
-        help="mono16 makes raw counts of 8-bit pictures, 6000 + 8·grey (default: as the data has it)",
+        help="mono16 turns 8-bit pictures into raw counts, 6000 + 8·grey (default: as the data has it)",
     )
-    what.add_argument("--namespace", default="", metavar="NAME", help="put before topics and frames, such as front")
-    parser.add_argument("--storage", default="mcap", choices=("mcap", "sqlite3"), help="of the bag (default mcap)")
-    parser.add_argument("--workers", type=positive, metavar="N", help="processes that read or render (default: CPUs)")
+    what.add_argument("--namespace", default="", metavar="NAME", help="prefix of topics and frames, such as front")
+    add_storage(parser)
+    parser.add_argument(
+        "--workers", type=positive, metavar="N", help="processes that read or render (default: one for each CPU)"
+    )
     parser.set_defaults(run=run)
-
-
-def whole(text: str) -> int:
-    """Parse a whole number from 0 to below 2**32."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < 2**32):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 to below 2**32")
-    return int(text)
 
 
 def seconds(text: str) -> int:
@@ -76,14 +83,6 @@ def seconds(text: str) -> int:
     if not match:
         raise argparse.ArgumentTypeError(f"'{text}' is not a time in s since the epoch, such as 1700000000.5")
     return int(match[1]) * 1_000_000_000 + int((match[2] or "").ljust(9, "0"))
-
-
-def size(text: str) -> tuple[int, int]:
-    """Parse HxW."""
-    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text, re.ASCII)
-    if not match:
-        raise argparse.ArgumentTypeError(f"'{text}' is not HxW in pixels, such as 480x640")
-    return int(match[1]), int(match[2])
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rgbt_seg_ros.arguments import number, seconds, seconds_above_zero
+from rgbt_seg_ros.arguments import BAG, number, seconds, seconds_above_zero
 from rgbt_seg_ros.errors import UserError
 
 CLOCK_HZ = 100.0
@@ -21,22 +21,44 @@ clock_hz = number(1e-3, 1e4)
 def register(actions: Any) -> None:
     """Add the action to the parser of ``bag``."""
     parser = actions.add_parser("play", help="publish a bag's messages, with their spacing and /clock (needs ROS 2)")
-    parser.add_argument("bag", type=Path, help="folder with metadata.yaml, or a .mcap or .db3 file")
-    parser.add_argument("--rate", type=rate, default=1.0, metavar="R", help="seconds of the bag per second")
-    parser.add_argument("--loop", action="store_true", help="begin again at the end; the time on /clock jumps back")
-    parser.add_argument("--topics", nargs="+", default=[], metavar="TOPIC", help="only these")
-    parser.add_argument("--start", type=seconds, default=0.0, metavar="S", help="s into the bag to begin at")
-    parser.add_argument("--duration", type=seconds_above_zero, metavar="S", help="s of the bag to play")
+    parser.add_argument("bag", type=Path, metavar="BAG", help=BAG)
     parser.add_argument(
-        "--remap", nargs="+", action="extend", type=remapping, default=[], metavar="FROM:=TO", help="publish as TO"
+        "--rate", type=rate, default=1.0, metavar="R", help="seconds of the bag per second (default: 1)"
+    )
+    parser.add_argument("--loop", action="store_true", help="start again at the end; the time on /clock jumps back")
+    parser.add_argument("--topics", nargs="+", default=[], metavar="TOPIC", help="play only these topics")
+    parser.add_argument(
+        "--start", type=seconds, default=0.0, metavar="S", help="seconds into the bag to start at (default: 0)"
+    )
+    parser.add_argument(
+        "--duration", type=seconds_above_zero, metavar="S", help="seconds of the bag to play (default: to its end)"
+    )
+    parser.add_argument(
+        "--remap",
+        nargs="+",
+        action="extend",
+        type=remapping,
+        default=[],
+        metavar="FROM:=TO",
+        help="publish topic FROM as TO",
     )
     clock = parser.add_mutually_exclusive_group()
     clock.add_argument(
-        "--clock", nargs="?", type=clock_hz, const=CLOCK_HZ, default=CLOCK_HZ, metavar="HZ", help="rate of /clock"
+        "--clock",
+        nargs="?",
+        type=clock_hz,
+        const=CLOCK_HZ,
+        default=CLOCK_HZ,
+        metavar="HZ",
+        help=f"rate of /clock (default: {CLOCK_HZ:g})",
     )
-    clock.add_argument("--no-clock", dest="clock", action="store_const", const=0.0, help="no /clock")
+    clock.add_argument("--no-clock", dest="clock", action="store_const", const=0.0, help="do not publish /clock")
     parser.add_argument(
-        "--delay", type=seconds, default=1.0, metavar="S", help="s before the first message, for discovery"
+        "--delay",
+        type=seconds,
+        default=1.0,
+        metavar="S",
+        help="seconds before the first message, for discovery (default: 1)",
     )
     parser.add_argument(
         "--wait-for",

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rgbt_seg_ros.arguments import seconds_above_zero
+from rgbt_seg_ros.arguments import add_storage, seconds_above_zero
 from rgbt_seg_ros.errors import UserError
 
 
@@ -14,11 +14,11 @@ def register(actions: Any) -> None:
     """Add the action to the parser of ``bag``."""
     parser = actions.add_parser("record", help="record live topics into a bag (needs ROS 2)")
     parser.add_argument("topics", nargs="*", metavar="TOPIC", help="topics to record")
-    parser.add_argument("--all", action="store_true", help="every topic but hidden ones")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the new bag, a folder")
-    parser.add_argument("--storage", default="mcap", choices=("mcap", "sqlite3"), help="format of the bag's file")
-    parser.add_argument("--duration", type=seconds_above_zero, metavar="S", help="end by itself after S seconds")
-    parser.add_argument("--use-sim-time", action="store_true", help="log times are those of /clock")
+    parser.add_argument("--all", action="store_true", help="record every topic that is not hidden")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="BAG", help="the new bag, a folder")
+    add_storage(parser)
+    parser.add_argument("--duration", type=seconds_above_zero, metavar="S", help="stop after S seconds")
+    parser.add_argument("--use-sim-time", action="store_true", help="take log times from /clock")
     parser.set_defaults(run=run)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from rgbt_seg_ros.arguments import number, positive
+from rgbt_seg_ros.arguments import add_overwrite, add_topics, check_output, number, positive
 from rgbt_seg_ros.commands.calibrate._reading import check_image_sizes
 
 if TYPE_CHECKING:
@@ -31,28 +31,35 @@ def register(actions: Any) -> None:
         help="what to find (default: homography; rotation: of the extrinsic, for scenes far away, with known intrinsics)",
     )
     parser.add_argument(
-        "--calibration", metavar="FILE", help="intrinsics, and where to search around; all else is kept"
+        "--calibration", metavar="FILE", help="intrinsics, and where the search starts; everything else in it is kept"
     )
     parser.add_argument(
-        "--pairs", type=positive, default=8, metavar="N", help="at most so many, spread over the source (default 8)"
+        "--pairs", type=positive, default=8, metavar="N", help="at most N pairs, spread over the source (default: 8)"
     )
     parser.add_argument(
         "--max-shift",
         type=number(0.0, 1000.0, above=True),
         default=40.0,
         metavar="PX",
-        help="px of the RGB image to search in each direction (default 40)",
+        help="largest shift to search, in pixels of the RGB image (default: 40)",
     )
     parser.add_argument(
-        "--max-rotation", type=number(0.0, 45.0), default=4.0, metavar="DEG", help="likewise (default 4)"
+        "--max-rotation",
+        type=number(0.0, 45.0),
+        default=4.0,
+        metavar="DEG",
+        help="largest rotation to search (default: 4)",
     )
     parser.add_argument(
-        "--max-scale", type=number(0.0, 50.0), default=6.0, metavar="PERCENT", help="likewise (default 6)"
+        "--max-scale",
+        type=number(0.0, 50.0),
+        default=6.0,
+        metavar="PERCENT",
+        help="largest change of scale to search (default: 6)",
     )
-    parser.add_argument("--rgb-topic", metavar="TOPIC", help="of the RGB camera in a bag (default: by its name)")
-    parser.add_argument("--thermal-topic", metavar="TOPIC", help="of the thermal camera (default: by its name)")
-    parser.add_argument("--picture", metavar="PNG", help="thermal edges over the RGB images, to look at")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    add_topics(parser)
+    parser.add_argument("--picture", metavar="PNG", help="write thermal edges, in red, over the RGB images")
+    add_overwrite(parser)
     parser.set_defaults(run=run)
 
 
@@ -75,7 +82,6 @@ def run(args: argparse.Namespace) -> int:
         to_text,
     )
     from rgbt_seg_ros.registration.edge_picture import check_picture
-    from rgbt_seg_ros.registration.formats.any import check_output
     from rgbt_seg_ros.registration.image_pairs import common_sizes, read_image_pairs
 
     check_output([path for path in (args.output, args.picture) if path], args.overwrite)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from rgbt_seg_ros.arguments import positive
+from rgbt_seg_ros.arguments import (
+    add_json,
+    add_overwrite,
+    add_topics,
+    check_output,
+    json_files,
+    positive,
+    print_results,
+)
 
 if TYPE_CHECKING:
     from rgbt_seg_ros.registration.alignment_check import AlignmentCheck
@@ -29,11 +37,12 @@ def register(actions: Any) -> None:
     )
     parser.add_argument("--points", metavar="CSV", help="rgb_x,rgb_y,thermal_x,thermal_y[,depth]: points seen by both")
     parser.add_argument("--picture", metavar="PNG", help="write thermal edges, in red, over the RGB images")
-    parser.add_argument("--json", metavar="OUT", help="file for all of it")
-    parser.add_argument("--overwrite", action="store_true", help="replace PNG and OUT if they are there")
-    parser.add_argument("--pairs", type=positive, default=12, metavar="N", help="at most so many pairs (default 12)")
-    parser.add_argument("--rgb-topic", metavar="TOPIC", help="of the RGB camera in a bag (default: by its name)")
-    parser.add_argument("--thermal-topic", metavar="TOPIC", help="of the thermal camera (default: by its name)")
+    add_json(parser)
+    add_overwrite(parser)
+    parser.add_argument(
+        "--pairs", type=positive, default=12, metavar="N", help="at most N pairs, spread over the source (default: 12)"
+    )
+    add_topics(parser)
     parser.add_argument("--depth-topic", metavar="TOPIC", help="of the depth images of a bag, for mode depth")
     parser.set_defaults(run=run)
 
@@ -46,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from pathlib import Path
 
-    from rgbt_seg_ros.data.folders import write_image, write_text
+    from rgbt_seg_ros.data.folders import write_image
     from rgbt_seg_ros.nodes.bridge import find_bridge
     from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
     from rgbt_seg_ros.pipeline.calibration import CalibrationError
@@ -55,12 +64,11 @@ def run(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.registration.alignment_check import check_alignment
     from rgbt_seg_ros.registration.correspondences import PointsError, read_points
     from rgbt_seg_ros.registration.edge_picture import check_picture, edge_grid
-    from rgbt_seg_ros.registration.formats.any import check_output
     from rgbt_seg_ros.registration.image_pairs import read_image_pairs
     from rgbt_seg_ros.registration.pair_details import camera_frames, read_depths
     from rgbt_seg_ros.registration.reprojection import reproject
 
-    check_output([path for path in (args.picture, args.json) if path], args.overwrite)
+    check_output([*([args.picture] if args.picture else []), *json_files(args.json)], args.overwrite)
     if args.picture:
         check_picture(Path(args.picture))
     aligner = Aligner.open(AlignmentSettings(args.mode, args.calibration))
@@ -91,9 +99,8 @@ def run(args: argparse.Namespace) -> int:
         raise CalibrationError(f"{args.calibration}: {error}") from error
     if args.picture:
         write_image(Path(args.picture), edge_grid(aligner, pairs, depths))
-    if args.json:
-        write_text(Path(args.json), to_json(_as_dict(args, aligner.mode, len(pairs), check, points)))
-    print(_text(args, aligner.mode, len(pairs), check, points))
+    content = to_json(_as_dict(args, aligner.mode, len(pairs), check, points))
+    print_results(args.json, content, _text(args, aligner.mode, len(pairs), check, points))
     return EXIT_CODES[check.verdict]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from rgbt_seg_ros.arguments import add_overwrite, check_output
 from rgbt_seg_ros.commands.calibrate._reading import add_reading_arguments, print_notes, reading_options
 
 
@@ -26,9 +27,9 @@ def register(actions: Any) -> None:
         help="file to write; for ros two, or a folder for rgb.yaml and thermal.yaml",
     )
     parser.add_argument(
-        "--to", choices=("ours", "ros", "kalibr"), default="ours", help="format to write (default ours)"
+        "--to", choices=("ours", "ros", "kalibr"), default="ours", help="format to write (default: ours)"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    add_overwrite(parser)
     reading = add_reading_arguments(parser)
     reading.add_argument("--rgb-topic", metavar="TOPIC", help="written into a camchain (default: as imported)")
     reading.add_argument("--thermal-topic", metavar="TOPIC", help="the same of the thermal images")
@@ -41,7 +42,6 @@ def run(args: argparse.Namespace) -> int:
 
     from rgbt_seg_ros.errors import UserError
     from rgbt_seg_ros.registration.formats.any import (
-        check_output,
         lost_in,
         output_paths,
         read_any,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import re
 from typing import TYPE_CHECKING, Any
 
-from rgbt_seg_ros.arguments import number
+from rgbt_seg_ros.arguments import add_overwrite, check_output, image_size, number
 from rgbt_seg_ros.commands.calibrate._reading import (
     add_known_arguments,
     add_reading_arguments,
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
     from rgbt_seg_ros.registration.points import PointsResult
 
 
-_LARGEST = 16384
-"""As ``pipeline.calibration.camera.LARGEST``, which would bring numpy along."""
-
-
 def register(actions: Any) -> None:
     """Add the action to ``rgbt-seg calibrate``."""
     parser = actions.add_parser("points", help="homography or extrinsic from corresponding points, of a file or picked")
@@ -34,7 +29,7 @@ def register(actions: Any) -> None:
         metavar="FILE",
         help="CSV with rgb_x,rgb_y,thermal_x,thermal_y and perhaps X,Y,Z (m, in the RGB camera's frame) or depth (m)",
     )
-    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="calibration file to write")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="calibration file to write")
     parser.add_argument(
         "--pick",
         nargs=2,
@@ -43,8 +38,12 @@ def register(actions: Any) -> None:
     )
     add_known_arguments(parser)
     add_reading_arguments(parser)
-    parser.add_argument("--rgb-size", type=size, metavar="WxH", help="of the RGB image, where nothing else tells it")
-    parser.add_argument("--thermal-size", type=size, metavar="WxH", help="of the thermal image, likewise")
+    parser.add_argument(
+        "--rgb-size", type=image_size, metavar="HxW", help="size of the RGB image, where no file gives it"
+    )
+    parser.add_argument(
+        "--thermal-size", type=image_size, metavar="HxW", help="size of the thermal image, where no file gives it"
+    )
     parser.add_argument(
         "--model",
         choices=("auto", "homography", "extrinsic"),
@@ -58,19 +57,8 @@ def register(actions: Any) -> None:
         metavar="PX",
         help="up to which a point agrees (default 3)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    add_overwrite(parser)
     parser.set_defaults(run=run)
-
-
-def size(text: str) -> tuple[int, int]:
-    """Parse WxH to (height, width)."""
-    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text, re.ASCII)
-    if not match:
-        raise argparse.ArgumentTypeError(f"'{text}' is not WxH in pixels, such as 640x512")
-    height, width = int(match[2]), int(match[1])
-    if max(height, width) > _LARGEST:
-        raise argparse.ArgumentTypeError(f"'{text}': sides of at most {_LARGEST} pixels were expected")
-    return height, width
 
 
 def run(args: argparse.Namespace) -> int:
@@ -81,7 +69,6 @@ def run(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.pipeline.calibration import write_calibration
     from rgbt_seg_ros.registration.correspondences import PointsError, read_points
     from rgbt_seg_ros.registration.fit_report import kept_notes
-    from rgbt_seg_ros.registration.formats.any import check_output
     from rgbt_seg_ros.registration.points import calibrate_points
 
     check_output([args.output], args.overwrite)
@@ -123,7 +110,8 @@ def base_of(args: argparse.Namespace, sizes: list[tuple[int, int] | None]) -> Ca
         for name, given, known in zip(("rgb", "thermal"), sizes, (base.rgb.size, base.thermal.size), strict=True):
             if given is not None and given != known:
                 raise UserError(
-                    f"{', '.join(known_files(args))}: {name} images of {known[1]}x{known[0]}, and these are {given[1]}x{given[0]}"
+                    f"{', '.join(known_files(args))}: {name} images of {known[0]}x{known[1]} (HxW), and these are "
+                    f"{given[0]}x{given[1]}"
                 )
         return base
     if sizes[0] is None or sizes[1] is None:

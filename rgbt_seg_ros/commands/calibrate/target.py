@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rgbt_seg_ros.arguments import number, positive
+from rgbt_seg_ros.arguments import add_overwrite, add_topics, check_output, number, positive
 from rgbt_seg_ros.commands.calibrate._reading import (
     add_known_arguments,
     add_reading_arguments,
@@ -26,7 +26,7 @@ def register(actions: Any) -> None:
     parser.add_argument(
         "pairs", metavar="PAIRS", help="a folder with rgb/ and thermal/, files of equal names; or a bag"
     )
-    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="calibration file to write")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="calibration file to write")
     board = parser.add_argument_group("the board")
     board.add_argument(
         "--board",
@@ -55,12 +55,11 @@ def register(actions: Any) -> None:
     )
     source = parser.add_argument_group("the pairs")
     source.add_argument(
-        "--count", type=positive, default=60, metavar="N", help="pairs to look at, spread evenly (default 60)"
+        "--count", type=positive, default=60, metavar="N", help="at most N pairs, spread over the source (default: 60)"
     )
-    source.add_argument("--rgb-topic", metavar="TOPIC", help="of a bag (default: by its name)")
-    source.add_argument("--thermal-topic", metavar="TOPIC", help="of a bag, likewise")
+    add_topics(source)
     add_reading_arguments(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    add_overwrite(parser)
     parser.set_defaults(run=run)
 
 
@@ -80,7 +79,6 @@ def run(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel, write_calibration
     from rgbt_seg_ros.registration.board import Board
     from rgbt_seg_ros.registration.fit_report import kept_notes
-    from rgbt_seg_ros.registration.formats.any import check_output
     from rgbt_seg_ros.registration.image_pairs import common_sizes, read_image_pairs
     from rgbt_seg_ros.registration.target import TargetOptions, calibrate_target
 

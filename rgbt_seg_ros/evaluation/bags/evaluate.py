@@ -218,7 +218,7 @@ def _finished(job: Job, bag: Bag, workspace: Workspace, num_classes: int) -> Res
         return _read_back(job, bag, workspace, num_classes)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WorkspaceError(
-            f"{job.output}: its report cannot be read ({error}); evaluate again with --force"
+            f"{job.output}: its report cannot be read ({error}); evaluate again with --overwrite"
         ) from error
 
 

@@ -88,28 +88,30 @@ class Workspace:
         elif self._part.exists():
             if not resume:
                 raise WorkspaceError(
-                    f"{folder}: holds a run that was interrupted; go on with --resume, or begin again with --force"
+                    f"{folder}: holds a run that was interrupted; go on with --resume, or begin again with --overwrite"
                 )
             self._require(self._part / JOB, self._identity)
         elif resume:
             self._require(folder / JOB, identity)
             if keep_masks:
-                raise WorkspaceError(f"{folder}: is finished, and its masks are gone; evaluate again with --force")
+                raise WorkspaceError(f"{folder}: is finished, and its masks are gone; evaluate again with --overwrite")
             self.finished = True
         else:
-            raise WorkspaceError(f"{folder}: holds a report already; choose another folder, or replace it with --force")
+            raise WorkspaceError(
+                f"{folder}: holds a report already; choose another folder, or replace it with --overwrite"
+            )
 
     def _require(self, place: Path, identity: Mapping[str, Any]) -> None:
         try:
             begun = json.loads(place.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise WorkspaceError(f"{place}: cannot be read; begin again with --force") from error
+            raise WorkspaceError(f"{place}: cannot be read; begin again with --overwrite") from error
         wanted = json.loads(json.dumps(identity))
         other = sorted(key for key in wanted if begun.get(key) != wanted[key])
         if other:
             raise WorkspaceError(
                 f"{self.folder}: differs in {', '.join(other)} from what it was begun with; "
-                "go on with the same, or begin again with --force"
+                "go on with the same, or begin again with --overwrite"
             )
 
     def _begin(self) -> None:
@@ -149,7 +151,7 @@ class Workspace:
             os.truncate(path, size)
             _cut_last_line(self.timings)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise WorkspaceError(f"{path}: cannot be gone on with ({error}); begin again with --force") from error
+            raise WorkspaceError(f"{path}: cannot be gone on with ({error}); begin again with --overwrite") from error
         return kept
 
     def __enter__(self) -> Workspace:
@@ -208,7 +210,7 @@ class Workspace:
             content = np.frombuffer(self._mask_file(index).read_bytes(), np.uint8)
             both = np.asarray(cv2.imdecode(content, cv2.IMREAD_UNCHANGED), dtype=np.uint8)
         except (OSError, TypeError, ValueError, cv2.error) as error:
-            raise WorkspaceError(f"{self._mask_file(index)}: cannot be read; begin again with --force") from error
+            raise WorkspaceError(f"{self._mask_file(index)}: cannot be read; begin again with --overwrite") from error
         return both[: len(both) // 2], both[len(both) // 2 :]
 
     def note_written(self, bag: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rgbt_seg_ros.files import check_place, replacing
+from rgbt_seg_ros.files import replacing
 from rgbt_seg_ros.pipeline.calibration import Calibration, CalibrationError, format_calibration, read_calibration
 from rgbt_seg_ros.pipeline.calibration.calibration_file import FORMAT
 from rgbt_seg_ros.pipeline.calibration.camera import within
@@ -171,18 +171,6 @@ def output_paths(given: Sequence[str | Path], kind: str) -> tuple[Path, ...]:
             "for --to ros two files, of the RGB and the thermal camera, or one folder",
         )
     return paths
-
-
-def check_output(paths: Sequence[str | Path], overwrite: bool) -> None:
-    """Refuse to write where it cannot be done, or where something is that was not said to be overwritten.
-
-    Raises:
-        CalibrationError: The sentence says which.
-    """
-    for path in map(Path, paths):
-        check_place(path, CalibrationError)
-        if path.exists() and not overwrite:
-            raise CalibrationError(f"{path}: exists already; --overwrite replaces it")
 
 
 def write_any(

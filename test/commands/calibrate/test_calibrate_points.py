@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from rgbt_seg_ros.arguments import image_size
 from rgbt_seg_ros.benchmark.rig.rig_scenes import default_rig
 from rgbt_seg_ros.cli import main
-from rgbt_seg_ros.commands.calibrate.points import size
 from rgbt_seg_ros.pipeline.calibration import read_calibration, write_calibration
 from rgbt_seg_ros.pipeline.calibration.projection import project
 from rgbt_seg_ros.pipeline.calibration.transforms import inverse
@@ -20,7 +20,7 @@ from rgbt_seg_ros.registration.correspondences import read_points, write_points
 from rgbt_seg_ros.registration.formats.camera_calibration import format_camera_calibration
 from rgbt_seg_ros.registration.formats.kalibr import format_kalibr
 
-SIZES = ["--rgb-size", "640x480", "--thermal-size", "640x512"]
+SIZES = ["--rgb-size", "480x640", "--thermal-size", "512x640"]
 SHIFT = np.array(((1.0, 0, -20), (0, 1.0, 8), (0, 0, 1)))
 
 
@@ -121,9 +121,9 @@ def test_points_that_are_picked(tmp_path, monkeypatch, capsys):
 def test_the_largest_side_is_that_of_a_camera():
     from rgbt_seg_ros.pipeline.calibration.camera import LARGEST
 
-    assert size(f"{LARGEST}x{LARGEST}") == (LARGEST, LARGEST)
-    with pytest.raises(ArgumentTypeError, match=f"at most {LARGEST} pixels"):
-        size(f"{LARGEST + 1}x1")
+    assert image_size(f"{LARGEST}x{LARGEST}") == (LARGEST, LARGEST)
+    with pytest.raises(ArgumentTypeError, match=f"more than {LARGEST} pixels"):
+        image_size(f"{LARGEST + 1}x1")
 
 
 def test_the_cameras_of_a_camchain_are_named(deep, rig, tmp_path):
@@ -164,8 +164,8 @@ def test_what_is_kept_and_no_longer_goes_with_the_fit_is_told(pixels, deep, rig,
         (["{pixels}", "-o", "{dir}/a.yaml", "--model", "extrinsic", *SIZES], "an extrinsic needs the intrinsics"),
         (["{pixels}", "-o", "{dir}/a.yaml", "--rectified", *SIZES], "--rectified goes with --ros"),
         (
-            ["{pixels}", "-o", "{dir}/a.yaml", "--calibration", "{dir}/lenses.yaml", "--rgb-size", "64x48"],
-            "rgb images of 640x480, and these are 64x48",
+            ["{pixels}", "-o", "{dir}/a.yaml", "--calibration", "{dir}/lenses.yaml", "--rgb-size", "48x64"],
+            "rgb images of 480x640 (HxW), and these are 48x64",
         ),
         (
             ["{pixels}", "-o", "{dir}/a.yaml", "--rectified", "--calibration", "{dir}/lenses.yaml"],
@@ -173,10 +173,10 @@ def test_what_is_kept_and_no_longer_goes_with_the_fit_is_told(pixels, deep, rig,
         ),
         (["{pixels}", "-o", "{dir}/a.yaml", "--rgb-camera", "cam1", *SIZES], "go with --calibration and a camchain"),
         (["{pixels}", "-o", "{dir}/a.yaml", "--calibration", "a", "--ros", "b", "c"], "not allowed with argument"),
-        (["{pixels}", "-o", "{dir}/a.yaml", "--rgb-size", "640"], "'640' is not WxH in pixels"),
+        (["{pixels}", "-o", "{dir}/a.yaml", "--rgb-size", "640"], "'640' is not HxW in pixels"),
         (
             ["{pixels}", "-o", "{dir}/a.yaml", "--thermal-size", "99999x99999"],
-            "argument --thermal-size: '99999x99999': sides of at most 16384 pixels were expected",
+            "argument --thermal-size: '99999x99999' has a side of more than 16384 pixels",
         ),
         (["{dir}/far.csv", "-o", "{dir}/a.yaml", *SIZES], "far.csv: line 2: depth 1e+300 is no distance"),
         (["{pixels}", "-o", "{dir}/a.yaml", "--threshold", "0", *SIZES], "'0' is not a number above 0"),

@@ -105,5 +105,6 @@ def test_the_demo_scores_the_masks_of_the_real_node_against_the_true_labels(tmp_
 def test_a_rate_nobody_can_send_at_is_refused(rate, capsys):
     from rgbt_seg_ros.cli import main
 
-    assert main(["demo", "--rate", rate]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main(["demo", "--rate", rate])
     assert "--rate" in capsys.readouterr().err
