@@ -65,3 +65,25 @@ def test_a_refusal_is_one_line_and_makes_no_folder(words: list[str], expected: s
     assert expected in errors
     assert errors.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--set", "run.device=tpu"], "--set run.device: 'tpu' is not one of auto, cpu, cuda, cuda:N"),
+        (["--device", "tpu"], "--device: 'tpu' is not one of"),
+        (["--device", "cpu", "--set", "run={device: tpu}"], "--set run.device: 'tpu' is not one of"),
+        (["--set", "run.device=cpu", "--precision", "fp16"], "--precision: 'fp16' needs a CUDA device"),
+        (["--set", "run.device=cpu", "--set", "run.precision=fp16"], "--set run.precision: 'fp16' needs a CUDA device"),
+    ],
+)
+def test_a_setting_is_refused_under_the_name_that_was_typed(words, expected, config, tmp_path, capsys) -> None:
+    data = ["--data", "synthetic:2@1", "--val", "synthetic:1@2", "--variant", "atto"]
+    assert main(["train", "--config", str(config), "-o", str(tmp_path / "run"), *data, *words]) == 2
+    assert capsys.readouterr().err.startswith(f"rgbt-seg: error: {expected}")
+
+
+def test_a_setting_of_the_file_is_refused_with_the_file_before_its_key(config, tmp_path, capsys) -> None:
+    config.write_text(config.read_text().replace("device: cpu", "device: tpu"))
+    assert main(["train", "--config", str(config), "-o", str(tmp_path / "run"), "--data", "synthetic:2@1"]) == 2
+    assert capsys.readouterr().err.startswith(f"rgbt-seg: error: {config}: run.device: 'tpu' is not one of")

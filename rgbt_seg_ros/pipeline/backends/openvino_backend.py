@@ -120,7 +120,7 @@ class OpenvinoEngine(KeptEngine):
             raise SettingError(
                 "precision",
                 "'int8' must be calibrated once for this input size: rgbt-seg model export MODEL "
-                f"--to openvino --precision int8 --size {height}x{width} -o FILE.xml",
+                f"--to openvino --precision int8 --input-size {height}x{width} -o FILE.xml",
             )
         elif importlib.util.find_spec("nncf") is None:
             raise SettingError("precision", "'int8' must be calibrated, which needs pip install nncf")

@@ -155,7 +155,7 @@ def test_int8_is_calibrated_once_and_serves_every_output_size(demo, cache):
     without = engine()
     without.infer([pair(0)], SIZE)
     assert without.name == "torch cpu fp32"
-    assert "rgbt-seg model export MODEL --to openvino --precision int8 --size 64x96" in said.pop()
+    assert "rgbt-seg model export MODEL --to openvino --precision int8 --input-size 64x96" in said.pop()
     engine(calibration=lambda size: [pair(seed, size) for seed in range(4)]).infer([pair(0)], SIZE)
     assert "calibrating" in said.pop()
     backend = engine()
