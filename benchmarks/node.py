@@ -255,7 +255,7 @@ def main() -> None:
     parser.add_argument("--subscribe", default="", help="further topics to listen to: overlay, result, thermal_aligned")
     parser.add_argument("--param", action="append", default=[], help="name:=value for the node; may be repeated")
     parser.add_argument("--log", help="file for what the node says")
-    parser.add_argument("--json", help="file for the figures")
+    parser.add_argument("--json", help="file for the measurements")
     arguments = parser.parse_args()
     text = json.dumps(measure(arguments), indent=2)
     print(text)

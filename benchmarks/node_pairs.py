@@ -210,7 +210,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--swap", action="store_true", help="another model takes over half-way")
     parser.add_argument("--param", action="append", default=[], help="name:=value for the node; may be repeated")
-    parser.add_argument("--json", help="file for the figures")
+    parser.add_argument("--json", help="file for the measurements")
     arguments = parser.parse_args()
     text = json.dumps(measure(arguments), indent=2)
     print(text)
