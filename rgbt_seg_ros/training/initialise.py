@@ -52,8 +52,8 @@ def initial_network(
         if initialisation == "imagenet":
             raise SettingError(
                 "initialisation",
-                f"the ImageNet weights of convnextv2_{spec.variant} cannot be downloaded ({reason}); 'auto' starts from random "
-                "weights instead",
+                f"'imagenet', but the weights of convnextv2_{spec.variant} cannot be downloaded ({reason}); "
+                "'auto' starts from random weights instead",
             ) from error
         if show:
             words = f"no ImageNet weights for convnextv2_{spec.variant} ({reason}); starting from random weights"
@@ -86,7 +86,7 @@ def _from_file(network: FusionNetwork, path: str, spec: ModelSpec) -> str:
     if (theirs.variant, theirs.classes) != (spec.variant, spec.classes):
         raise SettingError(
             "initialisation",
-            f"{path} is a {theirs.variant} model of {', '.join(c.name for c in theirs.classes)}",
+            f"{path}: its variant is {theirs.variant} and its classes are {', '.join(c.name for c in theirs.classes)}",
             f"{spec.variant} and {', '.join(c.name for c in spec.classes)}",
         )
     state = {**network.state_dict(), **{k: v for k, v in source.state_dict().items() if k in network.state_dict()}}

@@ -349,3 +349,11 @@ def test_pairs_that_are_all_skipped_are_one_sentence(bag, models, tmp_path, caps
     assert evaluate(path, tmp_path / "out", models[0], "--params", str(params)) == 2
     assert "none of 12 pairs could be segmented: thermal.normalisation" in capsys.readouterr().err
     assert not os.path.exists(tmp_path / "out")
+
+
+def test_a_parameter_of_the_file_is_refused_with_the_file_before_its_name(tmp_path, capsys):
+    bag, params = tmp_path / "bag", tmp_path / "params.yaml"
+    assert main(["bag", "make", "drive:2@3", str(bag), "--size", "48x64", "--workers", "1"]) == 0
+    params.write_text("/**:\n  ros__parameters:\n    runtime.device: tpu\n")
+    assert main(["bag", "evaluate", str(bag), "-o", str(tmp_path / "out"), "--params", str(params)]) == 2
+    assert f"{params}: runtime.device: 'tpu' is not one of auto, cpu, cuda" in capsys.readouterr().err

@@ -50,7 +50,9 @@ def test_without_the_hub_auto_says_so_and_goes_on(
 
 def test_without_the_hub_imagenet_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(initialise, "_pretrained", unreachable)
-    with pytest.raises(UserError, match="initialisation: 'imagenet', but the weights of convnextv2_atto cannot be had"):
+    with pytest.raises(
+        UserError, match="initialisation: 'imagenet', but the weights of convnextv2_atto cannot be downloaded"
+    ):
         initial_network("imagenet", SPEC, 0, True)
 
 
@@ -83,6 +85,7 @@ def test_a_model_of_other_classes_is_refused(tmp_path: Path) -> None:
     write_model(tmp_path / "start.safetensors", SPEC, new_network(SPEC, 9).state_dict())
     wanted = replace(SPEC, classes=PST900.classes)
     with pytest.raises(
-        UserError, match=r"start\.safetensors: a atto model of unlabeled, car.*expected atto and background"
+        UserError,
+        match=r"start\.safetensors: its variant is atto and its classes are unlabeled, car.*expected atto and background",
     ):
         initial_network(str(tmp_path / "start.safetensors"), wanted, 0, True)

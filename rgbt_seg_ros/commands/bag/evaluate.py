@@ -18,7 +18,7 @@ from rgbt_seg_ros.arguments import (
     node_parameters,
     positive,
 )
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.errors import UserError, name_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -120,14 +120,21 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, write the reports, and print the figures."""
+    from rgbt_seg_ros.parameters.table import PARAMETER_OF
+
+    if args.namespace != "/" and not args.write_bag:
+        raise UserError("--namespace: only the bag of --write-bag has topics of ours")
+    jobs = jobs_of(args)
+    with name_settings(PARAMETER_OF, args.params or ""):
+        return _report(args, jobs)
+
+
+def _report(args: argparse.Namespace, jobs: Sequence[Job]) -> int:
     import time
 
     from rgbt_seg_ros.evaluation.bags.evaluate import Interrupted
     from rgbt_seg_ros.evaluation.bags.report import to_summary
 
-    if args.namespace != "/" and not args.write_bag:
-        raise UserError("--namespace: only the bag of --write-bag has topics of ours")
-    jobs = jobs_of(args)
     _check_merged(args, jobs)
     start = time.perf_counter()
     try:
