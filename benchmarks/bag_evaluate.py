@@ -130,8 +130,8 @@ def one(args: argparse.Namespace) -> None:
     values: dict[str, Any] = dict(read_parameter_file(args.params).values) if args.params else defaults()
     with tempfile.TemporaryDirectory() as folder:
         job = Job(Path(args.bag), Path(folder, "out"), {**values, "model.file": args.model})
-        figures = evaluate_bag(job).figures
-    print(figures["duration_s"], figures["pairs"], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        metrics = evaluate_bag(job).metrics
+    print(metrics["duration_s"], metrics["pairs"], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def main() -> None:

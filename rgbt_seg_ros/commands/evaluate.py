@@ -1,4 +1,4 @@
-"""``rgbt-seg evaluate --model M --data SPEC``: how good the masks are, in figures and pictures."""
+"""``rgbt-seg evaluate --model M --data SPEC``: how good the masks are, in metrics and pictures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rgbt_seg_ros.arguments import (
 from rgbt_seg_ros.errors import UserError
 
 if TYPE_CHECKING:
-    from rgbt_seg_ros.evaluation.figures import Run
+    from rgbt_seg_ros.evaluation.metrics import Run
     from rgbt_seg_ros.pipeline import Segmenter
 
 
@@ -32,7 +32,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--data", required=True, metavar="SPEC", help=f"data with label masks or boxes, {DATA}")
     given = parser.add_mutually_exclusive_group()
     add_modality(given)
-    given.add_argument("--ablation", action="store_true", help="all three modalities; the figures are those of rgbt")
+    given.add_argument("--ablation", action="store_true", help="all three modalities; the metrics are those of rgbt")
     add_json(parser)
     parser.add_argument("--report", metavar="DIR", help="folder for report.md, report.html and report.json")
     parser.add_argument(
@@ -48,7 +48,7 @@ def register(subparsers: Any) -> None:
 
 
 def canonical_command(args: argparse.Namespace) -> str:
-    """Return the command that gives these figures, less where it writes them."""
+    """Return the command that gives these metrics, less where it writes them."""
     words = ["rgbt-seg", "evaluate", "--model", args.model, "--data", args.data]
     words += ["--ablation"] if args.ablation else ["--modality", args.modality]
     for option, default in (("limit", None), ("device", "auto"), ("precision", "auto"), ("backend", "")):
@@ -65,7 +65,7 @@ def _places(args: argparse.Namespace) -> list[Path]:
 
 def _run_of(args: argparse.Namespace, segmenter: Segmenter) -> Run:
     from rgbt_seg_ros import __version__
-    from rgbt_seg_ros.evaluation.figures import Run
+    from rgbt_seg_ros.evaluation.metrics import Run
 
     spec = segmenter.spec
     return Run(
@@ -81,7 +81,7 @@ def _run_of(args: argparse.Namespace, segmenter: Segmenter) -> Run:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate, print the figures, and write what was asked for."""
+    """Evaluate, print the metrics, and write what was asked for."""
     import time
 
     from tqdm import tqdm
@@ -89,8 +89,8 @@ def run(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.data.specs import open_dataset
     from rgbt_seg_ros.evaluation.evaluator import evaluate, open_segmenters
     from rgbt_seg_ros.evaluation.examples import describe, find_examples
-    from rgbt_seg_ros.evaluation.figures import all_figures, to_json
     from rgbt_seg_ros.evaluation.files import ReportError, write_texts
+    from rgbt_seg_ros.evaluation.metrics import all_metrics, to_json
     from rgbt_seg_ros.evaluation.report import to_html, to_markdown, to_summary
     from rgbt_seg_ros.files import check_place
     from rgbt_seg_ros.pipeline.preparation import MODALITIES
@@ -109,18 +109,18 @@ def run(args: argparse.Namespace) -> int:
     name, segmenter = next(iter(segmenters.items()))
     pictures = bool(args.report) and not args.no_pictures
     examples = find_examples(evaluations[name].quality, dataset, segmenter, pictures)
-    figures = all_figures(_run_of(args, segmenter), evaluations, spec.classes, describe(examples))
-    files = {path: to_json(figures) for path in json_files(args.json)}
+    metrics = all_metrics(_run_of(args, segmenter), evaluations, spec.classes, describe(examples))
+    files = {path: to_json(metrics) for path in json_files(args.json)}
     if args.report:
-        texts = {"json": to_json(figures), "md": to_markdown(figures), "html": to_html(figures, spec.classes, examples)}
+        texts = {"json": to_json(metrics), "md": to_markdown(metrics), "html": to_html(metrics, spec.classes, examples)}
         files |= {Path(args.report, f"report.{suffix}"): text for suffix, text in texts.items()}
     write_texts(files)
     if args.json == "-":
-        print(to_json(figures).rstrip())
+        print(to_json(metrics).rstrip())
         return 0
-    print(to_summary(figures))
+    print(to_summary(metrics))
     for place in files:
         print(place)
-    frames = figures["frames"]
+    frames = metrics["frames"]
     print(f"{frames} frames in {seconds:.1f} s ({frames / seconds:.1f} a second), {spec.title}, {segmenter.name}")
     return 0

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from rgbt_seg_ros.data.samples import Sample
 from rgbt_seg_ros.evaluation.boundary import boundary_counts
 from rgbt_seg_ros.evaluation.boxes import BoxCounts, box_counts
-from rgbt_seg_ros.evaluation.calibration import LEVELS, confidence_levels
 from rgbt_seg_ros.evaluation.confusion import confusion_matrix, scores
+from rgbt_seg_ros.evaluation.reliability import LEVELS, confidence_levels
 from rgbt_seg_ros.pipeline import Segmentation
 
 

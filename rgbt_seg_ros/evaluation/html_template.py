@@ -46,7 +46,7 @@ figure { margin: 0; } figure img { display: block; max-width: 100%; } figcaption
 </head>
 <body>
 <h1>{{ title }}</h1>
-{% if not trained %}<p class="untrained">UNTRAINED weights: these figures mean nothing.</p>{% endif %}
+{% if not trained %}<p class="untrained">UNTRAINED weights: these metrics mean nothing.</p>{% endif %}
 <div class="headline">
 {% for name, value in headline %}<div>{{ name }}<b>{{ value }}</b></div>
 {% endfor %}</div>
@@ -102,8 +102,8 @@ def render_page(
 
     Args:
         title: What was evaluated on what.
-        trained: Whether the figures mean anything.
-        headline: Names and values of the figures to show large.
+        trained: Whether the metrics mean anything.
+        headline: Names and values of the metrics to show large.
         tables: In reading order.
         classes: The model's, for the key of the colours.
         examples: The frames to show below the table of kind ``frames``; those without pictures are left to the table.

@@ -12,9 +12,9 @@ from rgbt_seg_ros.evaluation.tables import Table, show, tables
 from rgbt_seg_ros.network import ClassInfo
 
 
-def title_of(figures: Mapping[str, Any]) -> str:
+def title_of(metrics: Mapping[str, Any]) -> str:
     """Return what was evaluated on what, in one line."""
-    return f"{figures['model']} on {figures['data']}"
+    return f"{metrics['model']} on {metrics['data']}"
 
 
 def _cell(text: str) -> str:
@@ -37,7 +37,7 @@ def markdown_table(table: Table) -> str:
 
 def markdown_page(title: str, trained: bool, shown: Sequence[Table]) -> str:
     """Return a report in Markdown; it says so where the weights were never trained."""
-    warning = "" if trained else "\n**UNTRAINED weights: these figures mean nothing.**\n"
+    warning = "" if trained else "\n**UNTRAINED weights: these metrics mean nothing.**\n"
     return f"# {title}\n{warning}\n" + "\n".join(markdown_table(table) for table in shown)
 
 
@@ -46,46 +46,46 @@ def summary_of(shown: Sequence[Table]) -> str:
     return "\n".join(markdown_table(table) for table in shown if table.kind == "numbers" and not table.shades)
 
 
-def to_markdown(figures: Mapping[str, Any]) -> str:
+def to_markdown(metrics: Mapping[str, Any]) -> str:
     """Return the report in Markdown, without pictures."""
-    return markdown_page(title_of(figures), figures["provenance"]["trained"], tables(figures))
+    return markdown_page(title_of(metrics), metrics["provenance"]["trained"], tables(metrics))
 
 
-def to_summary(figures: Mapping[str, Any]) -> str:
+def to_summary(metrics: Mapping[str, Any]) -> str:
     """Return the tables of the report that fit a terminal, in Markdown."""
-    return summary_of(tables(figures))
+    return summary_of(tables(metrics))
 
 
-def _headline(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
-    if figures["per_class"] is not None:
+def _headline(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if metrics["per_class"] is not None:
         names = (("miou", "mIoU"), ("macc", "mAcc"), ("boundary_iou", "boundary IoU"), ("ece", "ECE"))
-        return [(name, show(figures[key])) for key, name in names]
+        return [(name, show(metrics[key])) for key, name in names]
     return [
-        (f"{name}: {words}", show(figures[key][name]))
-        for name in figures.get("hit_rate", {})
+        (f"{name}: {words}", show(metrics[key][name]))
+        for name in metrics.get("hit_rate", {})
         for key, words in (("hit_rate", "hit rate"), ("stray", "stray"))
     ]
 
 
-def plots_of(figures: Mapping[str, Any]) -> dict[str, str]:
+def plots_of(metrics: Mapping[str, Any]) -> dict[str, str]:
     """Return the SVG elements that stand before tables, by kind of table."""
-    return {"reliability": reliability_svg(figures["reliability"])} if "reliability" in figures else {}
+    return {"reliability": reliability_svg(metrics["reliability"])} if "reliability" in metrics else {}
 
 
-def to_html(figures: Mapping[str, Any], classes: Sequence[ClassInfo], examples: Sequence[Example] = ()) -> str:
+def to_html(metrics: Mapping[str, Any], classes: Sequence[ClassInfo], examples: Sequence[Example] = ()) -> str:
     """Return the report as one HTML page that fetches nothing and runs no script.
 
     Args:
-        figures: As ``figures.all_figures`` gives them.
+        metrics: As ``metrics.all_metrics`` gives them.
         classes: The model's, for the key of the colours.
         examples: The frames to show; those without pictures are left to the table.
     """
     return render_page(
-        title=title_of(figures),
-        trained=figures["provenance"]["trained"],
-        headline=_headline(figures),
-        tables=tables(figures),
+        title=title_of(metrics),
+        trained=metrics["provenance"]["trained"],
+        headline=_headline(metrics),
+        tables=tables(metrics),
         classes=classes,
         examples=examples,
-        plots=plots_of(figures),
+        plots=plots_of(metrics),
     )

@@ -52,53 +52,53 @@ def show(value: float | int | None, digits: int = 4) -> str:
     return "nan" if math.isnan(value) else f"{value:.{digits}f}"
 
 
-def _parts(figures: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    return {EVERYTHING: figures, **figures["groups"]}
+def _parts(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {EVERYTHING: metrics, **metrics["groups"]}
 
 
-def _modalities(figures: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    return figures.get("modalities") or {figures["modality"]: figures}
+def _modalities(metrics: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    return metrics.get("modalities") or {metrics["modality"]: metrics}
 
 
-def _headline(figures: Mapping[str, Any]) -> Table:
+def _headline(metrics: Mapping[str, Any]) -> Table:
     rows = tuple(
-        (name, *(show(part[key]) for key in _COLUMNS), show(part["frames"])) for name, part in _parts(figures).items()
+        (name, *(show(part[key]) for key in _COLUMNS), show(part["frames"])) for name, part in _parts(metrics).items()
     )
     return Table(
         "Figures",
         ("frames of", *_COLUMNS.values(), "frames"),
         rows,
-        f"Over all pixels with a label, class 0 included; {figures['modality']} given to the network.",
+        f"Over all pixels with a label, class 0 included; {metrics['modality']} given to the network.",
     )
 
 
-def _classes(figures: Mapping[str, Any]) -> Table:
+def _classes(metrics: Mapping[str, Any]) -> Table:
     rows = tuple(
         (name, show(entry["iou"]), show(entry["accuracy"]), show(entry["boundary_iou"]), show(entry["pixels"]))
-        for name, entry in figures["per_class"].items()
+        for name, entry in metrics["per_class"].items()
     )
     return Table("Classes", ("class", "IoU", "accuracy", "boundary IoU", "true pixels"), rows, "nan: no such pixel.")
 
 
-def _class_groups(figures: Mapping[str, Any]) -> Table:
-    parts = _parts(figures)
+def _class_groups(metrics: Mapping[str, Any]) -> Table:
+    parts = _parts(metrics)
     rows = tuple(
         (name, *(show(part["per_class"][name]["iou"] if part["per_class"] else None) for part in parts.values()))
-        for name in figures["classes"]
+        for name in metrics["classes"]
     )
     return Table("IoU by group", ("class", *parts), rows)
 
 
-def _ablation(figures: Mapping[str, Any], key: str, title: str) -> Table:
-    modalities = _modalities(figures)
+def _ablation(metrics: Mapping[str, Any], key: str, title: str) -> Table:
+    modalities = _modalities(metrics)
     rows = tuple(
         (name, *(show(part[key]) for part in _parts(modality).values())) for name, modality in modalities.items()
     )
-    return Table(title, ("given to the network", *_parts(figures)), rows)
+    return Table(title, ("given to the network", *_parts(metrics)), rows)
 
 
-def _boxes(figures: Mapping[str, Any]) -> Table:
-    modalities = _modalities(figures)
+def _boxes(metrics: Mapping[str, Any]) -> Table:
+    modalities = _modalities(metrics)
     rows = tuple(
         (
             f"{name}, {group}, {modality}",
@@ -106,7 +106,7 @@ def _boxes(figures: Mapping[str, Any]) -> Table:
             show(part["hit_rate"][name]),
             show(part["stray"][name]),
         )
-        for name in figures["hit_rate"]
+        for name in metrics["hit_rate"]
         for modality, results in modalities.items()
         for group, part in _parts(results).items()
         if "hit_rate" in part
@@ -116,14 +116,14 @@ def _boxes(figures: Mapping[str, Any]) -> Table:
         ("class, frames of, modality", "boxes", "hit rate", "stray"),
         rows,
         "Hit: at least 30 % of a box's pixels carry its class. Stray: share of the class's pixels outside all its boxes grown "
-        f"by 10 % on each side. Boxes without a pixel, left out: {figures['empty_boxes']}.",
+        f"by 10 % on each side. Boxes without a pixel, left out: {metrics['empty_boxes']}.",
     )
 
 
-def _confusion(figures: Mapping[str, Any]) -> Table:
-    names: Sequence[str] = figures["classes"]
+def _confusion(metrics: Mapping[str, Any]) -> Table:
+    names: Sequence[str] = metrics["classes"]
     rows, shades = [], []
-    for name, counts in zip(names, figures["confusion_matrix"], strict=True):
+    for name, counts in zip(names, metrics["confusion_matrix"], strict=True):
         total = sum(counts)
         shares = [count / total if total else math.nan for count in counts]
         rows.append((name, *(show(share, 3) for share in shares)))
@@ -137,7 +137,7 @@ def _confusion(figures: Mapping[str, Any]) -> Table:
     )
 
 
-def _reliability(figures: Mapping[str, Any]) -> Table:
+def _reliability(metrics: Mapping[str, Any]) -> Table:
     rows = tuple(
         (
             f"{entry['low']:.3f} to {entry['high']:.3f}",
@@ -145,7 +145,7 @@ def _reliability(figures: Mapping[str, Any]) -> Table:
             show(entry["confidence"]),
             show(entry["accuracy"]),
         )
-        for entry in figures["reliability"]
+        for entry in metrics["reliability"]
     )
     return Table(
         "Reliability",
@@ -156,70 +156,70 @@ def _reliability(figures: Mapping[str, Any]) -> Table:
     )
 
 
-def _frames(figures: Mapping[str, Any]) -> Table:
+def _frames(metrics: Mapping[str, Any]) -> Table:
     rows = tuple(
         (kind, frame["name"], frame["group"] or "–", show(frame["score"]))
-        for kind, frames in figures["frame_examples"].items()
+        for kind, frames in metrics["frame_examples"].items()
         for frame in frames
     )
     return Table(
-        "Best, median and worst frames", ("", "frame", "group", "score"), rows, _score_words(figures), "frames"
+        "Best, median and worst frames", ("", "frame", "group", "score"), rows, _score_words(metrics), "frames"
     )
 
 
-def _score_words(figures: Mapping[str, Any]) -> str:
-    if figures["per_class"] is not None:
+def _score_words(metrics: Mapping[str, Any]) -> str:
+    if metrics["per_class"] is not None:
         return "Score: mIoU of the frame over the classes present in it."
     return "Score: share of the frame's boxes that were hit."
 
 
-def provenance_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+def provenance_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what a model file says of where its weights came from, a row a fact."""
     rows = []
-    for key, value in figures["provenance"].items():
+    for key, value in metrics["provenance"].items():
         if value not in ("", {}):
             text = ", ".join(f"{name} {number:g}" for name, number in value.items()) if key == "metrics" else str(value)
             rows.append((f"provenance: {key}", text))
     return rows
 
 
-def _facts(figures: Mapping[str, Any]) -> Table:
+def _facts(metrics: Mapping[str, Any]) -> Table:
     rows = [
-        ("model", f"{figures['model']} ({figures['title']})"),
-        ("temperature", f"{figures['temperature']:g}"),
-        ("data", f"{figures['data']}, {figures['frames']} frames"),
-        ("engine", figures["engine"]),
-        ("rgbt_seg_ros", figures["version"]),
-        ("command", figures["command"]),
-        *provenance_rows(figures),
+        ("model", f"{metrics['model']} ({metrics['title']})"),
+        ("temperature", f"{metrics['temperature']:g}"),
+        ("data", f"{metrics['data']}, {metrics['frames']} frames"),
+        ("engine", metrics["engine"]),
+        ("rgbt_seg_ros", metrics["version"]),
+        ("command", metrics["command"]),
+        *provenance_rows(metrics),
     ]
     return Table("Where this comes from", ("", ""), tuple(rows), kind="text")
 
 
-def label_scores(figures: Mapping[str, Any]) -> list[Table]:
-    """Return the tables of figures that data with label masks have; none where ``per_class`` is None."""
-    if figures["per_class"] is None:
+def label_scores(metrics: Mapping[str, Any]) -> list[Table]:
+    """Return the tables of metrics that data with label masks have; none where ``per_class`` is None."""
+    if metrics["per_class"] is None:
         return []
-    result = [_headline(figures)]
-    if "modalities" in figures:
-        result += [_ablation(figures, "miou", "mIoU by modality"), _ablation(figures, "ece", "ECE by modality")]
-    result.append(_classes(figures))
-    if figures["groups"]:
-        result.append(_class_groups(figures))
+    result = [_headline(metrics)]
+    if "modalities" in metrics:
+        result += [_ablation(metrics, "miou", "mIoU by modality"), _ablation(metrics, "ece", "ECE by modality")]
+    result.append(_classes(metrics))
+    if metrics["groups"]:
+        result.append(_class_groups(metrics))
     return result
 
 
-def label_details(figures: Mapping[str, Any]) -> list[Table]:
+def label_details(metrics: Mapping[str, Any]) -> list[Table]:
     """Return reliability and confusion matrix of data with label masks; none where ``per_class`` is None."""
-    return [] if figures["per_class"] is None else [_reliability(figures), _confusion(figures)]
+    return [] if metrics["per_class"] is None else [_reliability(metrics), _confusion(metrics)]
 
 
-def tables(figures: Mapping[str, Any]) -> list[Table]:
-    """Return every table that the figures (``figures.all_figures``) have something to fill with, in reading order."""
-    result = label_scores(figures)
-    if "hit_rate" in figures:
-        result.append(_boxes(figures))
-    result += label_details(figures)
-    if any(figures["frame_examples"].values()):
-        result.append(_frames(figures))
-    return [*result, _facts(figures)]
+def tables(metrics: Mapping[str, Any]) -> list[Table]:
+    """Return every table that the metrics (``metrics.all_metrics``) have something to fill with, in reading order."""
+    result = label_scores(metrics)
+    if "hit_rate" in metrics:
+        result.append(_boxes(metrics))
+    result += label_details(metrics)
+    if any(metrics["frame_examples"].values()):
+        result.append(_frames(metrics))
+    return [*result, _facts(metrics)]

@@ -19,9 +19,9 @@ import torch
 from safetensors import safe_open
 
 from rgbt_seg_ros.data.samples import IGNORED, DataError, Dataset
-from rgbt_seg_ros.evaluation.calibration import expected_calibration_error, reliability_of
 from rgbt_seg_ros.evaluation.classes import ClassMap
 from rgbt_seg_ros.evaluation.evaluator import spread
+from rgbt_seg_ros.evaluation.reliability import expected_calibration_error, reliability_of
 from rgbt_seg_ros.network import FusionNetwork, ModelSpec
 from rgbt_seg_ros.network.builtin import DEMO
 from rgbt_seg_ros.pipeline import Segmenter

@@ -1,4 +1,4 @@
-"""``rgbt-seg bag evaluate``: the same bytes every time, the figures of ``evaluate``, interruptions, and one-line errors."""
+"""``rgbt-seg bag evaluate``: the same bytes every time, the metrics of ``evaluate``, interruptions, and one-line errors."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def report(output):
 LABELS = ("--labels", TOPICS[2])
 
 
-def test_the_figures_are_those_of_evaluate_on_the_same_pairs(bag, models, tmp_path):
+def test_the_metrics_are_those_of_evaluate_on_the_same_pairs(bag, models, tmp_path):
     for index, sample in enumerate(SAMPLES):
         for folder, pixels in (("rgb", sample.rgb[..., ::-1]), ("thermal", sample.thermal)):
             (tmp_path / "data" / folder).mkdir(parents=True, exist_ok=True)
@@ -115,15 +115,15 @@ def test_two_runs_give_the_same_bytes(bag, models, tmp_path):
 
 def test_without_labels_there_are_shares_confidence_and_flips(bag, models, tmp_path, capsys):
     assert evaluate(bag, tmp_path / "out", models[0]) == 0
-    figures = report(tmp_path / "out")
-    assert figures["per_class"] is None
-    assert figures["coverage"] == 1.0
-    assert sum(figures["class_share"].values()) == pytest.approx(1.0)
-    assert 0 < figures["mean_confidence"] <= 1
-    assert figures["compared_pairs"] == len(SAMPLES) - 1
-    assert figures["flips_per_pixel_second"] >= 0
-    assert figures["offset_s"]["max_abs"] == 0
-    assert len(figures["frame_examples"]["worst"]) == 3
+    metrics = report(tmp_path / "out")
+    assert metrics["per_class"] is None
+    assert metrics["coverage"] == 1.0
+    assert sum(metrics["class_share"].values()) == pytest.approx(1.0)
+    assert 0 < metrics["mean_confidence"] <= 1
+    assert metrics["compared_pairs"] == len(SAMPLES) - 1
+    assert metrics["flips_per_pixel_second"] >= 0
+    assert metrics["offset_s"]["max_abs"] == 0
+    assert len(metrics["frame_examples"]["worst"]) == 3
     output = capsys.readouterr().out
     assert f"{len(SAMPLES)} pairs" in output
     assert str(tmp_path / "out" / "report.html") in output
@@ -145,11 +145,11 @@ def test_the_parameter_file_of_the_node_decides(bag, models, tmp_path):
         "    output: {threshold: 1.0}\n    mystery: 3\n"
     )
     assert main(["bag", "evaluate", str(bag), "-o", str(tmp_path / "out"), "--params", str(params)]) == 0
-    figures = report(tmp_path / "out")
-    assert figures["model"] == models[1]
-    assert figures["parameters"]["sync.slop"] == 0.0
+    metrics = report(tmp_path / "out")
+    assert metrics["model"] == models[1]
+    assert metrics["parameters"]["sync.slop"] == 0.0
     # Nothing is as certain as 1.
-    assert figures["coverage"] < 0.01
+    assert metrics["coverage"] < 0.01
 
 
 def test_a_calibration_aligns_the_pairs_and_corrects_the_stamps(bag, models, tmp_path):

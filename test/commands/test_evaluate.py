@@ -105,7 +105,7 @@ def test_labelled_data_gives_every_figure_for_all_and_by_group(tmp_path, model, 
     assert "a second" in printed
 
 
-def test_the_figures_are_those_of_the_masks_the_node_makes(tmp_path, model, labelled):
+def test_the_metrics_are_those_of_the_masks_the_node_makes(tmp_path, model, labelled):
     from rgbt_seg_ros.data.specs import open_dataset
     from rgbt_seg_ros.evaluation import confusion_matrix, scores
 
@@ -180,7 +180,7 @@ def test_an_engine_that_works_to_the_end_is_scored(tmp_path, model, labelled, en
 @pytest.mark.parametrize(
     ("good_frames", "why"), [(None, "is not installed"), (0, "no more memory"), (3, "no more memory")]
 )
-def test_figures_of_torch_never_stand_under_the_name_of_another_engine(
+def test_metrics_of_torch_never_stand_under_the_name_of_another_engine(
     tmp_path, capsys, model, labelled, engines, good_frames, why
 ):
     engines(good_frames)
@@ -280,7 +280,7 @@ def test_places_that_cannot_be_written_are_said_before_anything_is_read(tmp_path
     assert "is not a folder" in line
 
 
-def test_a_pipe_is_no_place_for_figures(tmp_path, capsys):
+def test_a_pipe_is_no_place_for_metrics(tmp_path, capsys):
     os.mkfifo(tmp_path / "pipe")
     line = failure(capsys, "--model", "none", "--data", "none", "--json", tmp_path / "pipe")
     assert f"{tmp_path / 'pipe'}: is a pipe" in line

@@ -80,6 +80,6 @@ def test_an_unlabeled_prediction_is_class_0_and_the_masks_stay_as_they_are():
     assert np.array_equal(prediction, before)
 
 
-def test_a_class_that_is_nowhere_has_no_figure():
+def test_a_class_that_is_nowhere_has_no_metric():
     empty = np.zeros((10, 10), np.uint8)
     assert np.isnan(boundary_iou(boundary_counts(empty, empty, 3))).tolist() == [False, True, True]

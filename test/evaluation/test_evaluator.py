@@ -12,7 +12,7 @@ import pytest
 from rgbt_seg_ros.data.samples import Box, DataError, Sample
 from rgbt_seg_ros.evaluation.evaluator import evaluate, spread
 from rgbt_seg_ros.evaluation.examples import choose
-from rgbt_seg_ros.evaluation.figures import evaluation_figures
+from rgbt_seg_ros.evaluation.metrics import evaluation_metrics
 from rgbt_seg_ros.network.spec import ClassInfo
 from rgbt_seg_ros.pipeline import Segmentation
 
@@ -71,17 +71,17 @@ def test_frames_are_summed_over_the_set_and_by_group():
     assert result.groups["night"].matrix.tolist() == [[0, 1, 0], [0, 1, 0], [0, 0, 0]]
     assert (result.total.frames, result.groups["day"].frames) == (3, 1)
     # Not the mean of the images' own scores.
-    figures = evaluation_figures(result, NAMES)
-    assert figures["miou"] == pytest.approx((2 / 4 + 2 / 3 + 0) / 3)
-    assert figures["groups"]["day"]["miou"] == 1.0
+    metrics = evaluation_metrics(result, NAMES)
+    assert metrics["miou"] == pytest.approx((2 / 4 + 2 / 3 + 0) / 3)
+    assert metrics["groups"]["day"]["miou"] == 1.0
 
 
 def test_every_sample_is_read_once_for_all_segmenters():
     data = Data(*(sample(str(index), "D", [[0, 1]], [[0, 1]]) for index in range(3)))
     results = evaluate({"sure": Fake(255), "unsure": Fake(51)}, data)
     assert data.read == [0, 1, 2]
-    assert evaluation_figures(results["sure"], NAMES)["ece"] == pytest.approx(0.0)
-    assert evaluation_figures(results["unsure"], NAMES)["ece"] == pytest.approx(0.8)
+    assert evaluation_metrics(results["sure"], NAMES)["ece"] == pytest.approx(0.0)
+    assert evaluation_metrics(results["unsure"], NAMES)["ece"] == pytest.approx(0.8)
 
 
 def test_a_limit_is_spread_over_the_data():
@@ -94,37 +94,37 @@ def test_a_limit_is_spread_over_the_data():
 
 def test_data_with_labels_and_boxes_gets_both_and_data_with_neither_is_refused():
     both = sample("a", "", [[0, 1]], [[0, 1]], (Box(1, 1, 0, 2, 1),))
-    figures = evaluation_figures(evaluate({"rgbt": Fake()}, Data(both))["rgbt"], NAMES)
-    assert figures["miou"] == figures["hit_rate"]["car"] == 1.0
+    metrics = evaluation_metrics(evaluate({"rgbt": Fake()}, Data(both))["rgbt"], NAMES)
+    assert metrics["miou"] == metrics["hit_rate"]["car"] == 1.0
     with pytest.raises(DataError, match=r"^fake: b: neither a label mask nor boxes"):
         evaluate({"rgbt": Fake()}, Data(both, sample("b", "", [[0]])))
 
 
-def test_data_of_boxes_has_no_label_figures_and_every_class_that_it_annotates():
+def test_data_of_boxes_has_no_label_metrics_and_every_class_that_it_annotates():
     data = Boxed(
         sample("1D", "D", [[2, 2, 0, 1]], boxes=(Box(2, 0, 0, 2, 1),)),
         sample("2N", "N", [[2, 0, 1, 1]], boxes=()),
     )
-    figures = evaluation_figures(evaluate({"rgbt": Fake()}, data)["rgbt"], NAMES)
-    assert figures["miou"] is figures["ece"] is figures["per_class"] is None
-    assert figures["boxes"] == {"car": 0, "person": 1}
-    assert figures["hit_rate"] == {"car": pytest.approx(np.nan, nan_ok=True), "person": 1.0}
-    assert figures["stray"] == {"car": 1.0, "person": pytest.approx(1 / 3)}
-    assert figures["groups"]["D"]["stray"] == {"car": 1.0, "person": 0.0}
-    assert figures["groups"]["N"]["stray"] == {"car": 1.0, "person": 1.0}
-    assert np.isnan(figures["groups"]["N"]["hit_rate"]["person"])
-    assert "confusion_matrix" not in figures
+    metrics = evaluation_metrics(evaluate({"rgbt": Fake()}, data)["rgbt"], NAMES)
+    assert metrics["miou"] is metrics["ece"] is metrics["per_class"] is None
+    assert metrics["boxes"] == {"car": 0, "person": 1}
+    assert metrics["hit_rate"] == {"car": pytest.approx(np.nan, nan_ok=True), "person": 1.0}
+    assert metrics["stray"] == {"car": 1.0, "person": pytest.approx(1 / 3)}
+    assert metrics["groups"]["D"]["stray"] == {"car": 1.0, "person": 0.0}
+    assert metrics["groups"]["N"]["stray"] == {"car": 1.0, "person": 1.0}
+    assert np.isnan(metrics["groups"]["N"]["hit_rate"]["person"])
+    assert "confusion_matrix" not in metrics
 
 
-def test_data_that_does_not_say_what_it_annotates_has_figures_of_the_classes_with_boxes():
+def test_data_that_does_not_say_what_it_annotates_has_metrics_of_the_classes_with_boxes():
     data = Data(sample("1D", "D", [[2, 2, 0, 1]], boxes=(Box(2, 0, 0, 2, 1),)))
-    assert list(evaluation_figures(evaluate({"rgbt": Fake()}, data)["rgbt"], NAMES)["stray"]) == ["person"]
+    assert list(evaluation_metrics(evaluate({"rgbt": Fake()}, data)["rgbt"], NAMES)["stray"]) == ["person"]
 
 
-def test_a_label_without_one_annotated_pixel_has_nan_figures():
+def test_a_label_without_one_annotated_pixel_has_nan_metrics():
     result = evaluate({"rgbt": Fake()}, Data(sample("a", "day", [[0, 1]], [[255, 255]])))["rgbt"]
-    figures = evaluation_figures(result, NAMES)
-    assert np.isnan([figures["miou"], figures["ece"], figures["brier"], figures["groups"]["day"]["macc"]]).all()
+    metrics = evaluation_metrics(result, NAMES)
+    assert np.isnan([metrics["miou"], metrics["ece"], metrics["brier"], metrics["groups"]["day"]["macc"]]).all()
     assert result.quality == ()
 
 

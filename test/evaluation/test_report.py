@@ -18,8 +18,8 @@ from rgbt_seg_ros.data.samples import Box, Sample
 from rgbt_seg_ros.evaluation.counts import Counts, frame_counts
 from rgbt_seg_ros.evaluation.evaluator import Evaluation
 from rgbt_seg_ros.evaluation.examples import Example, describe
-from rgbt_seg_ros.evaluation.figures import Run, all_figures, to_json
 from rgbt_seg_ros.evaluation.files import ReportError, write_texts
+from rgbt_seg_ros.evaluation.metrics import Run, all_metrics, to_json
 from rgbt_seg_ros.evaluation.pictures import WIDTH, pictures_of
 from rgbt_seg_ros.evaluation.report import to_html, to_markdown, to_summary
 from rgbt_seg_ros.files import check_place
@@ -69,9 +69,9 @@ def example(seed=1, kind="best", **what):
     return Example(kind, seed, 0.5, given.name, given.group, pictures)
 
 
-def figures(modalities=("rgbt",), examples=(), trained=False, seeds=range(4), **kind):
+def metrics(modalities=("rgbt",), examples=(), trained=False, seeds=range(4), **kind):
     results = {name: evaluation(seeds, **kind) for name in modalities}
-    return all_figures(run(trained), results, MFNET.classes, describe(examples))
+    return all_metrics(run(trained), results, MFNET.classes, describe(examples))
 
 
 def strict(text):
@@ -82,7 +82,7 @@ def strict(text):
 
 
 def test_json_has_the_keys_of_the_interface_and_null_for_nan():
-    data = strict(to_json(figures()))
+    data = strict(to_json(metrics()))
     keys = {"miou", "miou_nan_as_zero", "macc", "ece", "per_class", "hit_rate", "stray"}
     assert keys <= set(data)
     assert set(data["groups"]) == {"day", "night"}
@@ -96,31 +96,31 @@ def test_json_has_the_keys_of_the_interface_and_null_for_nan():
 
 
 def test_modalities_are_in_the_json_only_where_there_are_several():
-    data = strict(to_json(figures(("rgbt", "rgb", "thermal"))))
+    data = strict(to_json(metrics(("rgbt", "rgb", "thermal"))))
     assert list(data["modalities"]) == ["rgbt", "rgb", "thermal"]
     assert data["modalities"]["rgbt"]["groups"] == data["groups"]
     assert data["modalities"]["rgb"]["miou"] == data["miou"]
-    assert "modalities" not in figures()
+    assert "modalities" not in metrics()
 
 
 def test_data_of_boxes_keeps_the_label_keys_as_null():
-    data = strict(to_json(figures(label=False)))
+    data = strict(to_json(metrics(label=False)))
     assert data["miou"] is data["ece"] is data["per_class"] is None
     assert set(data["stray"]) == {"car", "person"}
 
 
 def test_data_of_labels_has_no_box_keys():
-    data = strict(to_json(figures(boxes=False)))
+    data = strict(to_json(metrics(boxes=False)))
     assert "hit_rate" not in data
     assert "stray" not in data["groups"]["day"]
 
 
-def test_the_same_figures_are_the_same_bytes():
-    assert to_json(figures()) == to_json(figures())
+def test_the_same_metrics_are_the_same_bytes():
+    assert to_json(metrics()) == to_json(metrics())
 
 
-def test_markdown_shows_the_figures_and_nan_as_such():
-    content = figures(("rgbt", "rgb"), [example()])
+def test_markdown_shows_the_metrics_and_nan_as_such():
+    content = metrics(("rgbt", "rgb"), [example()])
     text = to_markdown(content)
     assert "UNTRAINED" in text
     assert f"| all | {content['miou']:.4f} | {content['miou_nan_as_zero']:.4f} |" in text
@@ -130,12 +130,12 @@ def test_markdown_shows_the_figures_and_nan_as_such():
     assert r"\|pipe\|" in text
     for line in (line for line in text.splitlines() if line.startswith("|") and "pipe" not in line):
         assert line.endswith(" |")
-    assert "UNTRAINED" not in to_markdown(figures(trained=True)).splitlines()[2]
+    assert "UNTRAINED" not in to_markdown(metrics(trained=True)).splitlines()[2]
 
 
 @pytest.mark.parametrize("kind", [{"label": False}, {"boxes": False}, {}])
 def test_every_kind_of_data_has_a_report(kind):
-    content = figures(("rgbt", "rgb", "thermal"), [example(**kind)], **kind)
+    content = metrics(("rgbt", "rgb", "thermal"), [example(**kind)], **kind)
     text, page = to_markdown(content), to_html(content, MFNET.classes, [example(**kind)])
     assert ("## Boxes" in text) == ("<h2>Boxes</h2>" in page) == (kind.get("boxes", True))
     assert ("## Confusion matrix" in text) == ("<svg" in page) == (kind.get("label", True))
@@ -144,7 +144,7 @@ def test_every_kind_of_data_has_a_report(kind):
 
 
 def test_a_confusion_row_is_shares_of_the_truth():
-    content = figures()
+    content = metrics()
     row = content["confusion_matrix"][CAR]
     shares = " | ".join(f"{count / sum(row):.3f}" for count in row)
     assert f"| car | {shares} |" in to_markdown(content)
@@ -164,7 +164,7 @@ class Page(html.parser.HTMLParser):
 
 
 def test_the_page_holds_everything_and_runs_nothing():
-    page = to_html(figures(examples=[example()]), MFNET.classes, [example()])
+    page = to_html(metrics(examples=[example()]), MFNET.classes, [example()])
     parsed = Page(page)
     assert len(parsed.links) == 6
     assert all(link.startswith(("data:image/jpeg;base64,", "data:image/png;base64,")) for link in parsed.links)
@@ -226,7 +226,7 @@ def browse(page, folder):
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium")
 def test_the_page_opens_in_a_browser_and_asks_for_nothing(tmp_path):
-    page = to_html(figures(examples=[example()]), MFNET.classes, [example()])
+    page = to_html(metrics(examples=[example()]), MFNET.classes, [example()])
     document, asked = browse(page, tmp_path)
     assert document.count("<figure>") == 6
     assert asked == set()

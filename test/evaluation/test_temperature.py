@@ -123,7 +123,7 @@ def test_before_means_the_temperature_the_model_has(model, predictions):
 
 
 def test_the_confidence_mask_has_the_fitted_error(model, predictions):
-    from rgbt_seg_ros.evaluation.calibration import confidence_levels, expected_calibration_error, reliability
+    from rgbt_seg_ros.evaluation.reliability import confidence_levels, expected_calibration_error, reliability
 
     spec, network = model
     fit = fit_temperature(network, spec, Data(predictions), stride=1, device="cpu")

@@ -1,4 +1,4 @@
-"""``rgbt-seg bag evaluate BAG --model M``: every pair of a recording through the node's own path, in figures and pictures."""
+"""``rgbt-seg bag evaluate BAG --model M``: every pair of a recording through the node's own path, in metrics and pictures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def register(actions: Any) -> None:
     """Add the action to ``rgbt-seg bag``."""
-    parser = actions.add_parser("evaluate", help="what a model makes of a recording: figures, report, masks, video")
+    parser = actions.add_parser("evaluate", help="what a model makes of a recording: metrics, report, masks, video")
     parser.add_argument("bag", metavar="BAG", help=f"a bag ({BAG}), or a folder of bags")
     parser.add_argument(
         "-o", "--output", required=True, metavar="DIR", help="folder for report.json, report.html and more"
@@ -60,7 +60,7 @@ def register(actions: Any) -> None:
 
 
 def canonical_command(args: argparse.Namespace, model: str) -> str:
-    """Return the command that gives these figures, less where it writes and how the work is shared."""
+    """Return the command that gives these metrics, less where it writes and how the work is shared."""
     words = ["rgbt-seg", "bag", "evaluate", args.bag, "--model", model]
     for option in ("params", "labels", "compare", "rgb_topic", "thermal_topic"):
         value = getattr(args, option)
@@ -119,7 +119,7 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate, write the reports, and print the figures."""
+    """Evaluate, write the reports, and print the metrics."""
     from rgbt_seg_ros.parameters.table import PARAMETER_OF
 
     if args.namespace != "/" and not args.write_bag:
@@ -142,16 +142,16 @@ def _report(args: argparse.Namespace, jobs: Sequence[Job]) -> int:
     except Interrupted as stop:
         print(f"\ninterrupted: {stop}", file=sys.stderr)
         raise
-    figures, files = results[0].figures, list(results[0].files)
+    metrics, files = results[0].metrics, list(results[0].files)
     if _many(args, jobs):
-        figures, files = _merge(args, jobs, results, time.perf_counter() - start)
-    print(to_summary(figures))
+        metrics, files = _merge(args, jobs, results, time.perf_counter() - start)
+    print(to_summary(metrics))
     for path in files:
         print(path)
     timings = [result.timings for result in results]
     pairs, seconds = sum(entry["pairs"] for entry in timings), sum(entry["wall_s"] for entry in timings)
     rate = f", {pairs / seconds:.1f} a second and process" if seconds > 0 else ""
-    print(f"{pairs} pairs{rate}, {figures['title']}, {figures['engine']}")
+    print(f"{pairs} pairs{rate}, {metrics['title']}, {metrics['engine']}")
     return 0
 
 
@@ -201,18 +201,18 @@ def _merge(
 ) -> tuple[dict[str, Any], list[Path]]:
     from rgbt_seg_ros.evaluation.bags.merged import merge, merged_timings
     from rgbt_seg_ros.evaluation.bags.report import to_html, to_markdown
-    from rgbt_seg_ros.evaluation.figures import to_json
     from rgbt_seg_ros.evaluation.files import write_texts
+    from rgbt_seg_ros.evaluation.metrics import to_json
     from rgbt_seg_ros.network.model_file import read_spec
 
-    figures = merge(Path(args.bag), jobs[0].command, jobs, results)
+    metrics = merge(Path(args.bag), jobs[0].command, jobs, results)
     timings = merged_timings(results, seconds)
     output = Path(args.output)
     texts = {
-        "report.html": to_html(figures, timings, read_spec(jobs[0].model).classes),
-        "report.md": to_markdown(figures, timings),
+        "report.html": to_html(metrics, timings, read_spec(jobs[0].model).classes),
+        "report.md": to_markdown(metrics, timings),
         "timings.json": to_json(timings),
-        "report.json": to_json(figures),
+        "report.json": to_json(metrics),
     }
     write_texts({output / name: text for name, text in texts.items()})
-    return figures, [output / "report.json", output / "report.html"]
+    return metrics, [output / "report.json", output / "report.html"]

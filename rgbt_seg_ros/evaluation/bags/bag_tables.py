@@ -14,7 +14,7 @@ _SCORES = {
 _OFFSETS = {"mean": "mean", "median": "median", "p95_abs": "95th percentile of the size", "max_abs": "largest size"}
 
 
-def _bags(figures: Mapping[str, Any]) -> Table:
+def _bags(metrics: Mapping[str, Any]) -> Table:
     columns = {
         "pairs": "pairs",
         "processed": "segmented",
@@ -23,17 +23,17 @@ def _bags(figures: Mapping[str, Any]) -> Table:
         "coverage": "coverage",
         "flips_per_pixel_second": "flips [1/s]",
     }
-    rows = tuple((entry["bag"], *(show(entry[key]) for key in columns)) for entry in figures["bags"])
-    links = tuple(entry.get("link") or "" for entry in figures["bags"])
+    rows = tuple((entry["bag"], *(show(entry[key]) for key in columns)) for entry in metrics["bags"])
+    links = tuple(entry.get("link") or "" for entry in metrics["bags"])
     return Table("Bags", ("bag", *columns.values()), rows, links=links)
 
 
-def _masks(figures: Mapping[str, Any]) -> Table:
+def _masks(metrics: Mapping[str, Any]) -> Table:
     rows = (
-        ("coverage", show(figures["coverage"])),
-        ("mean confidence", show(figures["mean_confidence"])),
-        ("label flips per pixel per second", show(figures["flips_per_pixel_second"])),
-        ("pairs compared for flips", show(figures["compared_pairs"])),
+        ("coverage", show(metrics["coverage"])),
+        ("mean confidence", show(metrics["mean_confidence"])),
+        ("label flips per pixel per second", show(metrics["flips_per_pixel_second"])),
+        ("pairs compared for flips", show(metrics["compared_pairs"])),
     )
     note = (
         "Coverage: share of the pixels with a label. Mean confidence: over these. Flips: pixels with another class than in the "
@@ -42,25 +42,25 @@ def _masks(figures: Mapping[str, Any]) -> Table:
     return Table("Masks", ("", "value"), rows, note)
 
 
-def _traffic(figures: Mapping[str, Any]) -> Table:
-    received = figures["received"]
+def _traffic(metrics: Mapping[str, Any]) -> Table:
+    received = metrics["received"]
     rows = [
         ("RGB frames", show(received["rgb"])),
         ("thermal frames", show(received["thermal"])),
-        ("pairs", show(figures["pairs"])),
-        ("pairs segmented", show(figures["processed"])),
+        ("pairs", show(metrics["pairs"])),
+        ("pairs segmented", show(metrics["processed"])),
     ]
     for key, words in (
         ("skipped", "pairs skipped"),
         ("labels_refused", "labels refused"),
         ("dropped", "frames dropped"),
     ):
-        rows += [(f"{words}: {reason}", show(count)) for reason, count in figures.get(key, {}).items()]
-    return Table("Frames and pairs", ("", "number"), tuple(rows), f"In {figures['duration_s']:.1f} s.")
+        rows += [(f"{words}: {reason}", show(count)) for reason, count in metrics.get(key, {}).items()]
+    return Table("Frames and pairs", ("", "number"), tuple(rows), f"In {metrics['duration_s']:.1f} s.")
 
 
-def _offsets(figures: Mapping[str, Any]) -> Table:
-    offsets = figures["offset_s"]
+def _offsets(metrics: Mapping[str, Any]) -> Table:
+    offsets = metrics["offset_s"]
     rows = tuple(
         (words, show(None if offsets[key] is None else 1e3 * offsets[key], 2)) for key, words in _OFFSETS.items()
     )
@@ -68,16 +68,16 @@ def _offsets(figures: Mapping[str, Any]) -> Table:
     return Table("Offset within a pair", ("", "ms"), rows, note)
 
 
-def _class_shares(figures: Mapping[str, Any]) -> Table:
+def _class_shares(metrics: Mapping[str, Any]) -> Table:
     rows = tuple(
-        (name, show(figures["class_share"][name]), show(figures["class_confidence"][name]))
-        for name in figures["classes"]
+        (name, show(metrics["class_share"][name]), show(metrics["class_confidence"][name]))
+        for name in metrics["classes"]
     )
     return Table("Class shares", ("class", "share of labelled pixels", "mean confidence"), rows)
 
 
-def _comparison(figures: Mapping[str, Any]) -> Table:
-    other = figures["compare"]
+def _comparison(metrics: Mapping[str, Any]) -> Table:
+    other = metrics["compare"]
     rows = (
         ("agreement", show(other["agreement"])),
         ("mean IoU of both", show(other["miou"])),
@@ -90,13 +90,13 @@ def _comparison(figures: Mapping[str, Any]) -> Table:
     return Table(f"Comparison with {other['model']}", ("", "value"), rows, note)
 
 
-def _frames(figures: Mapping[str, Any]) -> Table:
+def _frames(metrics: Mapping[str, Any]) -> Table:
     rows = tuple(
         (kind, frame["name"], f"{frame['time_s']:.2f}", show(frame["score"]))
-        for kind, frames in figures["frame_examples"].items()
+        for kind, frames in metrics["frame_examples"].items()
         for frame in frames
     )
-    note = _SCORES.get(figures["score"], f"Score: {figures['score']}.")
+    note = _SCORES.get(metrics["score"], f"Score: {metrics['score']}.")
     header = ("", "frame", "time [s]", "score")
     return Table("Best, median and worst frames", header, rows, note, "frames")
 
@@ -118,46 +118,46 @@ def _shown(value: Any) -> str:
     return "none" if value in (None, "") else str(value)
 
 
-def _parameters(figures: Mapping[str, Any]) -> Table:
-    rows = tuple((name, _shown(value)) for name, value in figures["parameters"].items())
+def _parameters(metrics: Mapping[str, Any]) -> Table:
+    rows = tuple((name, _shown(value)) for name, value in metrics["parameters"].items())
     return Table("Parameters", ("parameter", "value"), rows, kind="text")
 
 
-def _facts(figures: Mapping[str, Any]) -> Table:
+def _facts(metrics: Mapping[str, Any]) -> Table:
     rows = [
-        ("bag", figures["bag"]),
-        *((f"topic: {name}", _shown(topic)) for name, topic in figures["topics"].items()),
-        ("model", f"{figures['model']} ({figures['title']})"),
-        ("temperature", f"{figures['temperature']:g}"),
-        ("engine", figures["engine"]),
-        ("rgbt_seg_ros", figures["version"]),
-        ("command", figures["command"]),
-        *provenance_rows(figures),
+        ("bag", metrics["bag"]),
+        *((f"topic: {name}", _shown(topic)) for name, topic in metrics["topics"].items()),
+        ("model", f"{metrics['model']} ({metrics['title']})"),
+        ("temperature", f"{metrics['temperature']:g}"),
+        ("engine", metrics["engine"]),
+        ("rgbt_seg_ros", metrics["version"]),
+        ("command", metrics["command"]),
+        *provenance_rows(metrics),
     ]
     return Table("Where this comes from", ("", ""), tuple(rows), kind="text")
 
 
-def bag_tables(figures: Mapping[str, Any], timings: Mapping[str, Any] | None = None) -> list[Table]:
-    """Return every table that the figures of a bag, or of many, have something to fill with, in reading order.
+def bag_tables(metrics: Mapping[str, Any], timings: Mapping[str, Any] | None = None) -> list[Table]:
+    """Return every table that the metrics of a bag, or of many, have something to fill with, in reading order.
 
     Args:
-        figures: What ``report.json`` holds.
+        metrics: What ``report.json`` holds.
         timings: What ``timings.json`` holds; None or empty: no table of them.
     """
     # Both images go through the network; the tables of labels say so.
-    labelled = {**figures, "modality": "rgbt"}
-    result = [_bags(figures)] if figures.get("bags") else []
-    result += [*label_scores(labelled), _masks(figures), _traffic(figures)]
-    if figures.get("notes"):
-        result.append(Table("Notes", ("",), tuple((note,) for note in figures["notes"]), kind="text"))
-    if figures.get("offset_s"):
-        result.append(_offsets(figures))
-    result.append(_class_shares(figures))
-    if figures["compare"]:
-        result.append(_comparison(figures))
+    labelled = {**metrics, "modality": "rgbt"}
+    result = [_bags(metrics)] if metrics.get("bags") else []
+    result += [*label_scores(labelled), _masks(metrics), _traffic(metrics)]
+    if metrics.get("notes"):
+        result.append(Table("Notes", ("",), tuple((note,) for note in metrics["notes"]), kind="text"))
+    if metrics.get("offset_s"):
+        result.append(_offsets(metrics))
+    result.append(_class_shares(metrics))
+    if metrics["compare"]:
+        result.append(_comparison(metrics))
     result += label_details(labelled)
-    if any(figures.get("frame_examples", {}).values()):
-        result.append(_frames(figures))
+    if any(metrics.get("frame_examples", {}).values()):
+        result.append(_frames(metrics))
     if timings:
         result.append(_latency(timings))
-    return [*result, _parameters(figures), _facts(figures)]
+    return [*result, _parameters(metrics), _facts(metrics)]

@@ -34,7 +34,7 @@ def flips(previous: Mask, current: Mask, step_ns: int) -> Flips | None:
     """Compare two consecutive label masks.
 
     The rate of label flips of a recording is Σ changed / Σ (compared · step): flips per pixel per second. Nothing is
-    compensated: what moves flips pixels at its edges too, so the figure compares models on one recording, not recordings.
+    compensated: what moves flips pixels at its edges too, so the metric compares models on one recording, not recordings.
 
     Args:
         previous: (H, W) uint8 class ids, 255 unlabeled.

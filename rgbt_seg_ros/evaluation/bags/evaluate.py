@@ -20,10 +20,10 @@ from rgbt_seg_ros.data.bags.topics import find_cameras
 from rgbt_seg_ros.data.samples import Sample
 from rgbt_seg_ros.evaluation.bags.axis import axis_of
 from rgbt_seg_ros.evaluation.bags.extras import check_extras, write_extras
-from rgbt_seg_ros.evaluation.bags.figures import BagRun, bag_figures
 from rgbt_seg_ros.evaluation.bags.frames import read_pair
 from rgbt_seg_ros.evaluation.bags.job import Job, Progress, Result, silent
 from rgbt_seg_ros.evaluation.bags.labels import open_labels, require_some
+from rgbt_seg_ros.evaluation.bags.metrics import BagRun, bag_metrics
 from rgbt_seg_ros.evaluation.bags.plan import Plan, make_plan
 from rgbt_seg_ros.evaluation.bags.records import read_records
 from rgbt_seg_ros.evaluation.bags.report import to_html, to_markdown
@@ -32,8 +32,8 @@ from rgbt_seg_ros.evaluation.bags.timings import read_timings
 from rgbt_seg_ros.evaluation.bags.totals import Totals, total
 from rgbt_seg_ros.evaluation.bags.workspace import REPORT, UNFINISHED, Workspace, WorkspaceError
 from rgbt_seg_ros.evaluation.examples import Example, choose
-from rgbt_seg_ros.evaluation.figures import to_json
 from rgbt_seg_ros.evaluation.files import write_texts
+from rgbt_seg_ros.evaluation.metrics import to_json
 from rgbt_seg_ros.evaluation.pictures import pictures_of
 from rgbt_seg_ros.network.model_file import read_spec, resolve_model
 from rgbt_seg_ros.parameters.table import NodeSettings, settings_of
@@ -135,7 +135,7 @@ def _write(
     """Write bag, video and reports, and end the unfinished run."""
     spec = models.segmenter.spec
     names = [entry.name for entry in spec.classes]
-    figures = bag_figures(_run_of(job, models, plan), plan, totals, names, labelled, _describe(examples, plan))
+    metrics = bag_metrics(_run_of(job, models, plan), plan, totals, names, labelled, _describe(examples, plan))
     timings = {
         "stages": read_timings(workspace.timings),
         "wall_s": seconds[0],
@@ -145,15 +145,15 @@ def _write(
     }
     extras = write_extras(job, plan, workspace, spec, settings_of(job.parameters))
     texts = {
-        "report.html": to_html(figures, timings, spec.classes, examples),
-        "report.md": to_markdown(figures, timings),
+        "report.html": to_html(metrics, timings, spec.classes, examples),
+        "report.md": to_markdown(metrics, timings),
         "timings.json": to_json(timings),
-        REPORT: to_json(figures),
+        REPORT: to_json(metrics),
     }
     write_texts({job.output / name: text for name, text in texts.items()})
     workspace.finish()
     files = (job.output / REPORT, job.output / "report.html", *extras)
-    return Result(figures, timings, totals.whole, labelled, files)
+    return Result(metrics, timings, totals.whole, labelled, files)
 
 
 def _keeps_masks(job: Job) -> bool:
@@ -223,11 +223,11 @@ def _finished(job: Job, bag: Bag, workspace: Workspace, num_classes: int) -> Res
 
 
 def _read_back(job: Job, bag: Bag, workspace: Workspace, num_classes: int) -> Result:
-    figures = json.loads((job.output / REPORT).read_text(encoding="utf-8"))
+    metrics = json.loads((job.output / REPORT).read_text(encoding="utf-8"))
     timings = json.loads((job.output / "timings.json").read_text(encoding="utf-8"))
-    labelled = figures["score"] == "miou"
+    labelled = metrics["score"] == "miou"
     totals = total(read_records(workspace.frames, num_classes), axis_of(bag.start, bag.end), num_classes, labelled)
-    return Result(figures, timings, totals.whole, labelled, (job.output / REPORT, job.output / "report.html"))
+    return Result(metrics, timings, totals.whole, labelled, (job.output / REPORT, job.output / "report.html"))
 
 
 def _examples(job: Job, bag: Bag, plan: Plan, runner: Runner, models: Models, totals: Totals) -> list[Example]:

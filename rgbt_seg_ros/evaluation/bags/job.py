@@ -88,14 +88,14 @@ class Result:
     """What a bag gave.
 
     Attributes:
-        figures: What its report holds.
+        metrics: What its report holds.
         timings: Where the time went.
         sums: Over its pairs, to be merged with those of other bags.
         labelled: Whether there were true labels.
         files: What was written for people to open.
     """
 
-    figures: Mapping[str, Any]
+    metrics: Mapping[str, Any]
     timings: Mapping[str, Any]
     sums: Sums
     labelled: bool

@@ -1,4 +1,4 @@
-"""The figures of many bags together: their sums, and a line for each."""
+"""The metrics of many bags together: their sums, and a line for each."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rgbt_seg_ros.evaluation.bags.figures import agreement_figures, label_figures, mask_figures
 from rgbt_seg_ros.evaluation.bags.job import Job, Result
+from rgbt_seg_ros.evaluation.bags.metrics import agreement_metrics, label_metrics, mask_metrics
 from rgbt_seg_ros.evaluation.bags.totals import Sums
 
 _SAME = ("model", "title", "temperature", "provenance", "engine", "version", "parameters", "classes", "score")
 
 
 def merge(folder: Path, command: str, jobs: Sequence[Job], results: Sequence[Result]) -> dict[str, Any]:
-    """Return the figures of all bags, in the order given, whichever was done first.
+    """Return the metrics of all bags, in the order given, whichever was done first.
 
     Args:
         folder: Of the bags, as it was named.
@@ -23,7 +23,7 @@ def merge(folder: Path, command: str, jobs: Sequence[Job], results: Sequence[Res
         jobs: One a bag, with the same model and parameters.
         results: One a job.
     """
-    first = results[0].figures
+    first = results[0].metrics
     names = list(first["classes"])
     sums = Sums.none(len(names))
     for result in results:
@@ -35,16 +35,16 @@ def merge(folder: Path, command: str, jobs: Sequence[Job], results: Sequence[Res
         **{key: first[key] for key in _SAME},
         "command": command,
         "topics": first["topics"],
-        "compare": agreement_figures(sums, names, other),
-        "duration_s": sum(result.figures["duration_s"] for result in results),
-        "received": _added(result.figures["received"] for result in results),
-        "dropped": _added(result.figures["dropped"] for result in results),
-        "skipped": _added(result.figures["skipped"] for result in results),
-        "labels_refused": _added(result.figures["labels_refused"] for result in results),
+        "compare": agreement_metrics(sums, names, other),
+        "duration_s": sum(result.metrics["duration_s"] for result in results),
+        "received": _added(result.metrics["received"] for result in results),
+        "dropped": _added(result.metrics["dropped"] for result in results),
+        "skipped": _added(result.metrics["skipped"] for result in results),
+        "labels_refused": _added(result.metrics["labels_refused"] for result in results),
         "pairs": sums.pairs,
         "processed": sums.pairs - sums.skipped,
-        **mask_figures(sums, names),
-        **label_figures(sums, names),
+        **mask_metrics(sums, names),
+        **label_metrics(sums, names),
         "bags": [_line(job, result) for job, result in zip(jobs, results, strict=True)],
     }
 
@@ -58,8 +58,8 @@ def _added(parts: Any) -> dict[str, int]:
 
 def _line(job: Job, result: Result) -> Mapping[str, Any]:
     keys = ("pairs", "processed", "miou", "mean_confidence", "coverage", "flips_per_pixel_second")
-    figures = {key: result.figures[key] for key in keys}
-    return {"bag": job.bag.name, **figures, "link": f"{job.output.name}/report.html"}
+    metrics = {key: result.metrics[key] for key in keys}
+    return {"bag": job.bag.name, **metrics, "link": f"{job.output.name}/report.html"}
 
 
 def merged_timings(results: Sequence[Result], wall: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is kept of one pair: a line of ``frames.jsonl``, from which every figure of a bag is summed."""
+"""What is kept of one pair: a line of ``frames.jsonl``, from which every metric of a bag is summed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from rgbt_seg_ros.evaluation.bags.consistency import Flips
 from rgbt_seg_ros.evaluation.boxes import BoxCounts
-from rgbt_seg_ros.evaluation.calibration import LEVELS
 from rgbt_seg_ros.evaluation.counts import Counts
+from rgbt_seg_ros.evaluation.reliability import LEVELS
 from rgbt_seg_ros.pipeline.preparation import ThermalFacts
 
 Matrix = npt.NDArray[np.int64]

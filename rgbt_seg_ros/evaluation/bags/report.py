@@ -22,35 +22,35 @@ _NOTE = (
 )
 
 
-def title_of(figures: Mapping[str, Any]) -> str:
+def title_of(metrics: Mapping[str, Any]) -> str:
     """Return what was evaluated on what, in one line."""
-    return f"{figures['model']} on {figures['bag']}"
+    return f"{metrics['model']} on {metrics['bag']}"
 
 
-def to_markdown(figures: Mapping[str, Any], timings: Mapping[str, Any]) -> str:
+def to_markdown(metrics: Mapping[str, Any], timings: Mapping[str, Any]) -> str:
     """Return the report in Markdown, without plots and pictures; arguments as of ``to_html``."""
-    return markdown_page(title_of(figures), figures["provenance"]["trained"], bag_tables(figures, timings))
+    return markdown_page(title_of(metrics), metrics["provenance"]["trained"], bag_tables(metrics, timings))
 
 
-def to_summary(figures: Mapping[str, Any]) -> str:
+def to_summary(metrics: Mapping[str, Any]) -> str:
     """Return the tables of the report that fit a terminal, in Markdown."""
-    return summary_of(bag_tables(figures))
+    return summary_of(bag_tables(metrics))
 
 
-def _headline(figures: Mapping[str, Any], timings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    result = [(name, show(figures[key])) for key, name in _LABEL_SCORES if figures["per_class"] is not None]
-    result += [("pairs segmented", f"{figures['processed']} of {figures['pairs']}")]
-    result += [(name, show(figures[key])) for key, name in _MASK_SCORES]
-    result.append(("flips per pixel per second", show(figures["flips_per_pixel_second"])))
-    if figures["compare"]:
-        result.append(("agreement of both models", show(figures["compare"]["agreement"])))
+def _headline(metrics: Mapping[str, Any], timings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    result = [(name, show(metrics[key])) for key, name in _LABEL_SCORES if metrics["per_class"] is not None]
+    result += [("pairs segmented", f"{metrics['processed']} of {metrics['pairs']}")]
+    result += [(name, show(metrics[key])) for key, name in _MASK_SCORES]
+    result.append(("flips per pixel per second", show(metrics["flips_per_pixel_second"])))
+    if metrics["compare"]:
+        result.append(("agreement of both models", show(metrics["compare"]["agreement"])))
     if timings and timings["pairs_per_second"] is not None:
         result.append(("pairs evaluated per second", show(timings["pairs_per_second"], 1)))
     return result
 
 
 def to_html(
-    figures: Mapping[str, Any],
+    metrics: Mapping[str, Any],
     timings: Mapping[str, Any],
     classes: Sequence[ClassInfo],
     examples: Sequence[Example] = (),
@@ -58,22 +58,22 @@ def to_html(
     """Return the report as one HTML page that fetches nothing and runs no script.
 
     Args:
-        figures: What ``report.json`` holds. ``bags`` in it makes a table that leads to the reports of single bags; ``timeline``
+        metrics: What ``report.json`` holds. ``bags`` in it makes a table that leads to the reports of single bags; ``timeline``
             makes the plot.
         timings: What ``timings.json`` holds; may be empty.
         classes: The model's, for the plot and the key of the colours.
         examples: The frames to show; those without pictures are left to the table.
     """
-    timeline = figures.get("timeline")
+    timeline = metrics.get("timeline")
     return render_page(
-        title=title_of(figures),
-        trained=figures["provenance"]["trained"],
-        headline=_headline(figures, timings),
-        tables=bag_tables(figures, timings),
+        title=title_of(metrics),
+        trained=metrics["provenance"]["trained"],
+        headline=_headline(metrics, timings),
+        tables=bag_tables(metrics, timings),
         classes=classes,
         examples=examples,
-        plots=plots_of(figures),
+        plots=plots_of(metrics),
         template=TEMPLATE,
-        timeline=timeline_svg(timeline, figures["duration_s"], classes) if timeline else "",
+        timeline=timeline_svg(timeline, metrics["duration_s"], classes) if timeline else "",
         note=_NOTE,
     )

@@ -243,7 +243,7 @@ def timeline_svg(timeline: Mapping[str, Any], duration: float, classes: Sequence
     shares of the classes stacked in their colours, less class 0, as in the overlay. What there is no value for is left open.
 
     Args:
-        timeline: ``seconds_per_bin`` and ``bins``, as in the figures of a bag.
+        timeline: ``seconds_per_bin`` and ``bins``, as in the metrics of a bag.
         duration: Of the bag (s).
         classes: The model's.
 

@@ -1,4 +1,4 @@
-"""Where the time of an evaluation went. Kept apart from the figures, which are the same every time."""
+"""Where the time of an evaluation went. Kept apart from the metrics, which are the same every time."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.evaluation.bags.job import Job
 from rgbt_seg_ros.evaluation.bags.many import by_processes, on_ray, serially
 from rgbt_seg_ros.evaluation.bags.merged import merge
-from rgbt_seg_ros.evaluation.figures import to_json
+from rgbt_seg_ros.evaluation.metrics import to_json
 from rgbt_seg_ros.parameters.file import defaults
 
 FRAMES = 30

@@ -15,7 +15,7 @@ from rgbt_seg_ros.evaluation.bags.timeline_plot import nice_limit, timeline_svg
 from rgbt_seg_ros.evaluation.counts import Counts, frame_counts
 from rgbt_seg_ros.evaluation.evaluator import Evaluation
 from rgbt_seg_ros.evaluation.examples import Example
-from rgbt_seg_ros.evaluation.figures import evaluation_figures
+from rgbt_seg_ros.evaluation.metrics import evaluation_metrics
 from rgbt_seg_ros.evaluation.pictures import Picture
 from rgbt_seg_ros.network.builtin import untrained_spec
 from rgbt_seg_ros.network.conventions import MFNET
@@ -56,7 +56,7 @@ def bins(count=4, labelled=True):
     return result
 
 
-def label_figures():
+def label_metrics():
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 3, (24, 32), dtype=np.uint8)
     guess = np.where(rng.random((24, 32)) < 0.8, truth, 1).astype(np.uint8)
@@ -65,12 +65,12 @@ def label_figures():
     sample = Sample("a", "", np.zeros((24, 32, 3), np.uint8), np.zeros((24, 32), np.uint8), truth, None)
     masks = Segmentation(guess, rng.integers(0, 256, (24, 32), dtype=np.uint8), {})
     total = Counts.none(9) + frame_counts(sample, masks, 9)
-    return evaluation_figures(Evaluation(total, {}, ()), NAMES)
+    return evaluation_metrics(Evaluation(total, {}, ()), NAMES)
 
 
-def figures(labelled=True, compared=True, trained=True):
+def metrics(labelled=True, compared=True, trained=True):
     spec = untrained_spec("atto", MFNET, 0)
-    known = label_figures() if labelled else {"per_class": None, "miou": None, "frames": 0, "groups": {}}
+    known = label_metrics() if labelled else {"per_class": None, "miou": None, "frames": 0, "groups": {}}
     compare = {"model": "other.safetensors", "title": "nano", "agreement": 0.875, "miou": 0.625}
     compare["per_class"] = dict.fromkeys(NAMES, 0.25)
     return {
@@ -114,7 +114,7 @@ def figures(labelled=True, compared=True, trained=True):
 
 
 def merged():
-    content = figures()
+    content = metrics()
     for key in ("timeline", "frame_examples", "offset_s", "start_s", "notes"):
         del content[key]
     keys = ("pairs", "processed", "miou", "mean_confidence", "coverage", "flips_per_pixel_second")
@@ -155,7 +155,7 @@ END = ["Best, median and worst frames", "Latency", "Parameters", "Where this com
 @pytest.mark.parametrize("labelled", [True, False])
 @pytest.mark.parametrize("compared", [True, False])
 def test_a_report_shows_all_that_there_is_and_no_more(labelled, compared):
-    content = figures(labelled, compared)
+    content = metrics(labelled, compared)
     page = Page(to_html(content, TIMINGS, MFNET.classes, EXAMPLES))
     expected = ["Timeline", *(["Figures", "Classes"] if labelled else []), *ALWAYS]
     expected += ["Comparison with other.safetensors"] if compared else []
@@ -168,7 +168,7 @@ def test_a_report_shows_all_that_there_is_and_no_more(labelled, compared):
 
 
 def test_the_page_loads_and_runs_nothing():
-    text = to_html(figures(), TIMINGS, MFNET.classes, EXAMPLES)
+    text = to_html(metrics(), TIMINGS, MFNET.classes, EXAMPLES)
     page = Page(text)
     assert page.loads == [PICTURE.uri]
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
@@ -177,8 +177,8 @@ def test_the_page_loads_and_runs_nothing():
     assert not re.search(r" on\w+=", text)
 
 
-def test_markdown_holds_the_figures():
-    text = to_markdown(figures(), TIMINGS)
+def test_markdown_holds_the_metrics():
+    text = to_markdown(metrics(), TIMINGS)
     for row in (
         "| mean confidence | 0.8125 |",
         "| pairs skipped: RuntimeError: out of memory | 1 |",
@@ -199,20 +199,20 @@ def test_markdown_holds_the_figures():
 
 def test_untrained_weights_are_said():
     for trained in (True, False):
-        content = figures(trained=trained)
+        content = metrics(trained=trained)
         assert ("UNTRAINED" in to_markdown(content, TIMINGS)) is not trained
         assert ("UNTRAINED" in to_html(content, TIMINGS, MFNET.classes, [])) is not trained
 
 
 def test_the_summary_has_no_times_and_no_matrix():
-    text = to_summary(figures())
+    text = to_summary(metrics())
     assert "mean confidence" in text
     for absent in ("Latency", "Confusion", "Parameters", "stamp 17"):
         assert absent not in text
 
 
 def test_without_times_there_is_no_latency():
-    content = figures()
+    content = metrics()
     assert "Latency" not in to_markdown(content, {})
     assert "Latency" not in Page(to_html(content, {}, MFNET.classes, [])).headings
 
@@ -242,18 +242,18 @@ def texts(svg):
     return ["".join(entry.itertext()) for entry in svg.iter(f"{NS}text")]
 
 
-def test_the_timeline_has_a_row_for_each_figure():
-    svg = draw(figures()["timeline"])
+def test_the_timeline_has_a_row_for_each_metric():
+    svg = draw(metrics()["timeline"])
     words = " ".join(texts(svg))
     for row in ("pairs per second", "dropped frames", "mean confidence", "coverage", "label flips", "mIoU"):
         assert row in words
     assert "class shares, without unlabeled: ■ car ■ person" in words
     assert "bike" not in words
-    assert "mIoU" not in " ".join(texts(draw(figures(labelled=False)["timeline"])))
+    assert "mIoU" not in " ".join(texts(draw(metrics(labelled=False)["timeline"])))
 
 
 def test_what_went_wrong_is_shaded_and_a_missing_value_leaves_a_gap():
-    svg = draw(figures()["timeline"])
+    svg = draw(metrics()["timeline"])
     (lost,) = (group for group in svg.iter(f"{NS}g") if group.get("class") == "lost")
     # Bin 1 has a pair that could not be segmented, bin 2 no pair.
     left = [float(rect.get("x")) for rect in lost]
@@ -264,7 +264,7 @@ def test_what_went_wrong_is_shaded_and_a_missing_value_leaves_a_gap():
 
 
 def test_a_line_stands_at_its_value():
-    svg = draw(figures()["timeline"])
+    svg = draw(metrics()["timeline"])
     first = next(path for path in svg.iter(f"{NS}path") if path.get("stroke") == "#2f855a")
     titles = {"".join(entry.itertext()): float(entry.get("y")) for entry in svg.iter(f"{NS}text")}
     top = titles["mean confidence"] + 6
@@ -298,7 +298,7 @@ def test_a_last_bin_that_the_bag_hardly_reaches_gets_no_rate():
 
 def test_a_name_of_a_class_cannot_break_the_plot():
     classes = [ClassInfo(0, "a<b", (0, 0, 0)), ClassInfo(1, NASTY, (255, 0, 0)), *MFNET.classes[2:]]
-    assert NASTY in " ".join(texts(draw(figures()["timeline"], classes=classes)))
+    assert NASTY in " ".join(texts(draw(metrics()["timeline"], classes=classes)))
 
 
 @pytest.mark.parametrize("duration", [0.0, 0.4])
@@ -317,8 +317,8 @@ def test_the_longest_timeline_stays_small():
     assert len(timeline_svg(timeline, 4200.0, MFNET.classes)) < 300_000
 
 
-def test_figures_are_left_as_they_were():
-    content = figures()
+def test_metrics_are_left_as_they_were():
+    content = metrics()
     before = copy.deepcopy(content)
     to_html(content, TIMINGS, MFNET.classes, EXAMPLES)
     np.testing.assert_equal(content, before)

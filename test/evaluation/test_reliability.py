@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import rgbt_seg_ros.network  # noqa: F401  (lets torchvision be imported, which torchmetrics does)
-from rgbt_seg_ros.evaluation.calibration import (
+from rgbt_seg_ros.evaluation.reliability import (
     bin_of,
     brier_score,
     confidence_levels,
@@ -63,7 +63,7 @@ def test_brier_score_by_hand():
     assert brier_score(levels([(255, 1, 2), (51, 3, 0)])) == pytest.approx((1 + 0 + 0 + 3 * 0.04) / 6)
 
 
-def test_without_pixels_there_is_no_figure():
+def test_without_pixels_there_is_no_metric():
     empty = levels([])
     assert math.isnan(expected_calibration_error(reliability(empty)))
     assert math.isnan(brier_score(empty))

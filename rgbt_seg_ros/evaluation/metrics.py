@@ -1,6 +1,6 @@
-"""The figures of an evaluation as plain data: what the JSON file holds and every report shows.
+"""The metrics of an evaluation as plain data: what the JSON file holds and every report shows.
 
-nan stands for a figure that does not exist (a class with no pixel) and is written to JSON as null.
+nan stands for a metric that does not exist (a class with no pixel) and is written to JSON as null.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 
 from rgbt_seg_ros.evaluation.boundary import boundary_iou
-from rgbt_seg_ros.evaluation.calibration import brier_score, expected_calibration_error, reliability
 from rgbt_seg_ros.evaluation.confusion import scores
 from rgbt_seg_ros.evaluation.counts import Counts
 from rgbt_seg_ros.evaluation.evaluator import Evaluation
+from rgbt_seg_ros.evaluation.reliability import brier_score, expected_calibration_error, reliability
 from rgbt_seg_ros.network import ClassInfo
 
-LABEL_FIGURES = ("miou", "miou_nan_as_zero", "macc", "pixel_accuracy", "boundary_iou", "ece", "brier")
+LABEL_METRICS = ("miou", "miou_nan_as_zero", "macc", "pixel_accuracy", "boundary_iou", "ece", "brier")
 """One number each, 0..1; of data with label masks."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What was evaluated; what is here makes the figures again.
+    """What was evaluated; what is here makes the metrics again.
 
     Attributes:
         model: The model file, as it was named.
@@ -49,9 +49,9 @@ class Run:
     version: str
 
 
-def _label_figures(counts: Counts, names: Sequence[str]) -> dict[str, Any]:
+def _label_metrics(counts: Counts, names: Sequence[str]) -> dict[str, Any]:
     if not counts.labelled:
-        return {**dict.fromkeys(LABEL_FIGURES), "per_class": None}
+        return {**dict.fromkeys(LABEL_METRICS), "per_class": None}
     result = scores(counts.matrix)
     edges = boundary_iou(counts.boundary)
     known = edges[~np.isnan(edges)]
@@ -73,10 +73,10 @@ def _label_figures(counts: Counts, names: Sequence[str]) -> dict[str, Any]:
         "ece": expected_calibration_error(reliability(counts.levels)),
         "brier": brier_score(counts.levels),
     }
-    return {**{key: values[key] for key in LABEL_FIGURES}, "per_class": per_class}
+    return {**{key: values[key] for key in LABEL_METRICS}, "per_class": per_class}
 
 
-def _box_figures(counts: Counts, names: Sequence[str], annotated: Sequence[int]) -> dict[str, Any]:
+def _box_metrics(counts: Counts, names: Sequence[str], annotated: Sequence[int]) -> dict[str, Any]:
     boxes = counts.boxes
     rates, stray = boxes.hit_rate, boxes.stray_share
     return {
@@ -87,55 +87,55 @@ def _box_figures(counts: Counts, names: Sequence[str], annotated: Sequence[int])
     }
 
 
-def figures_of(counts: Counts, names: Sequence[str], annotated: Sequence[int]) -> dict[str, Any]:
-    """Return the figures of some frames.
+def metrics_of(counts: Counts, names: Sequence[str], annotated: Sequence[int]) -> dict[str, Any]:
+    """Return the metrics of some frames.
 
     Args:
         counts: Of these frames.
         names: The model's class names by id.
-        annotated: Class ids whose objects are annotated with boxes; only these get box figures.
+        annotated: Class ids whose objects are annotated with boxes; only these get box metrics.
 
     Returns:
         ``miou`` to ``brier`` and ``per_class`` (None without label masks), ``hit_rate``, ``stray`` and ``boxes`` by class
         name (absent without boxes), ``frames``.
     """
-    result = {**_label_figures(counts, names), "frames": counts.frames}
+    result = {**_label_metrics(counts, names), "frames": counts.frames}
     if counts.boxed:
-        result |= _box_figures(counts, names, annotated)
+        result |= _box_metrics(counts, names, annotated)
     return result
 
 
-def evaluation_figures(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
-    """Return the figures of all frames, those of each group under ``groups``, and the matrix and the reliability bins.
+def evaluation_metrics(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
+    """Return the metrics of all frames, those of each group under ``groups``, and the matrix and the reliability bins.
 
-    A class has box figures if the data says that it annotates it, or has a box of it.
+    A class has box metrics if the data says that it annotates it, or has a box of it.
     """
     total = evaluation.total
     annotated = sorted({*evaluation.box_classes, *np.flatnonzero(total.boxes.boxes).tolist()})
-    result = figures_of(total, names, annotated)
-    result["groups"] = {group: figures_of(counts, names, annotated) for group, counts in evaluation.groups.items()}
+    result = metrics_of(total, names, annotated)
+    result["groups"] = {group: metrics_of(counts, names, annotated) for group, counts in evaluation.groups.items()}
     if total.labelled:
         result["reliability"] = [asdict(entry) for entry in reliability(total.levels)]
         result["confusion_matrix"] = total.matrix.tolist()
     return result
 
 
-def all_figures(
+def all_metrics(
     run: Run, evaluations: Mapping[str, Evaluation], classes: Sequence[ClassInfo], frames: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return everything there is to say of a run.
 
     Args:
         run: What was evaluated.
-        evaluations: By modality; the figures of the first are those of the run.
+        evaluations: By modality; the metrics of the first are those of the run.
         classes: The model's.
         frames: Which frames were best, median and worst.
 
     Returns:
-        Plain data. With more than one modality ``modalities`` holds the figures of each.
+        Plain data. With more than one modality ``modalities`` holds the metrics of each.
     """
     names = [entry.name for entry in classes]
-    modalities = {name: evaluation_figures(evaluation, names) for name, evaluation in evaluations.items()}
+    modalities = {name: evaluation_metrics(evaluation, names) for name, evaluation in evaluations.items()}
     first = next(iter(modalities))
     result = {**modalities[first], "modality": first, **asdict(run), "classes": names, "frame_examples": dict(frames)}
     if len(modalities) > 1:
@@ -158,6 +158,6 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def to_json(figures: Mapping[str, Any]) -> str:
-    """Return strict JSON, nan as null; the same figures give the same text."""
-    return json.dumps(_plain(figures), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+def to_json(metrics: Mapping[str, Any]) -> str:
+    """Return strict JSON, nan as null; the same metrics give the same text."""
+    return json.dumps(_plain(metrics), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,4 +1,4 @@
-"""The figures of a bag as plain data: what ``report.json`` holds and every report shows."""
+"""The metrics of a bag as plain data: what ``report.json`` holds and every report shows."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 from rgbt_seg_ros.data.bags.reader import NANOSECONDS
 from rgbt_seg_ros.evaluation.bags.plan import Plan
 from rgbt_seg_ros.evaluation.bags.totals import Sums, Totals
-from rgbt_seg_ros.evaluation.calibration import reliability
 from rgbt_seg_ros.evaluation.confusion import scores
-from rgbt_seg_ros.evaluation.figures import figures_of
+from rgbt_seg_ros.evaluation.metrics import metrics_of
+from rgbt_seg_ros.evaluation.reliability import reliability
 
 
 @dataclass(frozen=True)
 class BagRun:
-    """What was evaluated; what is here makes the figures again.
+    """What was evaluated; what is here makes the metrics again.
 
     Attributes:
         bag: As it was named.
@@ -48,7 +48,7 @@ class BagRun:
     compare: Mapping[str, str] | None = None
 
 
-def mask_figures(sums: Sums, names: Sequence[str]) -> dict[str, Any]:
+def mask_metrics(sums: Sums, names: Sequence[str]) -> dict[str, Any]:
     """Return what is known of masks without true ones: coverage, confidence, class shares, label flips."""
     labelled = int(sums.pixels.sum())
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -64,16 +64,16 @@ def mask_figures(sums: Sums, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def label_figures(sums: Sums, names: Sequence[str]) -> dict[str, Any]:
-    """Return the figures of ``rgbt-seg evaluate``; ``per_class`` is None without true labels."""
-    result = {**figures_of(sums.counts, names, ()), "frames": sums.counts.labelled, "groups": {}}
+def label_metrics(sums: Sums, names: Sequence[str]) -> dict[str, Any]:
+    """Return the metrics of ``rgbt-seg evaluate``; ``per_class`` is None without true labels."""
+    result = {**metrics_of(sums.counts, names, ()), "frames": sums.counts.labelled, "groups": {}}
     if sums.counts.labelled:
         result["reliability"] = [asdict(entry) for entry in reliability(sums.counts.levels)]
         result["confusion_matrix"] = sums.counts.matrix.tolist()
     return result
 
 
-def agreement_figures(sums: Sums, names: Sequence[str], other: Mapping[str, str] | None) -> dict[str, Any] | None:
+def agreement_metrics(sums: Sums, names: Sequence[str], other: Mapping[str, str] | None) -> dict[str, Any] | None:
     """Return how alike the masks of both models are; None without a second one."""
     if other is None:
         return None
@@ -111,7 +111,7 @@ def _timeline(plan: Plan, totals: Totals, labelled: bool) -> dict[str, Any]:
     return {"seconds_per_bin": plan.axis.seconds_per_bin, "bins": bins}
 
 
-def bag_figures(
+def bag_metrics(
     run: BagRun, plan: Plan, totals: Totals, names: Sequence[str], labelled: bool, frames: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return everything there is to say of a bag.
@@ -138,9 +138,9 @@ def bag_figures(
         "notes": list(plan.notes),
         "offset_s": _offsets(totals.offsets),
         "classes": list(names),
-        **mask_figures(whole, names),
-        "compare": agreement_figures(whole, names, run.compare),
-        **label_figures(whole, names),
+        **mask_metrics(whole, names),
+        "compare": agreement_metrics(whole, names, run.compare),
+        **label_metrics(whole, names),
         "score": "miou" if labelled else "mean_confidence",
         "timeline": _timeline(plan, totals, labelled),
         "frame_examples": dict(frames),
