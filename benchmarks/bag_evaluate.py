@@ -26,9 +26,10 @@ from typing import Any
 from rgbt_seg_ros.data.bags.reader import Bag, RawMessage, header_stamp
 from rgbt_seg_ros.data.bags.topics import find_cameras
 from rgbt_seg_ros.data.bags.writer import BagWriter
-from rgbt_seg_ros.evaluation.bags.evaluate import evaluate_bag, open_segmenter
+from rgbt_seg_ros.evaluation.bags.evaluate import evaluate_bag
 from rgbt_seg_ros.evaluation.bags.frames import Images, convert, read_pairs
 from rgbt_seg_ros.evaluation.bags.job import Job
+from rgbt_seg_ros.evaluation.bags.models import open_segmenter
 from rgbt_seg_ros.evaluation.bags.plan import make_plan
 from rgbt_seg_ros.parameters.file import defaults, read_parameter_file
 from rgbt_seg_ros.parameters.table import settings_of

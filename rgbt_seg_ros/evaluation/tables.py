@@ -65,7 +65,7 @@ def _headline(metrics: Mapping[str, Any]) -> Table:
         (name, *(show(part[key]) for key in _COLUMNS), show(part["frames"])) for name, part in _parts(metrics).items()
     )
     return Table(
-        "Figures",
+        "Metrics",
         ("frames of", *_COLUMNS.values(), "frames"),
         rows,
         f"Over all pixels with a label, class 0 included; {metrics['modality']} given to the network.",

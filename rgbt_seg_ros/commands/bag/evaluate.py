@@ -200,19 +200,12 @@ def _merge(
     args: argparse.Namespace, jobs: Sequence[Job], results: Sequence[Result], seconds: float
 ) -> tuple[dict[str, Any], list[Path]]:
     from rgbt_seg_ros.evaluation.bags.merged import merge, merged_timings
-    from rgbt_seg_ros.evaluation.bags.report import to_html, to_markdown
+    from rgbt_seg_ros.evaluation.bags.report import report_texts
     from rgbt_seg_ros.evaluation.files import write_texts
-    from rgbt_seg_ros.evaluation.metrics import to_json
     from rgbt_seg_ros.network.model_file import read_spec
 
     metrics = merge(Path(args.bag), jobs[0].command, jobs, results)
-    timings = merged_timings(results, seconds)
+    texts = report_texts(metrics, merged_timings(results, seconds), read_spec(jobs[0].model).classes)
     output = Path(args.output)
-    texts = {
-        "report.html": to_html(metrics, timings, read_spec(jobs[0].model).classes),
-        "report.md": to_markdown(metrics, timings),
-        "timings.json": to_json(timings),
-        "report.json": to_json(metrics),
-    }
     write_texts({output / name: text for name, text in texts.items()})
     return metrics, [output / "report.json", output / "report.html"]

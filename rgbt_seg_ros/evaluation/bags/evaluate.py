@@ -2,83 +2,65 @@
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import json
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict
-from functools import lru_cache
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from rgbt_seg_ros import __version__
-from rgbt_seg_ros.cores import thread_count
 from rgbt_seg_ros.data.bags.reader import Bag, BagError
-from rgbt_seg_ros.data.bags.topics import find_cameras
+from rgbt_seg_ros.data.bags.topics import Cameras, find_cameras
+from rgbt_seg_ros.data.bags.writer import check_new_bag
 from rgbt_seg_ros.data.samples import Sample
 from rgbt_seg_ros.evaluation.bags.axis import axis_of
-from rgbt_seg_ros.evaluation.bags.extras import check_extras, write_extras
 from rgbt_seg_ros.evaluation.bags.frames import read_pair
+from rgbt_seg_ros.evaluation.bags.identity import identity_of
 from rgbt_seg_ros.evaluation.bags.job import Job, Progress, Result, silent
-from rgbt_seg_ros.evaluation.bags.labels import open_labels, require_some
+from rgbt_seg_ros.evaluation.bags.labels import LabelSource, open_labels, require_some
 from rgbt_seg_ros.evaluation.bags.metrics import BagRun, bag_metrics
+from rgbt_seg_ros.evaluation.bags.models import Models
+from rgbt_seg_ros.evaluation.bags.output_bag import PairOutput, output_topics, write_output_bag
+from rgbt_seg_ros.evaluation.bags.outputs import pair_outputs
 from rgbt_seg_ros.evaluation.bags.plan import Plan, make_plan
 from rgbt_seg_ros.evaluation.bags.records import read_records
-from rgbt_seg_ros.evaluation.bags.report import to_html, to_markdown
-from rgbt_seg_ros.evaluation.bags.run import Models, Runner
-from rgbt_seg_ros.evaluation.bags.timings import read_timings
+from rgbt_seg_ros.evaluation.bags.report import report_texts
+from rgbt_seg_ros.evaluation.bags.run import Runner
+from rgbt_seg_ros.evaluation.bags.timings import read_timings, timings_of
 from rgbt_seg_ros.evaluation.bags.totals import Totals, total
-from rgbt_seg_ros.evaluation.bags.workspace import REPORT, UNFINISHED, Workspace, WorkspaceError
-from rgbt_seg_ros.evaluation.examples import Example, choose
+from rgbt_seg_ros.evaluation.bags.video import check_video, write_video
+from rgbt_seg_ros.evaluation.bags.workspace import REPORT, UNFINISHED, Workspace, WorkspaceError, has_written
+from rgbt_seg_ros.evaluation.examples import KINDS, Example, choose
 from rgbt_seg_ros.evaluation.files import write_texts
-from rgbt_seg_ros.evaluation.metrics import to_json
 from rgbt_seg_ros.evaluation.pictures import pictures_of
-from rgbt_seg_ros.network.model_file import read_spec, resolve_model
+from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.parameters.table import NodeSettings, settings_of
-from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
+from rgbt_seg_ros.pipeline.images import Bridge
+from rgbt_seg_ros.pipeline.rendering import overlay
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C in the middle; the sentence says what is kept."""
-
-
-@lru_cache(maxsize=2)
-def open_segmenter(model: str, settings: SegmenterSettings, threads: int, warm_up: int) -> Segmenter:
-    """Return a segmenter, kept for the next bag of this process; raises UserError as ``Segmenter.open``."""
-    torch.set_num_threads(threads)
-    segmenter = Segmenter.open(model, settings)
-    segmenter.warm_up(runs=warm_up)
-    return segmenter
-
-
-def sha256(path: Path) -> str:
-    """Return the hash of a file that is there."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    """Ctrl-C before the end; the sentence says what is kept."""
 
 
 def evaluate_bag(job: Job, progress: Progress = silent) -> Result:
-    """Segment every pair of a bag and write what came of it.
+    """Segment every pair of a bag and write the results.
 
     Args:
-        job: What to evaluate, and where to.
-        progress: Shows how far it is.
+        job: What to evaluate, and where to write.
+        progress: Shows how far the evaluation is.
 
     Raises:
-        UserError: The bag, the model, the labels or the place cannot be used, or no pair could be segmented.
+        UserError: The bag, the model, the labels or the output cannot be used, or no pair could be segmented.
         Interrupted: On Ctrl-C; what is done is kept.
     """
     try:
         with ExitStack() as stack:
-            bag = stack.enter_context(Bag(job.bag))
-            # One of its own: frames and labels are read at the same time, from places of their own.
-            for_labels = stack.enter_context(Bag(job.bag)) if job.labels else bag
-            return _evaluate(job, bag, for_labels, progress)
+            return BagEvaluation.open(job, stack).run(progress)
     except Interrupted:
         raise
     except KeyboardInterrupt as stop:
@@ -87,192 +69,243 @@ def evaluate_bag(job: Job, progress: Progress = silent) -> Result:
         raise Interrupted(f"{job.bag}: what is done is kept in {job.output}; --resume goes on from there") from stop
 
 
-def _evaluate(job: Job, bag: Bag, for_labels: Bag, progress: Progress) -> Result:
-    settings = settings_of(job.parameters)
-    check_extras(job, bag)
-    transports = (settings.rgb_transport, settings.thermal_transport)
-    cameras = find_cameras(bag, job.rgb_topic, job.thermal_topic, transports)
-    num_classes = read_spec(job.model).num_classes
-    if job.compare:
-        read_spec(job.compare)
-    models = _open_models(job, settings)
-    if models.segmenter.aligner.mode == "depth":
-        raise BagError(
-            "alignment.mode: 'depth' takes a depth image with each pair, and bag evaluate reads none; replay the bag through the "
-            "node and record its masks (docs/bags.md)"
+@dataclass(frozen=True)
+class BagEvaluation:
+    """One bag on its way to its report.
+
+    Attributes:
+        job: What to evaluate, and where to write.
+        settings: The node's settings, of the job's parameters.
+        bag: Where frames are read.
+        label_bag: The same bag, opened once more to read labels at the same time.
+        cameras: Its two image topics.
+        models: What segments.
+        workspace: Where results are kept until all are there.
+    """
+
+    job: Job
+    settings: NodeSettings
+    bag: Bag
+    label_bag: Bag
+    cameras: Cameras
+    models: Models
+    workspace: Workspace
+
+    @classmethod
+    def open(cls, job: Job, stack: ExitStack) -> BagEvaluation:
+        """Open all that the job names, and refuse what could fail only after hours of work.
+
+        Args:
+            job: What to evaluate.
+            stack: Closes what is opened.
+
+        Raises:
+            UserError: As ``evaluate_bag``.
+        """
+        bag = stack.enter_context(Bag(job.bag))
+        label_bag = stack.enter_context(Bag(job.bag)) if job.labels else bag
+        settings = settings_of(job.parameters)
+        _check_places(job, bag)
+        cameras = find_cameras(
+            bag, job.rgb_topic, job.thermal_topic, (settings.rgb_transport, settings.thermal_transport)
         )
-    identity = _identity(job, bag, models.segmenter.name)
-    workspace = Workspace(job.output, identity, _keeps_masks(job), job.resume, job.force)
-    if workspace.finished:
-        return _finished(job, bag, workspace, num_classes)
-    pairing = settings.pairing_with(models.segmenter.aligner.calibration)
-    plan = make_plan(bag, cameras, lambda: job.make_pairer(settings.policy, pairing), job.find_bridge())
-    labels = None
-    if job.labels:
-        labels = open_labels(for_labels, job.labels)
-        require_some(labels, [pair.rgb_stamp for pair in plan.pairs], bag, job.labels)
-    runner = Runner(bag, plan, models, labels, job.find_bridge(), job.batch)
-    seconds = _run(runner, workspace, plan, models, job, progress)
-    totals = total(read_records(workspace.frames, num_classes), plan.axis, num_classes, labels is not None)
-    if totals.whole.pairs == totals.whole.skipped:
-        workspace.discard()
-        reason = totals.reasons.most_common(1)[0][0]
-        raise BagError(f"{job.bag}: none of {totals.whole.pairs} pairs could be segmented: {reason}")
-    examples = _examples(job, bag, plan, runner, models, totals)
-    return _write(job, plan, workspace, models, totals, labels is not None, examples, seconds)
+        models = Models.open(job.model, job.compare, settings)
+        identity = identity_of(job, bag, models.segmenter.name)
+        workspace = Workspace(job.output, identity, job.keeps_masks, job.resume, job.force)
+        return cls(job, settings, bag, label_bag, cameras, models, workspace)
 
+    @property
+    def spec(self) -> ModelSpec:
+        """The model's."""
+        return self.models.segmenter.spec
 
-def _write(
-    job: Job,
-    plan: Plan,
-    workspace: Workspace,
-    models: Models,
-    totals: Totals,
-    labelled: bool,
-    examples: list[Example],
-    seconds: tuple[float, int],
-) -> Result:
-    """Write bag, video and reports, and end the unfinished run."""
-    spec = models.segmenter.spec
-    names = [entry.name for entry in spec.classes]
-    metrics = bag_metrics(_run_of(job, models, plan), plan, totals, names, labelled, _describe(examples, plan))
-    timings = {
-        "stages": read_timings(workspace.timings),
-        "wall_s": seconds[0],
-        "pairs": seconds[1],
-        "pairs_per_second": seconds[1] / seconds[0] if seconds[0] > 0 else None,
-        "device": models.segmenter.name,
-    }
-    extras = write_extras(job, plan, workspace, spec, settings_of(job.parameters))
-    texts = {
-        "report.html": to_html(metrics, timings, spec.classes, examples),
-        "report.md": to_markdown(metrics, timings),
-        "timings.json": to_json(timings),
-        REPORT: to_json(metrics),
-    }
-    write_texts({job.output / name: text for name, text in texts.items()})
-    workspace.finish()
-    files = (job.output / REPORT, job.output / "report.html", *extras)
-    return Result(metrics, timings, totals.whole, labelled, files)
+    @cached_property
+    def bridge(self) -> Bridge | None:
+        """Converts Bayer and YUV images; None: they are refused."""
+        return self.job.find_bridge()
 
-
-def _keeps_masks(job: Job) -> bool:
-    return job.output_bag is not None or job.video is not None
-
-
-def _files(path: Path) -> list[list[Any]]:
-    """Return name, size and time of change (ns) of a file, or of the files in a folder."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    return [[entry.name, entry.stat().st_size, entry.stat().st_mtime_ns] for entry in files]
-
-
-def _identity(job: Job, bag: Bag, engine: str) -> dict[str, Any]:
-    labels: list[Any] = [job.labels, *(_files(Path(job.labels)) if Path(job.labels).is_dir() and job.labels else [])]
-    calibration = job.parameters["alignment.calibration"]
-    return {
-        "bag": [str(job.bag.absolute()), bag.message_count, *_files(job.bag)],
-        "engine": engine,
-        "model": sha256(resolve_model(job.model)),
-        "compare": sha256(resolve_model(job.compare)) if job.compare else None,
-        "parameters": {name: value for name, value in job.parameters.items() if name != "model.file"},
-        "calibration": sha256(Path(calibration)) if calibration else None,
-        "labels": labels,
-        "topics": [job.rgb_topic, job.thermal_topic],
-        "batch": job.batch,
-        "version": __version__,
-    }
-
-
-def _open_models(job: Job, settings: NodeSettings) -> Models:
-    def opened(model: str) -> Segmenter:
-        # As many as in a node: some engines are built for a number of threads, and sums differ by it in the last bits.
-        threads = thread_count(settings.threads, settings.runtime.worker_cores, torch.get_num_threads())
-        return open_segmenter(model, settings.segmenter, threads, settings.warm_up)
-
-    return Models(opened(job.model), opened(job.compare) if job.compare else None)
-
-
-def _run(
-    runner: Runner, workspace: Workspace, plan: Plan, models: Models, job: Job, progress: Progress
-) -> tuple[float, int]:
-    """Run what is not done yet; return the seconds it took, and how many pairs that were."""
-    done = workspace.done(models.segmenter.spec.num_classes)
-    step = progress(len(plan.pairs), done.pairs)
-    count = done.pairs
-    start = time.perf_counter()
-    try:
-        with workspace:
-            for outcome in runner.run(done.pairs, done.last):
-                workspace.add(outcome.record, outcome.durations, outcome.masks)
-                count += 1
-                step()
-    except KeyboardInterrupt as stop:
-        raise Interrupted(
-            f"{job.bag}: {count} of {len(plan.pairs)} pairs are kept in {job.output}; --resume goes on from there"
-        ) from stop
-    return time.perf_counter() - start, count - done.pairs
-
-
-def _finished(job: Job, bag: Bag, workspace: Workspace, num_classes: int) -> Result:
-    try:
-        return _read_back(job, bag, workspace, num_classes)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WorkspaceError(
-            f"{job.output}: its report cannot be read ({error}); evaluate again with --overwrite"
-        ) from error
-
-
-def _read_back(job: Job, bag: Bag, workspace: Workspace, num_classes: int) -> Result:
-    metrics = json.loads((job.output / REPORT).read_text(encoding="utf-8"))
-    timings = json.loads((job.output / "timings.json").read_text(encoding="utf-8"))
-    labelled = metrics["score"] == "miou"
-    totals = total(read_records(workspace.frames, num_classes), axis_of(bag.start, bag.end), num_classes, labelled)
-    return Result(metrics, timings, totals.whole, labelled, (job.output / REPORT, job.output / "report.html"))
-
-
-def _examples(job: Job, bag: Bag, plan: Plan, runner: Runner, models: Models, totals: Totals) -> list[Example]:
-    """Return the best, median and worst frames; for their pictures, read and segmented once more."""
-    examples = []
-    for kind, index, score in choose(totals.scores):
-        pair = plan.pairs[index]
-        pictures = []
-        if job.pictures:
-            images = read_pair(bag, plan.cameras, pair, job.find_bridge())
-            label, _ = runner.label(pair, images.rgb, images.thermal)
-            sample = Sample("", "", images.rgb, images.thermal, label)
-            pictures = pictures_of(sample, models.segmenter(images.rgb, images.thermal), models.segmenter.spec)
-        name = f"stamp {pair.rgb_stamp}"
-        examples.append(Example(kind, index, score, name, "", tuple(pictures)))
-    return examples
-
-
-def _describe(examples: list[Example], plan: Plan) -> dict[str, list[dict[str, Any]]]:
-    result: dict[str, list[dict[str, Any]]] = {"best": [], "median": [], "worst": []}
-    for entry in examples:
-        time_s = (plan.pairs[entry.index].completed - plan.axis.start) * 1e-9
-        result[entry.kind].append(
-            {"name": entry.name, "group": entry.group, "score": entry.score, "index": entry.index, "time_s": time_s}
+    @cached_property
+    def plan(self) -> Plan:
+        """The pairs, as the node would make them; raises BagError."""
+        pairing = self.settings.pairing_with(self.models.segmenter.aligner.calibration)
+        return make_plan(
+            self.bag, self.cameras, lambda: self.job.make_pairer(self.settings.policy, pairing), self.bridge
         )
-    return result
+
+    @cached_property
+    def labels(self) -> LabelSource | None:
+        """The true label masks; raises UserError where they fit no pair."""
+        if not self.job.labels:
+            return None
+        labels = open_labels(self.label_bag, self.job.labels)
+        require_some(labels, [pair.rgb_stamp for pair in self.plan.pairs], self.bag, self.job.labels)
+        return labels
+
+    @cached_property
+    def runner(self) -> Runner:
+        """What segments the pairs; raises UserError where the classes of models and labels do not fit."""
+        return Runner(self.bag, self.plan, self.models, self.labels, self.bridge, self.job.batch)
+
+    def run(self, progress: Progress) -> Result:
+        """Take every step that is not done yet; raises as ``evaluate_bag``."""
+        if self.workspace.finished:
+            return self.read_back()
+        seconds, pairs = self.segment(progress)
+        totals = self.sum_up()
+        examples = self.choose_examples(totals)
+        extras = [*self.write_bag(), *self.write_video()]
+        timings = timings_of(pairs, seconds, self.models.segmenter.name, read_timings(self.workspace.timings))
+        return self.write_report(totals, examples, timings, extras)
+
+    def segment(self, progress: Progress) -> tuple[float, int]:
+        """Segment the pairs that are not done yet; return the seconds it took, and how many pairs there were.
+
+        Raises:
+            UserError: The bag cannot be read, or the disk is full.
+            Interrupted: On Ctrl-C.
+        """
+        runner, pairs = self.runner, len(self.plan.pairs)
+        done = self.workspace.done(self.spec.num_classes)
+        step = progress(pairs, done.pairs)
+        count = done.pairs
+        start = time.perf_counter()
+        try:
+            with self.workspace:
+                for outcome in runner.run(done.pairs, done.last):
+                    self.workspace.add(outcome.record, outcome.durations, outcome.masks)
+                    count += 1
+                    step()
+        except KeyboardInterrupt as stop:
+            kept = f"{count} of {pairs} pairs are kept in {self.job.output}"
+            raise Interrupted(f"{self.job.bag}: {kept}; --resume goes on from there") from stop
+        return time.perf_counter() - start, count - done.pairs
+
+    def sum_up(self) -> Totals:
+        """Return the sums over all pairs; raises BagError where none could be segmented."""
+        records = read_records(self.workspace.frames, self.spec.num_classes)
+        totals = total(records, self.plan.axis, self.spec.num_classes, self.labels is not None)
+        if totals.whole.pairs == totals.whole.skipped:
+            self.workspace.discard()
+            reason = totals.reasons.most_common(1)[0][0]
+            raise BagError(f"{self.job.bag}: none of {totals.whole.pairs} pairs could be segmented: {reason}")
+        return totals
+
+    def choose_examples(self, totals: Totals) -> list[Example]:
+        """Return the best, median and worst frames; for their pictures, they are read and segmented once more."""
+        examples = []
+        for kind, index, score in choose(totals.scores):
+            pair = self.plan.pairs[index]
+            pictures = []
+            if self.job.pictures:
+                images = read_pair(self.bag, self.cameras, pair, self.bridge)
+                label, _ = self.runner.label(pair, images.rgb, images.thermal)
+                sample = Sample("", "", images.rgb, images.thermal, label)
+                pictures = pictures_of(sample, self.models.segmenter(images.rgb, images.thermal), self.spec)
+            examples.append(Example(kind, index, score, f"stamp {pair.rgb_stamp}", "", tuple(pictures)))
+        return examples
+
+    def outputs(self) -> Iterator[PairOutput]:
+        """Yield what the node would publish for each segmented pair; raises UserError where it can no longer be read."""
+        return pair_outputs(self.job.bag, self.plan, self.workspace, self.spec.num_classes, self.bridge)
+
+    def write_bag(self) -> list[Path]:
+        """Write the bag with masks, if one was asked for; raises UserError where it cannot be written."""
+        out = self.job.output_bag
+        if out is None:
+            return []
+        # A bag that this run had completed before it was interrupted stays.
+        if not has_written(self.job.output, out):
+            alpha = self.settings.overlay_alpha
+            write_output_bag(out, self.bag, self.outputs(), self.spec, self.job.namespace, alpha)
+            self.workspace.note_written(out)
+        return [out]
+
+    def write_video(self) -> list[Path]:
+        """Write the video of the overlay, if one was asked for; raises UserError where it cannot be written."""
+        if self.job.video is None:
+            return []
+        stamps = [pair.rgb_stamp for pair in self.plan.pairs]
+        steps = sorted(after - before for before, after in itertools.pairwise(stamps) if after > before)
+        frames = (
+            (
+                (entry.rgb_stamp - stamps[0]) * 1e-9,
+                overlay(entry.rgb, entry.label, self.spec.classes, self.settings.overlay_alpha),
+            )
+            for entry in self.outputs()
+        )
+        write_video(self.job.video, frames, 1e9 / steps[len(steps) // 2] if steps else 1.0)
+        return [self.job.video]
+
+    def write_report(
+        self, totals: Totals, examples: list[Example], timings: dict[str, Any], extras: list[Path]
+    ) -> Result:
+        """Write the reports, and end the unfinished run; raises UserError where the disk refuses them."""
+        job, labelled = self.job, self.labels is not None
+        names = [entry.name for entry in self.spec.classes]
+        metrics = bag_metrics(self._described(), self.plan, totals, names, labelled, self._frames(examples))
+        texts = report_texts(metrics, timings, self.spec.classes, examples)
+        write_texts({job.output / name: text for name, text in texts.items()})
+        self.workspace.finish()
+        return Result(metrics, timings, totals.whole, labelled, (*_reports(job.output), *extras))
+
+    def _frames(self, examples: list[Example]) -> dict[str, list[dict[str, Any]]]:
+        """Return the examples by kind as plain data, with their place in the recording."""
+        result: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+        for entry in examples:
+            seconds = (self.plan.pairs[entry.index].completed - self.plan.axis.start) * 1e-9
+            place = {"index": entry.index, "time_s": seconds}
+            result[entry.kind].append({"name": entry.name, "group": entry.group, "score": entry.score, **place})
+        return result
+
+    def _described(self) -> BagRun:
+        other = self.models.other
+        return BagRun(
+            bag=str(self.job.bag),
+            model=self.job.model,
+            title=self.spec.title,
+            temperature=self.spec.temperature,
+            provenance=asdict(self.spec.provenance),
+            engine=self.models.segmenter.name,
+            command=self.job.command,
+            version=__version__,
+            parameters=dict(self.job.parameters),
+            topics={
+                "rgb": self.cameras.rgb.name,
+                "thermal": self.cameras.thermal.name,
+                "labels": self.job.labels or None,
+            },
+            compare=None if other is None else {"model": self.job.compare, "title": other.spec.title},
+        )
+
+    def read_back(self) -> Result:
+        """Return what a finished evaluation wrote; raises WorkspaceError where it cannot be read."""
+        output, num_classes = self.job.output, self.spec.num_classes
+        try:
+            metrics, timings = (
+                json.loads((output / name).read_text(encoding="utf-8")) for name in (REPORT, "timings.json")
+            )
+            labelled = metrics["score"] == "miou"
+            records = read_records(self.workspace.frames, num_classes)
+            sums = total(records, axis_of(self.bag.start, self.bag.end), num_classes, labelled).whole
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise WorkspaceError(
+                f"{output}: its report cannot be read ({error}); evaluate again with --overwrite"
+            ) from error
+        return Result(metrics, timings, sums, labelled, _reports(output))
 
 
-def _run_of(job: Job, models: Models, plan: Plan) -> BagRun:
-    spec = models.segmenter.spec
-    cameras = plan.cameras
-    topics = {"rgb": cameras.rgb.name, "thermal": cameras.thermal.name, "labels": job.labels or None}
-    compare = None
-    if models.other is not None:
-        compare = {"model": job.compare, "title": models.other.spec.title}
-    return BagRun(
-        bag=str(job.bag),
-        model=job.model,
-        title=spec.title,
-        temperature=spec.temperature,
-        provenance=asdict(spec.provenance),
-        engine=models.segmenter.name,
-        command=job.command,
-        version=__version__,
-        parameters=dict(job.parameters),
-        topics=topics,
-        compare=compare,
-    )
+def _check_places(job: Job, bag: Bag) -> None:
+    """Refuse places for the new bag and the video that could not be written to, before any work; raises UserError."""
+    out = job.output_bag
+    if out is not None:
+        if not (job.resume and has_written(job.output, out)):
+            check_new_bag(out)
+        output_topics(bag, job.namespace)
+        if out.absolute() in (job.output.absolute(), *job.output.absolute().parents):
+            raise BagError(f"{out}: is the folder of the results; expected another place for the bag")
+    if job.video is not None:
+        check_video(job.video)
+
+
+def _reports(output: Path) -> tuple[Path, ...]:
+    return output / REPORT, output / "report.html"

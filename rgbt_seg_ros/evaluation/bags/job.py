@@ -82,6 +82,11 @@ class Job:
         """The model file."""
         return str(self.parameters["model.file"])
 
+    @property
+    def keeps_masks(self) -> bool:
+        """Whether masks are needed again at the end, for a bag or a video."""
+        return self.output_bag is not None or self.video is not None
+
 
 @dataclass(frozen=True)
 class Result:

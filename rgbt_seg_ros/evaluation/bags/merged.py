@@ -9,6 +9,7 @@ from typing import Any
 
 from rgbt_seg_ros.evaluation.bags.job import Job, Result
 from rgbt_seg_ros.evaluation.bags.metrics import agreement_metrics, label_metrics, mask_metrics
+from rgbt_seg_ros.evaluation.bags.timings import timings_of
 from rgbt_seg_ros.evaluation.bags.totals import Sums
 
 _SAME = ("model", "title", "temperature", "provenance", "engine", "version", "parameters", "classes", "score")
@@ -63,12 +64,6 @@ def _line(job: Job, result: Result) -> Mapping[str, Any]:
 
 
 def merged_timings(results: Sequence[Result], wall: float) -> dict[str, Any]:
-    """Return how long all of it took (s), and what that makes a second; the stages are in the bags' own reports."""
+    """Return how long all bags took together (s), and the rate; the stages are in the bags' own reports."""
     pairs = sum(int(result.timings["pairs"]) for result in results)
-    return {
-        "stages": {},
-        "wall_s": wall,
-        "pairs": pairs,
-        "pairs_per_second": pairs / wall if wall > 0 else None,
-        "device": results[0].timings["device"],
-    }
+    return timings_of(pairs, wall, results[0].timings["device"], {})

@@ -10,6 +10,7 @@ from rgbt_seg_ros.evaluation.bags.bag_template import TEMPLATE
 from rgbt_seg_ros.evaluation.bags.timeline_plot import timeline_svg
 from rgbt_seg_ros.evaluation.examples import Example
 from rgbt_seg_ros.evaluation.html_template import render_page
+from rgbt_seg_ros.evaluation.metrics import to_json
 from rgbt_seg_ros.evaluation.report import markdown_page, plots_of, summary_of
 from rgbt_seg_ros.evaluation.tables import show
 from rgbt_seg_ros.network import ClassInfo
@@ -77,3 +78,18 @@ def to_html(
         timeline=timeline_svg(timeline, metrics["duration_s"], classes) if timeline else "",
         note=_NOTE,
     )
+
+
+def report_texts(
+    metrics: Mapping[str, Any],
+    timings: Mapping[str, Any],
+    classes: Sequence[ClassInfo],
+    examples: Sequence[Example] = (),
+) -> dict[str, str]:
+    """Return the content of every report by file name; arguments as of ``to_html``. ``report.json`` comes last."""
+    return {
+        "report.html": to_html(metrics, timings, classes, examples),
+        "report.md": to_markdown(metrics, timings),
+        "timings.json": to_json(timings),
+        "report.json": to_json(metrics),
+    }

@@ -9,14 +9,15 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.data.bags.reader import Bag, BagError
 from rgbt_seg_ros.data.samples import DataError, Sample
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.errors import UserError, in_words
 from rgbt_seg_ros.evaluation.bags.consistency import flips
 from rgbt_seg_ros.evaluation.bags.frames import Images, convert, read_pairs
 from rgbt_seg_ros.evaluation.bags.labels import LabelSource
+from rgbt_seg_ros.evaluation.bags.models import Models
 from rgbt_seg_ros.evaluation.bags.overlap import ahead
 from rgbt_seg_ros.evaluation.bags.plan import Plan, PlannedPair
 from rgbt_seg_ros.evaluation.bags.records import Record
@@ -31,21 +32,6 @@ from rgbt_seg_ros.pipeline.preparation import Prepared
 AHEAD = 3
 """Pairs that may wait between two stages."""
 
-Mask = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Models:
-    """What segments.
-
-    Attributes:
-        segmenter: The model whose masks are counted.
-        other: The model it is compared with; None: none.
-    """
-
-    segmenter: Segmenter
-    other: Segmenter | None = None
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -59,7 +45,7 @@ class Outcome:
 
     record: Record
     durations: dict[str, float]
-    masks: tuple[Mask, Mask] | None
+    masks: tuple[ByteArray, ByteArray] | None
 
 
 @dataclass(frozen=True)
@@ -68,7 +54,7 @@ class _Ready:
     conversion: float = 0.0
     prepared: Prepared | None = None
     for_other: Prepared | None = None
-    label: Mask | None = None
+    label: ByteArray | None = None
     problem: str = ""
     label_problem: str = ""
 
@@ -77,7 +63,7 @@ class _Ready:
 class _Segmented:
     ready: _Ready
     masks: Segmentation | None = None
-    other: Mask | None = None
+    other: ByteArray | None = None
     problem: str = ""
 
 
@@ -142,7 +128,7 @@ class Runner:
                 other = self._models.other
                 for_other = None if other is None else self._prepare(other, images, pair)
             except Exception as error:  # as the node: a pair that fails is counted, and the next one has its turn
-                yield _Ready(pair, problem=_sentence(error))
+                yield _Ready(pair, problem=in_words(error))
                 continue
             label, problem = self.label(pair, images.rgb, images.thermal)
             yield _Ready(pair, conversion, prepared, for_other, label, label_problem=problem)
@@ -152,7 +138,7 @@ class Runner:
         frames = (images.frame_id, images.thermal_frame_id)
         return segmenter.prepare(images.rgb, images.thermal, thermal_stamp=pair.thermal_stamp, frames=frames)
 
-    def label(self, pair: PlannedPair, rgb: Mask, thermal: npt.NDArray[Any]) -> tuple[Mask | None, str]:
+    def label(self, pair: PlannedPair, rgb: ByteArray, thermal: AnyArray) -> tuple[ByteArray | None, str]:
         """Return the true label mask of a pair in the model's class ids, and what is wrong with it; None: there is none."""
         if self._labels is None or pair.rgb_stamp not in self._labels:
             return None, ""
@@ -177,18 +163,18 @@ class Runner:
             return [_Segmented(entry, problem=entry.problem) for entry in batch]
         try:
             masks = self._models.segmenter.segment([entry.prepared for entry in batch if entry.prepared])
-            others: Sequence[Mask | None] = [None] * len(batch)
+            others: Sequence[ByteArray | None] = [None] * len(batch)
             if self._models.other is not None:
                 given = [entry.for_other for entry in batch if entry.for_other]
                 others = [masks.label for masks in self._models.other.segment(given)]
         except Exception as error:
             if len(batch) > 1:  # one of them, or all at once
                 return [result for entry in batch for result in self._segment_batch([entry])]
-            return [_Segmented(batch[0], problem=_sentence(error))]
+            return [_Segmented(batch[0], problem=in_words(error))]
         return [_Segmented(*entry) for entry in zip(batch, masks, others, strict=True)]
 
     def _count(self, segmented: Iterator[_Segmented]) -> Iterator[Outcome]:
-        before: tuple[Mask, int] | None = None
+        before: tuple[ByteArray, int] | None = None
         for entry in segmented:
             pair = entry.ready.pair
             record = Record(
@@ -238,10 +224,6 @@ class Runner:
             counts=counts,
             agreement=agreement,
         )
-
-
-def _sentence(error: Exception) -> str:
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
 
 def _batches(entries: Iterator[_Ready], size: int) -> Iterator[list[_Ready]]:

@@ -11,6 +11,19 @@ from typing import Any
 import numpy as np
 
 
+def timings_of(pairs: int, seconds: float, device: str, stages: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """Return what ``timings.json`` holds.
+
+    Args:
+        pairs: How many were segmented.
+        seconds: How long that took.
+        device: Variant, engine, device and precision.
+        stages: As ``read_timings``; may be empty.
+    """
+    rate = pairs / seconds if seconds > 0 else None
+    return {"stages": stages, "wall_s": seconds, "pairs": pairs, "pairs_per_second": rate, "device": device}
+
+
 def read_timings(path: Path) -> dict[str, dict[str, float]]:
     """Return mean, median, 95th percentile and maximum (s) by stage, of a file with one line a pair.
 

@@ -157,7 +157,7 @@ END = ["Best, median and worst frames", "Latency", "Parameters", "Where this com
 def test_a_report_shows_all_that_there_is_and_no_more(labelled, compared):
     content = metrics(labelled, compared)
     page = Page(to_html(content, TIMINGS, MFNET.classes, EXAMPLES))
-    expected = ["Timeline", *(["Figures", "Classes"] if labelled else []), *ALWAYS]
+    expected = ["Timeline", *(["Metrics", "Classes"] if labelled else []), *ALWAYS]
     expected += ["Comparison with other.safetensors"] if compared else []
     expected += ["Reliability", "Confusion matrix"] if labelled else []
     assert page.headings == [*expected, *END]

@@ -14,9 +14,10 @@ from rgbt_seg_ros.data.class_table import format_classes
 from rgbt_seg_ros.data.label_files import write_label
 from rgbt_seg_ros.data.samples import DataError
 from rgbt_seg_ros.evaluation.bags.labels import open_labels
+from rgbt_seg_ros.evaluation.bags.models import Models
 from rgbt_seg_ros.evaluation.bags.plan import make_plan
 from rgbt_seg_ros.evaluation.bags.records import to_line
-from rgbt_seg_ros.evaluation.bags.run import Models, Runner
+from rgbt_seg_ros.evaluation.bags.run import Runner
 from rgbt_seg_ros.evaluation.confusion import confusion_matrix
 from rgbt_seg_ros.network.conventions import MFNET, PST900
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings

@@ -1,0 +1,64 @@
+"""What the node would publish for each pair of a bag, once every mask is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rgbt_seg_ros.data.bags.reader import Bag
+from rgbt_seg_ros.evaluation.bags.frames import convert, read_pairs
+from rgbt_seg_ros.evaluation.bags.output_bag import PairOutput
+from rgbt_seg_ros.evaluation.bags.plan import Plan
+from rgbt_seg_ros.evaluation.bags.records import read_records
+from rgbt_seg_ros.evaluation.bags.timings import durations_by_pair
+from rgbt_seg_ros.evaluation.bags.workspace import Workspace
+from rgbt_seg_ros.pipeline.images import Bridge
+from rgbt_seg_ros.pipeline.report import FrameFacts
+
+
+def pair_outputs(
+    path: Path, plan: Plan, workspace: Workspace, num_classes: int, bridge: Bridge | None
+) -> Iterator[PairOutput]:
+    """Yield the outputs of every pair that was segmented, in the order of the plan.
+
+    Args:
+        path: The bag, opened here: others may read it at the same time.
+        plan: Its pairs.
+        workspace: Holds their masks.
+        num_classes: K of the model.
+        bridge: Converts Bayer and YUV images; None: they are refused.
+
+    Raises:
+        UserError: The bag or the masks can no longer be read.
+    """
+    durations = durations_by_pair(workspace.timings)
+    records = read_records(workspace.frames, num_classes)
+    processed = 0
+    with Bag(path) as bag:
+        for record, (pair, rgb, thermal) in zip(records, read_pairs(bag, plan.cameras, plan.pairs), strict=False):
+            if record.skipped:
+                continue
+            processed += 1
+            images = convert(bag, plan.cameras, rgb, thermal, bridge)
+            label, confidence = workspace.masks(pair.index)
+            spent = durations.get(pair.index, {})
+            yield PairOutput(
+                completed=pair.completed,
+                rgb_stamp=pair.rgb_stamp,
+                thermal_stamp=pair.thermal_stamp,
+                frame_id=images.frame_id,
+                label=label,
+                confidence=confidence,
+                rgb=images.rgb,
+                thermal=record.thermal,
+                facts=FrameFacts(
+                    offset=pair.offset,
+                    durations=spent,
+                    latency=(pair.completed - pair.rgb_stamp) * 1e-9 + sum(spent.values()),
+                    overhead=sum(spent.values()) - spent.get("network", 0.0),
+                    received_rgb=pair.received[0],
+                    received_thermal=pair.received[1],
+                    processed=processed,
+                    dropped={name: count for name, count in zip(plan.reasons, pair.dropped, strict=True) if count},
+                ),
+            )
