@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import IntArray
 from rgbt_seg_ros.data.label_files import label_problems
 from rgbt_seg_ros.data.problems import DataProblems, Problems, problems_of
 from rgbt_seg_ros.data.samples import IGNORED, DataError, Dataset, Sample, field_of_view_problem
@@ -65,7 +65,7 @@ class CheckReport:
             raise DataProblems(*self.problems)
 
 
-def _nothing() -> npt.NDArray[np.int64]:
+def _nothing() -> IntArray:
     return np.zeros(256, np.int64)
 
 
@@ -77,8 +77,8 @@ class _Finding:
     warnings: tuple[str, ...] = ()
     group: str = ""
     size: str = ""
-    pixels: npt.NDArray[np.int64] = field(default_factory=_nothing)
-    boxes: npt.NDArray[np.int64] = field(default_factory=_nothing)
+    pixels: IntArray = field(default_factory=_nothing)
+    boxes: IntArray = field(default_factory=_nothing)
 
 
 def check_spec(spec: str) -> CheckReport:

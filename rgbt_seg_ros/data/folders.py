@@ -7,13 +7,12 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.data.problems import Problems
 from rgbt_seg_ros.data.samples import DataError
 from rgbt_seg_ros.files import replacing
@@ -91,7 +90,7 @@ def find_pairs(rgb: str | Path, thermal: str | Path) -> list[PairPaths]:
     return [PairPaths(name, rgb / colour[name], thermal / heat[name]) for name in colour]
 
 
-def read_image(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> npt.NDArray[Any]:
+def read_image(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> AnyArray:
     """Read an image as OpenCV gives it: (H, W) or (H, W, channels), blue first; as stored, whatever way up Exif says it is.
 
     Raises:
@@ -123,14 +122,14 @@ def _is_cut_off(data: bytes) -> bool:
     return False
 
 
-def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
+def read_rgb(path: Path) -> ByteArray:
     """Read a colour or grey image as (H, W, 3) uint8 RGB, as stored; raises ImageFileError."""
     # Thermal images and label masks are never turned, so RGB must not be either.
     bgr = read_image(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def read_thermal(path: Path) -> npt.NDArray[Any]:
+def read_thermal(path: Path) -> AnyArray:
     """Read a thermal image as (H, W), uint8, uint16 or float32; a three-channel picture is turned to grey.
 
     Raises:
@@ -139,7 +138,7 @@ def read_thermal(path: Path) -> npt.NDArray[Any]:
     return read_thermal_noted(path)[0]
 
 
-def read_thermal_noted(path: Path) -> tuple[npt.NDArray[Any], str]:
+def read_thermal_noted(path: Path) -> tuple[AnyArray, str]:
     """Read a thermal image as ``read_thermal``, and say in a sentence what is odd about the file; nothing: nothing.
 
     Raises:
@@ -159,14 +158,14 @@ def read_thermal_noted(path: Path) -> tuple[npt.NDArray[Any], str]:
     return np.asarray(cv2.cvtColor(image, code)), note
 
 
-def _is_coloured(image: npt.NDArray[Any]) -> bool:
+def _is_coloured(image: AnyArray) -> bool:
     """Tell whether the three colour channels of (H, W, 3 or 4) differ by more than compression makes them."""
     blue, green, red = cv2.split(image)[:3]
     allowed = _GREY_LEVELS.get(image.dtype, 0.0)
     return any(float(cv2.absdiff(first, second).max()) > allowed for first, second in ((blue, green), (green, red)))
 
 
-def write_image(path: Path, image: npt.NDArray[Any]) -> None:
+def write_image(path: Path, image: AnyArray) -> None:
     """Write (H, W) or (H, W, 3) RGB, of a depth the format can hold, as the suffix says, beside its place and then renamed.
 
     Raises:

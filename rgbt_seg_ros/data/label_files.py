@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.data.problems import DataProblems
 from rgbt_seg_ros.data.samples import IGNORED, DataError
 from rgbt_seg_ros.files import replacing
@@ -28,7 +27,7 @@ _LOSSY = {"JPEG": "a JPEG", "MPO": "a JPEG", "JPEG2000": "a JPEG 2000", "WEBP": 
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
-def read_label(path: Path, num_classes: int, shape: tuple[int, ...] | None = None) -> npt.NDArray[np.uint8]:
+def read_label(path: Path, num_classes: int, shape: tuple[int, ...] | None = None) -> ByteArray:
     """Read a label mask as (H, W) uint8 class ids 0..num_classes-1, or ``IGNORED``; of a palette picture its indices.
 
     Args:
@@ -62,7 +61,7 @@ def read_label(path: Path, num_classes: int, shape: tuple[int, ...] | None = Non
     return label
 
 
-def label_problems(label: npt.NDArray[Any], num_classes: int, shape: tuple[int, ...] | None) -> list[str]:
+def label_problems(label: AnyArray, num_classes: int, shape: tuple[int, ...] | None) -> list[str]:
     """Return what is wrong with the size and the values of a label mask, a sentence each."""
     problems = []
     if shape is not None and label.shape != shape:
@@ -84,7 +83,7 @@ def _size(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def write_label(path: Path, label: npt.NDArray[np.uint8], classes: Sequence[ClassInfo]) -> None:
+def write_label(path: Path, label: ByteArray, classes: Sequence[ClassInfo]) -> None:
     """Write class ids (H, W) as a palette PNG that shows the classes' colours; beside its place and then renamed.
 
     Raises:

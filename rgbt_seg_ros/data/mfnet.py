@@ -7,11 +7,10 @@ IROS 2017.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.data.file_table import group_of, scan, tabulate, wanted_names
 from rgbt_seg_ros.data.folders import ImageFileError, read_image
 from rgbt_seg_ros.data.label_files import read_label
@@ -77,13 +76,13 @@ class MfnetDataset:
         return Sample(name, group_of(name), rgb, thermal, label)
 
 
-def read_rgbt(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+def read_rgbt(path: Path) -> tuple[ByteArray, ByteArray]:
     """Read an MFNet image as (H, W, 3) uint8 RGB and (H, W) uint8 thermal, which the file has as its alpha channel.
 
     Raises:
         ImageFileError: The file cannot be read, or has not four channels of 8 bits.
     """
-    image: npt.NDArray[Any] = read_image(path)
+    image: AnyArray = read_image(path)
     channels = image.shape[2] if image.ndim == 3 else 1
     if channels != 4 or image.dtype != np.uint8:
         bits = 8 * image.dtype.itemsize

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network.conventions import Convention
 
@@ -53,13 +51,13 @@ class Sample:
 
     name: str
     group: str
-    rgb: npt.NDArray[np.uint8]
-    thermal: npt.NDArray[Any]
-    label: npt.NDArray[np.uint8] | None = None
+    rgb: ByteArray
+    thermal: AnyArray
+    label: ByteArray | None = None
     boxes: tuple[Box, ...] | None = None
     notes: tuple[str, ...] = ()
 
-    def with_label(self, label: npt.NDArray[np.uint8]) -> Sample:
+    def with_label(self, label: ByteArray) -> Sample:
         """Return the same pair with another label mask."""
         return replace(self, label=label)
 

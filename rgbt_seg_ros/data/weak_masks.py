@@ -8,17 +8,15 @@ the colour image and stands out in the thermal one. What it cannot tell stays ou
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.data.samples import IGNORED, DataError, Sample
 from rgbt_seg_ros.pipeline.alignment import resize
 from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings, normalise
-
-Mask = npt.NDArray[np.uint8]
 
 _MARGIN = 0.25
 """Share of a box's sides that GrabCut sees around it as certain background."""
@@ -50,7 +48,7 @@ class WeakMaskSettings:
     background: int = 0
 
 
-def weak_label(sample: Sample, settings: WeakMaskSettings | None = None) -> Mask:
+def weak_label(sample: Sample, settings: WeakMaskSettings | None = None) -> ByteArray:
     """Return a label mask grown from the boxes of a sample.
 
     Args:
@@ -82,7 +80,7 @@ def weak_label(sample: Sample, settings: WeakMaskSettings | None = None) -> Mask
     return label
 
 
-def _composite(rgb: Mask, thermal: npt.NDArray[Any]) -> Mask:
+def _composite(rgb: ByteArray, thermal: AnyArray) -> ByteArray:
     """Return (H, W, 3) uint8: red, green, thermal stretched by percentiles, so that all three count alike."""
     stretched = normalise(thermal, ThermalSettings("percentile"))
     return np.dstack([rgb[..., 0], rgb[..., 1], resize(stretched, (rgb.shape[0], rgb.shape[1]))])
@@ -97,7 +95,7 @@ def _core(height: int, width: int) -> npt.NDArray[np.bool_]:
     return core.astype(bool)
 
 
-def _grow(image: Mask, box: tuple[int, int, int, int], settings: WeakMaskSettings) -> npt.NDArray[np.bool_]:
+def _grow(image: ByteArray, box: tuple[int, int, int, int], settings: WeakMaskSettings) -> npt.NDArray[np.bool_]:
     left, top, right, bottom = box
     height, width = bottom - top, right - left
     core = _core(height, width)
@@ -117,7 +115,7 @@ def _grow(image: Mask, box: tuple[int, int, int, int], settings: WeakMaskSetting
     return inside if settings.min_share <= float(inside.mean()) <= settings.max_share else core
 
 
-def _grab_cut(crop: Mask, seeds: Mask, iterations: int) -> npt.NDArray[np.bool_] | None:
+def _grab_cut(crop: ByteArray, seeds: ByteArray, iterations: int) -> npt.NDArray[np.bool_] | None:
     """Return which pixels of a crop are the object; None where GrabCut finds nothing to separate."""
     height, width = seeds.shape
     scale = min(1.0, _MAX_SIDE / max(height, width))

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray, FloatArray, IntArray
 from rgbt_seg_ros.data.samples import IGNORED
 from rgbt_seg_ros.evaluation.confusion import ratio
 from rgbt_seg_ros.pipeline.masks import UNLABELED
@@ -19,15 +20,13 @@ from rgbt_seg_ros.pipeline.masks import UNLABELED
 DISTANCE = 0.02
 """Width d of the band along the contour, as a share of the image diagonal."""
 
-Mask = npt.NDArray[np.uint8]
-
 
 def distance_in_pixels(shape: tuple[int, int], share: float = DISTANCE) -> int:
     """Return d in whole pixels, at least 1, for an image of ``shape`` (H, W)."""
     return max(1, round(share * math.hypot(*shape)))
 
 
-def _band(mask: Mask, distance: int) -> npt.NDArray[np.bool_]:
+def _band(mask: ByteArray, distance: int) -> npt.NDArray[np.bool_]:
     """Return where another class, or the outside of the image, is no further than ``distance`` in both axes.
 
     That is the inner band of every class at once: a class mask loses exactly these pixels when it is eroded ``distance``
@@ -40,7 +39,7 @@ def _band(mask: Mask, distance: int) -> npt.NDArray[np.bool_]:
     return band
 
 
-def boundary_counts(label: Mask, prediction: Mask, num_classes: int, share: float = DISTANCE) -> npt.NDArray[np.int64]:
+def boundary_counts(label: ByteArray, prediction: ByteArray, num_classes: int, share: float = DISTANCE) -> IntArray:
     """Count the intersection and the union of the two masks' inner bands.
 
     Args:
@@ -66,6 +65,6 @@ def boundary_counts(label: Mask, prediction: Mask, num_classes: int, share: floa
     return np.stack((inside_both, inside_truth + inside_guess - inside_both)).astype(np.int64)
 
 
-def boundary_iou(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def boundary_iou(counts: IntArray) -> FloatArray:
     """Return (K,) Boundary IoU of (2, K) counts; nan for a class with no pixel in either mask."""
     return ratio(counts[0], counts[1])

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray, FloatArray, IntArray
 from rgbt_seg_ros.data.samples import Box
 from rgbt_seg_ros.evaluation.confusion import ratio
 
@@ -23,8 +23,6 @@ GROWTH = 0.1
 
 _ROUNDING = 1e-6
 """Pixels by which an edge may be off: box files state fractions of the image side in decimals."""
-
-Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -39,10 +37,10 @@ class BoxCounts:
         empty: Boxes without a pixel (thinner than one, or outside the image), which nothing can hit: left out of ``boxes``.
     """
 
-    boxes: Counts
-    hits: Counts
-    pixels: Counts
-    stray: Counts
+    boxes: IntArray
+    hits: IntArray
+    pixels: IntArray
+    stray: IntArray
     empty: int = 0
 
     @staticmethod
@@ -61,12 +59,12 @@ class BoxCounts:
         )
 
     @property
-    def hit_rate(self) -> npt.NDArray[np.float64]:
+    def hit_rate(self) -> FloatArray:
         """Return (K,) hits / boxes; nan for a class without boxes."""
         return ratio(self.hits, self.boxes)
 
     @property
-    def stray_share(self) -> npt.NDArray[np.float64]:
+    def stray_share(self) -> FloatArray:
         """Return (K,) stray pixels / pixels of the class; nan for a class without pixels."""
         return ratio(self.stray, self.pixels)
 
@@ -85,7 +83,7 @@ def _region(box: Box, shape: tuple[int, int], growth: float = 0.0) -> tuple[slic
     )
 
 
-def box_counts(prediction: npt.NDArray[np.uint8], boxes: Sequence[Box], num_classes: int) -> BoxCounts:
+def box_counts(prediction: ByteArray, boxes: Sequence[Box], num_classes: int) -> BoxCounts:
     """Score one label mask against every box of the image.
 
     Args:

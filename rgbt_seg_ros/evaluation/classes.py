@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.data.samples import IGNORED, DataError, Sample
 from rgbt_seg_ros.network.spec import ClassInfo
 
@@ -49,7 +49,7 @@ class ClassMap:
             f"{self._spec}: the model has no class {', '.join(missing)}; its classes are {', '.join(self._model)}"
         )
 
-    def _label(self, sample: Sample, label: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def _label(self, sample: Sample, label: ByteArray) -> ByteArray:
         if label.shape != sample.rgb.shape[:2]:
             raise DataError(
                 f"{self._spec}: {sample.name}: the label mask has {label.shape[0]}x{label.shape[1]} pixels, "

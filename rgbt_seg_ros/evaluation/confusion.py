@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray, FloatArray, IntArray
 from rgbt_seg_ros.data.samples import IGNORED, DataError
 from rgbt_seg_ros.pipeline.masks import UNLABELED
 
@@ -29,18 +29,16 @@ class Scores:
         pixel_accuracy: Correct pixels / all scored pixels; nan if there are none.
     """
 
-    iou: npt.NDArray[np.float64]
-    accuracy: npt.NDArray[np.float64]
-    pixels: npt.NDArray[np.int64]
+    iou: FloatArray
+    accuracy: FloatArray
+    pixels: IntArray
     miou: float
     miou_nan_as_zero: float
     macc: float
     pixel_accuracy: float
 
 
-def confusion_matrix(
-    label: npt.NDArray[np.uint8], prediction: npt.NDArray[np.uint8], num_classes: int
-) -> npt.NDArray[np.int64]:
+def confusion_matrix(label: ByteArray, prediction: ByteArray, num_classes: int) -> IntArray:
     """Count pixels by true and predicted class.
 
     Args:
@@ -72,19 +70,19 @@ def confusion_matrix(
     return np.ascontiguousarray(joint[:num_classes, :num_classes], dtype=np.int64)
 
 
-def _mean(values: npt.NDArray[np.float64]) -> float:
+def _mean(values: FloatArray) -> float:
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")
 
 
-def ratio(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def ratio(part: IntArray, whole: IntArray) -> FloatArray:
     """Return (K,) part / whole; nan where whole is 0."""
     result = np.full(len(part), np.nan)
     np.divide(part, whole, out=result, where=whole > 0)
     return result
 
 
-def scores(matrix: npt.NDArray[np.int64]) -> Scores:
+def scores(matrix: IntArray) -> Scores:
     """Return what a (K, K) confusion matrix (rows truth, columns prediction) says."""
     hits = np.diagonal(matrix)
     pixels, predicted = matrix.sum(axis=1), matrix.sum(axis=0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import IntArray
 from rgbt_seg_ros.data.samples import Sample
 from rgbt_seg_ros.evaluation.boundary import boundary_counts
 from rgbt_seg_ros.evaluation.boxes import BoxCounts, box_counts
@@ -29,9 +29,9 @@ class Counts:
         boxed: Frames of these with boxes, or annotated as having none.
     """
 
-    matrix: npt.NDArray[np.int64]
-    levels: npt.NDArray[np.int64]
-    boundary: npt.NDArray[np.int64]
+    matrix: IntArray
+    levels: IntArray
+    boundary: IntArray
     boxes: BoxCounts
     frames: int = 0
     labelled: int = 0

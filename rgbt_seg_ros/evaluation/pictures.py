@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.data.samples import IGNORED, Sample
 from rgbt_seg_ros.network import ClassInfo, ModelSpec
 from rgbt_seg_ros.pipeline import Segmentation
@@ -20,8 +20,6 @@ from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings, normalise, reso
 WIDTH = 320
 """Of a picture in a report, in pixels; smaller images stay as they are."""
 
-Image = npt.NDArray[np.uint8]
-
 
 @dataclass(frozen=True)
 class Picture:
@@ -31,7 +29,7 @@ class Picture:
     uri: str
 
 
-def _uri(image: Image, suffix: str) -> str:
+def _uri(image: ByteArray, suffix: str) -> str:
     pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     options = [cv2.IMWRITE_JPEG_QUALITY, 85] if suffix == "jpeg" else []
     encoded = cv2.imencode(f".{suffix}", pixels, options)[1]
@@ -43,11 +41,11 @@ def _small(shape: Sequence[int]) -> tuple[int, int]:
     return max(1, round(shape[0] * width / shape[1])), width
 
 
-def _photo(caption: str, image: Image) -> Picture:
+def _photo(caption: str, image: ByteArray) -> Picture:
     return Picture(caption, _uri(resize(image, _small(image.shape)), "jpeg"))
 
 
-def _mask(caption: str, label: Image, classes: Sequence[ClassInfo]) -> Picture:
+def _mask(caption: str, label: ByteArray, classes: Sequence[ClassInfo]) -> Picture:
     height, width = _small(label.shape)
     small = np.asarray(cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
     picture = colourise(small, classes)
@@ -55,7 +53,7 @@ def _mask(caption: str, label: Image, classes: Sequence[ClassInfo]) -> Picture:
     return Picture(caption, _uri(picture, "png"))
 
 
-def _with_boxes(sample: Sample, classes: Sequence[ClassInfo]) -> Image:
+def _with_boxes(sample: Sample, classes: Sequence[ClassInfo]) -> ByteArray:
     picture = sample.rgb.copy()
     thickness = max(1, round(picture.shape[1] / WIDTH))
     for box in sample.boxes or ():

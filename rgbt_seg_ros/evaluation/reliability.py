@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray, FloatArray, IntArray
 from rgbt_seg_ros.data.samples import IGNORED
 from rgbt_seg_ros.pipeline.masks import UNLABELED
 
@@ -38,9 +39,7 @@ class Bin:
     accuracy: float
 
 
-def confidence_levels(
-    label: npt.NDArray[np.uint8], prediction: npt.NDArray[np.uint8], confidence: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.int64]:
+def confidence_levels(label: ByteArray, prediction: ByteArray, confidence: ByteArray) -> IntArray:
     """Count wrong and right pixels by confidence level.
 
     Args:
@@ -56,7 +55,7 @@ def confidence_levels(
     return np.bincount(key[scored], minlength=2 * LEVELS).reshape(LEVELS, 2).astype(np.int64)
 
 
-def bin_of(probability: npt.NDArray[np.float64], bins: int = BINS) -> npt.NDArray[np.intp]:
+def bin_of(probability: FloatArray, bins: int = BINS) -> npt.NDArray[np.intp]:
     """Return the index 0..bins-1 of the bin (i/bins, (i+1)/bins] each probability (0..1) falls into; 0 falls into the first."""
     return np.clip(np.ceil(probability * bins).astype(np.intp) - 1, 0, bins - 1)
 
@@ -69,9 +68,9 @@ def _bin_of_levels(bins: int) -> npt.NDArray[np.intp]:
 
 def _bins(
     index: npt.NDArray[np.intp],
-    pixels: npt.NDArray[np.float64],
-    right: npt.NDArray[np.float64],
-    probability: npt.NDArray[np.float64],
+    pixels: FloatArray,
+    right: FloatArray,
+    probability: FloatArray,
     bins: int,
 ) -> tuple[Bin, ...]:
     count, hits, total = (
@@ -84,15 +83,13 @@ def _bins(
     )
 
 
-def reliability(levels: npt.NDArray[np.int64], bins: int = BINS) -> tuple[Bin, ...]:
+def reliability(levels: IntArray, bins: int = BINS) -> tuple[Bin, ...]:
     """Return the bins of (256, 2) counts as ``confidence_levels`` gives them; the confidence is level / 255."""
     pixels, right = levels.sum(axis=1).astype(np.float64), levels[:, 1].astype(np.float64)
     return _bins(_bin_of_levels(bins), pixels, right, np.arange(LEVELS) / (LEVELS - 1), bins)
 
 
-def reliability_of(
-    probability: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], bins: int = BINS
-) -> tuple[Bin, ...]:
+def reliability_of(probability: FloatArray, right: npt.NDArray[np.bool_], bins: int = BINS) -> tuple[Bin, ...]:
     """Return the bins of N single predictions: (N,) probability 0..1 of the predicted class and (N,) whether it is right."""
     return _bins(bin_of(probability, bins), np.ones(len(right)), right.astype(np.float64), probability, bins)
 
@@ -106,7 +103,7 @@ def expected_calibration_error(bins: tuple[Bin, ...]) -> float:
     return sum(entry.pixels * abs(entry.accuracy - entry.confidence) for entry in filled) / total
 
 
-def brier_score(levels: npt.NDArray[np.int64]) -> float:
+def brier_score(levels: IntArray) -> float:
     """Return the mean of (confidence − 1 where right, 0 where wrong)² over (256, 2) counts; nan without pixels."""
     confidence = np.arange(LEVELS) / (LEVELS - 1)
     total = int(levels.sum())

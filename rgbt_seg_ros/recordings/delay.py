@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rgbt_seg_ros.arrays import IntArray
 from rgbt_seg_ros.recordings.motion import Motion
 from rgbt_seg_ros.recordings.motion_delay import MotionDelay, motion_delay
-from rgbt_seg_ros.recordings.stamp_phase import StampPhase, Stamps, increasing, stamp_phase
+from rgbt_seg_ros.recordings.stamp_phase import StampPhase, increasing, stamp_phase
 
 LARGEST = 0.3
 """Delays are sought from minus to plus this (s), unless told otherwise."""
@@ -57,8 +58,8 @@ class Delay:
 
 
 def estimate_delay(
-    rgb: Stamps,
-    thermal: Stamps,
+    rgb: IntArray,
+    thermal: IntArray,
     motions: tuple[Motion, Motion] | None = None,
     largest: float = LARGEST,
     centre: float = 0.0,
@@ -112,7 +113,7 @@ def _combine(
     return motion.delay, motion.uncertainty, "motion", why
 
 
-def suggested_slop(rgb: Stamps, thermal: Stamps, locked_delay: float | None) -> float | None:
+def suggested_slop(rgb: IntArray, thermal: IntArray, locked_delay: float | None) -> float | None:
     """Return a slop (s, at least 1 ms) that loses no frame of the slower camera, once the delay is taken off.
 
     Args:

@@ -6,7 +6,6 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosReliability
@@ -14,6 +13,7 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosReliability
 from rgbt_seg_ros.data.bags.reader import METADATA, NANOSECONDS, Bag, BagError, RawMessage, Topic, header_stamp
 from rgbt_seg_ros.data.bags.topics import COMPRESSED, IMAGE
 from rgbt_seg_ros.recordings.statistics import mean_rate_hz, rate_hz
+from rgbt_seg_ros.yaml_text import read_yaml
 
 _STORAGES = {".mcap": "mcap", ".db3": "sqlite3"}
 Progress = Callable[[Iterable[RawMessage]], Iterable[RawMessage]]
@@ -154,9 +154,7 @@ def _recording(path: Path) -> tuple[str, str, str]:
     """Return storage, compression and ROS distribution, by the metadata of a bag that could be opened."""
     if not path.is_dir():
         return _STORAGES[path.suffix], "none", ""
-    import yaml
-
-    content: dict[str, Any] = yaml.safe_load((path / METADATA).read_text(encoding="utf-8"))
+    content = read_yaml(path / METADATA, "rosbag2 metadata file", BagError)
     metadata = content["rosbag2_bagfile_information"]
     mode = str(metadata.get("compression_mode") or "none").lower()
     compression = "none" if mode == "none" else f"{metadata.get('compression_format')} ({mode})"

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import AnyArray, ByteArray, FloatArray, IntArray
 from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings, normalise
 
 GRID = (3, 4)
@@ -27,8 +28,6 @@ SIZE = 160
 LEAST_LIKENESS = 0.5
 """Correlation of an image with the one before, moved by the flow, below which the scene is another one."""
 
-Array = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Motion:
@@ -41,13 +40,13 @@ class Motion:
         valid: (N,) bool; false where the flow means nothing: the scene is another one, or frames are missing.
     """
 
-    start: npt.NDArray[np.int64]
-    end: npt.NDArray[np.int64]
-    displacement: Array
+    start: IntArray
+    end: IntArray
+    displacement: FloatArray
     valid: npt.NDArray[np.bool_]
 
 
-def grey(image: npt.NDArray[Any], size: int = SIZE) -> npt.NDArray[np.uint8]:
+def grey(image: AnyArray, size: int = SIZE) -> ByteArray:
     """Return a small grey image of the same shape.
 
     Args:
@@ -71,12 +70,12 @@ class MotionMeter:
 
     def __init__(self) -> None:
         self._flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._previous: npt.NDArray[np.uint8] | None = None
+        self._previous: ByteArray | None = None
         self._stamp = 0
         self._steps: list[tuple[int, int, bool]] = []
-        self._displacements: list[Array] = []
+        self._displacements: list[FloatArray] = []
 
-    def add(self, stamp: int, image: npt.NDArray[np.uint8]) -> None:
+    def add(self, stamp: int, image: ByteArray) -> None:
         """Take the next image.
 
         Args:
@@ -92,7 +91,7 @@ class MotionMeter:
             self._displacements.append(displacement)
         self._previous, self._stamp = image, stamp
 
-    def _measure(self, previous: npt.NDArray[np.uint8], image: npt.NDArray[np.uint8]) -> tuple[Array, bool]:
+    def _measure(self, previous: ByteArray, image: ByteArray) -> tuple[FloatArray, bool]:
         forward, backward = self._flow.calc(previous, image, None), self._flow.calc(image, previous, None)
         rows, columns = np.indices(image.shape, dtype=np.float32)
         moved = cv2.remap(
@@ -111,7 +110,7 @@ class MotionMeter:
         return Motion(steps[:, 0], steps[:, 1], displacement, like)
 
 
-def _cells(flow: Any, image: npt.NDArray[np.uint8]) -> Array:
+def _cells(flow: Any, image: ByteArray) -> FloatArray:
     """Return the mean flow of each cell, (C,); edges count more: flat ground has no flow of its own."""
     edges = cv2.magnitude(cv2.Sobel(image, cv2.CV_32F, 1, 0), cv2.Sobel(image, cv2.CV_32F, 0, 1)) + 1e-3
     weighted = np.dstack((flow * edges[..., None], edges))
@@ -119,7 +118,7 @@ def _cells(flow: Any, image: npt.NDArray[np.uint8]) -> Array:
     return np.asarray((cells[..., :2] / cells[..., 2:]).reshape(-1), np.float64)
 
 
-def _likeness(first: npt.NDArray[np.uint8], second: Any) -> float:
+def _likeness(first: ByteArray, second: Any) -> float:
     """Return the correlation of two images, in both of which the same was seen: about 1."""
     score = cv2.matchTemplate(first, second, cv2.TM_CCOEFF_NORMED)
     return float(score[0, 0]) if np.isfinite(score[0, 0]) else 0.0

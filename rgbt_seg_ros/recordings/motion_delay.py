@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import FloatArray, IntArray
 from rgbt_seg_ros.recordings.motion import Motion
 
 STEP = 0.004
@@ -45,7 +46,6 @@ RIVALS = 0.05
 SIGNIFICANCE = 0.95
 """Share of resamples with random signs whose best likelihood has to be exceeded."""
 
-Array = npt.NDArray[np.float64]
 _S = 1e-9
 
 
@@ -72,10 +72,10 @@ class MotionDelay:
 class _Rows:
     """Thermal steps that can be compared at every lag: times in s, block of time of each, stretch of each."""
 
-    start: Array
-    end: Array
-    displacement: Array
-    stretch: npt.NDArray[np.int64]
+    start: FloatArray
+    end: FloatArray
+    displacement: FloatArray
+    stretch: IntArray
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,9 @@ class _Sums:
     """Sums over blocks of a group of rows: predicted² and predicted · measured (B, L, C), measured² (B, C)."""
 
     rows: int
-    squares: Array
-    products: Array
-    own: Array
+    squares: FloatArray
+    products: FloatArray
+    own: FloatArray
 
 
 def motion_delay(rgb: Motion, thermal: Motion, largest: float = 0.3) -> MotionDelay:
@@ -106,7 +106,7 @@ def motion_delay(rgb: Motion, thermal: Motion, largest: float = 0.3) -> MotionDe
             f"too short: {seconds:.1f} s of motion seen by both cameras, {LEAST_SECONDS:g} s needed", seconds
         )
     count = int(np.ceil(largest / STEP))
-    lags: Array = np.arange(-count, count + 1) * np.float64(STEP)
+    lags: FloatArray = np.arange(-count, count + 1) * np.float64(STEP)
     return _decide(lags, _group_sums(_predicted(rgb, rows, epoch, lags), rows), seconds)
 
 
@@ -135,11 +135,11 @@ def _usable(rgb: Motion, thermal: Motion, epoch: int, largest: float) -> _Rows:
     return _Rows(start[index], end[index], thermal.displacement[index], stretch)
 
 
-def _too_long(steps: Array) -> npt.NDArray[np.bool_]:
+def _too_long(steps: FloatArray) -> npt.NDArray[np.bool_]:
     return np.asarray(steps > 2.5 * np.median(steps))
 
 
-def _predicted(rgb: Motion, rows: _Rows, epoch: int, lags: Array) -> Array:
+def _predicted(rgb: Motion, rows: _Rows, epoch: int, lags: FloatArray) -> FloatArray:
     """Return (L, N, C): what the thermal camera would have measured at each lag, were it the RGB camera."""
     times, path = _smooth_path(rgb, epoch)
     begin, finish = rows.start - lags[:, None], rows.end - lags[:, None]
@@ -150,7 +150,7 @@ def _predicted(rgb: Motion, rows: _Rows, epoch: int, lags: Array) -> Array:
     return result
 
 
-def _smooth_path(rgb: Motion, epoch: int) -> tuple[Array, Array]:
+def _smooth_path(rgb: Motion, epoch: int) -> tuple[FloatArray, FloatArray]:
     """Return even times (T,) and where each channel has gone by then (T, C).
 
     Between two frames linear interpolation averages the noise of the flow, at a frame it does not: the likelihood would favour
@@ -167,7 +167,7 @@ def _smooth_path(rgb: Motion, epoch: int) -> tuple[Array, Array]:
     return times, np.stack(columns, 1)
 
 
-def _detrended(values: Array, rows: _Rows) -> Array:
+def _detrended(values: FloatArray, rows: _Rows) -> FloatArray:
     """Take away the running mean along the rows, the last axis but one, within each stretch."""
     middle = (rows.start + rows.end) / 2
     # Stretches are moved apart, so that no window reaches from one into the next.
@@ -178,7 +178,7 @@ def _detrended(values: Array, rows: _Rows) -> Array:
     return np.asarray(values - mean)
 
 
-def _group_sums(predicted: Array, rows: _Rows) -> list[_Sums]:
+def _group_sums(predicted: FloatArray, rows: _Rows) -> list[_Sums]:
     """Return the sums of each group of rows."""
     measured, predicted = _detrended(rows.displacement, rows), _detrended(predicted, rows)
     # Of each stretch, blocks and groups are parts of nearly equal length.
@@ -210,7 +210,9 @@ def _group_sums(predicted: Array, rows: _Rows) -> list[_Sums]:
     return result
 
 
-def _gains(groups: Sequence[_Sums], weights: Sequence[Array], signs: Sequence[Array] | None = None) -> Array:
+def _gains(
+    groups: Sequence[_Sums], weights: Sequence[FloatArray], signs: Sequence[FloatArray] | None = None
+) -> FloatArray:
     """Return log-likelihoods over no relation at all (G, R, L): Gaussian noise, in each group a gain above 0 of each channel.
 
     Args:
@@ -230,7 +232,7 @@ def _gains(groups: Sequence[_Sums], weights: Sequence[Array], signs: Sequence[Ar
     return np.stack(result)
 
 
-def _trust(lags: Array, gains: Array, resampled: Array) -> Array:
+def _trust(lags: FloatArray, gains: FloatArray, resampled: FloatArray) -> FloatArray:
     """Return a factor 0..1 for each group's likelihood (G,).
 
     Errors of neighbouring steps and cells are related, so that likelihoods claim more than they know: here the variance that the
@@ -246,7 +248,7 @@ def _trust(lags: Array, gains: Array, resampled: Array) -> Array:
     return np.array(factors)
 
 
-def _peak(lags: Array, gain: Array) -> tuple[Array, npt.NDArray[np.int64]]:
+def _peak(lags: FloatArray, gain: FloatArray) -> tuple[FloatArray, IntArray]:
     """Return the lag of the largest value of each row of (R, L), refined by a parabola, and its index."""
     index = np.argmax(gain, -1)
     inner = np.clip(index, 1, len(lags) - 2)
@@ -256,7 +258,7 @@ def _peak(lags: Array, gain: Array) -> tuple[Array, npt.NDArray[np.int64]]:
     return np.asarray(lags[inner] + STEP * np.clip(shift, -1.0, 1.0)), index
 
 
-def _decide(lags: Array, groups: Sequence[_Sums], seconds: float) -> MotionDelay:
+def _decide(lags: FloatArray, groups: Sequence[_Sums], seconds: float) -> MotionDelay:
     rng = np.random.default_rng(0)
     blocks = [len(group.own) for group in groups]
     once = [np.ones((1, count)) for count in blocks]
@@ -286,7 +288,7 @@ def _decide(lags: Array, groups: Sequence[_Sums], seconds: float) -> MotionDelay
     return MotionDelay(delay, uncertainty, correlation, seconds)
 
 
-def _lobe(gain: Array, index: int) -> tuple[int, int]:
+def _lobe(gain: FloatArray, index: int) -> tuple[int, int]:
     """Return the first and the last index of the hill about a peak: down to the valleys beside it."""
     rising = np.diff(gain) > 0
     left = np.flatnonzero(~rising[:index])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import IntArray
 from rgbt_seg_ros.pipeline.drops import DropReason
 from rgbt_seg_ros.pipeline.pairing.nearest import NearestPairer, PairingSettings
 from rgbt_seg_ros.recordings.statistics import OTHER_CLOCK
@@ -34,10 +35,10 @@ class FrameLog:
     """
 
     cameras: npt.NDArray[np.int8]
-    stamps: npt.NDArray[np.int64]
-    log_times: npt.NDArray[np.int64]
+    stamps: IntArray
+    log_times: IntArray
 
-    def of(self, camera: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def of(self, camera: int) -> tuple[IntArray, IntArray]:
         """Return stamps and log times of one camera."""
         chosen = self.cameras == camera
         return self.stamps[chosen], self.log_times[chosen]
@@ -172,7 +173,7 @@ def _partners_apart(frames: FrameLog, settings: PairingSettings) -> str:
     )
 
 
-def _nearest(grid: npt.NDArray[np.int64], values: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+def _nearest(grid: IntArray, values: IntArray) -> npt.NDArray[np.intp]:
     """Return the index of the entry of a sorted grid, of at least one, that is nearest to each value."""
     after = np.minimum(np.searchsorted(grid, values), len(grid) - 1)
     before = np.maximum(after - 1, 0)

@@ -10,14 +10,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+
+from rgbt_seg_ros.arrays import IntArray
 
 LOCKED = 0.7
 """Mean resultant length (Mardia and Jupp 2000) above which phases count as one: jitter of 0.13 periods, uniform phases give 0."""
 
 LEAST_STAMPS = 20
-
-Stamps = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class StampPhase:
         return tuple(self.phase + turn * self.period for turn in range(first, last + 1))
 
 
-def increasing(stamps: Stamps) -> Stamps:
+def increasing(stamps: IntArray) -> IntArray:
     """Return the stamps (ns) that are later than all before them."""
     if not len(stamps):
         return stamps
@@ -60,7 +59,7 @@ def increasing(stamps: Stamps) -> Stamps:
     return np.asarray(stamps[np.append(True, newest[1:] > newest[:-1])])
 
 
-def stamp_phase(rgb: Stamps, thermal: Stamps) -> StampPhase | None:
+def stamp_phase(rgb: IntArray, thermal: IntArray) -> StampPhase | None:
     """Compare the stamps of two streams.
 
     Args:

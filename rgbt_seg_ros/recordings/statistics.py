@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+
+from rgbt_seg_ros.arrays import IntArray
 
 GAP = 1.5
 """Intervals above so many median intervals are gaps: a frame is missing. 9 Hz taken out of 30 Hz has intervals of 1 and 4/3."""
@@ -20,7 +21,6 @@ OTHER_CLOCK = 5.0
 """Log time minus stamp (s), above which, or below minus a tenth of which, both are of different clocks."""
 
 _S = 1e-9
-Times = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -83,20 +83,20 @@ class StreamStatistics:
     lag: ClockLag | None
 
 
-def rate_hz(times: Times) -> float:
+def rate_hz(times: IntArray) -> float:
     """Return one over the median of the intervals that are above 0 of times (ns); nan where there is none."""
     steps = np.diff(times)
     steps = steps[steps > 0]
     return float(1e9 / np.median(steps)) if len(steps) else float("nan")
 
 
-def mean_rate_hz(times: Times) -> float:
+def mean_rate_hz(times: IntArray) -> float:
     """Return intervals over the span of times (ns); nan where all are one."""
     span = int(times.max() - times.min()) * _S if len(times) else 0.0
     return (len(times) - 1) / span if span > 0 else float("nan")
 
 
-def stream_statistics(stamps: Times, log_times: Times, start: int) -> StreamStatistics:
+def stream_statistics(stamps: IntArray, log_times: IntArray, start: int) -> StreamStatistics:
     """Describe a stream.
 
     Args:
@@ -127,7 +127,7 @@ def stream_statistics(stamps: Times, log_times: Times, start: int) -> StreamStat
     )
 
 
-def _clock_lag(stamps: Times, log_times: Times) -> ClockLag | None:
+def _clock_lag(stamps: IntArray, log_times: IntArray) -> ClockLag | None:
     if not len(stamps):
         return None
     lag = (log_times - stamps) * _S

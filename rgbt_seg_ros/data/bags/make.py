@@ -10,9 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy.typing as npt
 from rosbags.interfaces import Qos
 
+from rgbt_seg_ros.arrays import AnyArray
 from rgbt_seg_ros.data.bags.messages import header, image, label_info
 from rgbt_seg_ros.data.bags.reader import NANOSECONDS, BagError
 from rgbt_seg_ros.data.bags.rig import THERMAL_ENCODINGS, Rig, camera_info, encode_thermal
@@ -191,7 +191,7 @@ class _Recorder:
                 "since a camera has one size"
             )
 
-    def _frame(self, camera: str, stamp: int, pixels: npt.NDArray[Any], rgb_size: tuple[int, int]) -> dict[str, Any]:
+    def _frame(self, camera: str, stamp: int, pixels: AnyArray, rgb_size: tuple[int, int]) -> dict[str, Any]:
         head = header(stamp, self._settings.rig.frame(camera))
         focal = self._settings.focal or float(rgb_size[1])
         return {

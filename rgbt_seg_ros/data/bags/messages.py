@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import AnyArray
 from rgbt_seg_ros.data.bags.reader import NANOSECONDS
 from rgbt_seg_ros.data.bags.types import typestore
 from rgbt_seg_ros.network.spec import ClassInfo
@@ -60,7 +60,7 @@ def time(stamp: int) -> Any:
     return make("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
 
 
-def image(head: Any, pixels: npt.NDArray[Any]) -> Any:
+def image(head: Any, pixels: AnyArray) -> Any:
     """Return a sensor_msgs/Image: rgb8 of (H, W, 3) uint8; mono8, mono16 or 32FC1 of (H, W) uint8, uint16 or float32."""
     rows = np.ascontiguousarray(pixels)
     return make(

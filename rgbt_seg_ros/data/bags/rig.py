@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import AnyArray
 from rgbt_seg_ros.data.bags.messages import make, time, transforms
 from rgbt_seg_ros.data.bags.reader import BagError
 
@@ -91,7 +91,7 @@ def camera_info(head: Any, size: tuple[int, int], rgb_size: tuple[int, int], foc
     )
 
 
-def encode_thermal(thermal: npt.NDArray[Any], encoding: str | None, where: str) -> npt.NDArray[Any]:
+def encode_thermal(thermal: AnyArray, encoding: str | None, where: str) -> AnyArray:
     """Return a thermal image (H, W) as the camera is to publish it.
 
     Args:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.pipeline.masks import UNLABELED
 
 LONGEST_STEP_NS = 1_000_000_000
 """Frames further apart (ns) are not compared: too much of the scene is another."""
-
-Mask = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Flips:
     step_ns: int
 
 
-def flips(previous: Mask, current: Mask, step_ns: int) -> Flips | None:
+def flips(previous: ByteArray, current: ByteArray, step_ns: int) -> Flips | None:
     """Compare two consecutive label masks.
 
     The rate of label flips of a recording is Σ changed / Σ (compared · step): flips per pixel per second. Nothing is

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.data.bags.reader import Bag, RawMessage, header_stamp
 from rgbt_seg_ros.data.bags.topics import Cameras
 from rgbt_seg_ros.errors import UserError
@@ -27,8 +24,8 @@ class Images:
         thermal_frame_id: Of the thermal image.
     """
 
-    rgb: npt.NDArray[np.uint8]
-    thermal: npt.NDArray[Any]
+    rgb: ByteArray
+    thermal: AnyArray
     frame_id: str
     thermal_frame_id: str
 

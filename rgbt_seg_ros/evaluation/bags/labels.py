@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.data.bags.reader import Bag, BagError, header_stamp
 from rgbt_seg_ros.data.bags.topics import IMAGE
 from rgbt_seg_ros.data.class_table import read_classes
@@ -20,7 +21,6 @@ from rgbt_seg_ros.pipeline.masks import UNLABELED
 
 LABEL_INFO = "vision_msgs/msg/LabelInfo"
 _DTYPES: dict[str, npt.DTypeLike] = {"mono8": np.uint8, "8UC1": np.uint8, "mono16": np.uint16, "16UC1": np.uint16}
-Mask = npt.NDArray[np.uint8]
 
 
 class LabelSource(Protocol):
@@ -35,7 +35,7 @@ class LabelSource(Protocol):
         """Return whether the RGB image of a stamp (ns) has a label mask."""
         ...
 
-    def read(self, stamp: int) -> Mask:
+    def read(self, stamp: int) -> ByteArray:
         """Return the (H, W) uint8 label mask of the RGB image of a stamp (ns); raises UserError."""
         ...
 
@@ -59,7 +59,7 @@ class TopicLabels:
     def __contains__(self, stamp: int) -> bool:
         return stamp in self._log_times
 
-    def read(self, stamp: int) -> Mask:
+    def read(self, stamp: int) -> ByteArray:
         """Return the label mask of a stamp (ns).
 
         Raises:
@@ -104,7 +104,7 @@ class FolderLabels:
     def __contains__(self, stamp: int) -> bool:
         return stamp in self._files
 
-    def read(self, stamp: int) -> Mask:
+    def read(self, stamp: int) -> ByteArray:
         """Return the label mask of a stamp (ns); raises DataError where the file cannot be used."""
         return read_label(self._files[stamp], UNLABELED)
 

@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
+from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.data.bags.messages import header, image, label_info, make, time
 from rgbt_seg_ros.data.bags.reader import Bag, BagError
 from rgbt_seg_ros.data.bags.topics import IMAGE
@@ -29,8 +27,6 @@ TOPICS = {
 """Type by name under ``segmentation/``; the node publishes the same."""
 
 _NAME = re.compile(r"[A-Za-z_]\w*(?:/[A-Za-z_]\w*)*", re.ASCII)
-
-Image = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -53,9 +49,9 @@ class PairOutput:
     rgb_stamp: int
     thermal_stamp: int
     frame_id: str
-    label: Image
-    confidence: Image
-    rgb: Image
+    label: ByteArray
+    confidence: ByteArray
+    rgb: ByteArray
     thermal: ThermalFacts
     facts: FrameFacts
 

@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import IntArray
 from rgbt_seg_ros.evaluation.bags.consistency import Flips
 from rgbt_seg_ros.evaluation.boxes import BoxCounts
 from rgbt_seg_ros.evaluation.counts import Counts
 from rgbt_seg_ros.evaluation.reliability import LEVELS
 from rgbt_seg_ros.pipeline.preparation import ThermalFacts
-
-Matrix = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -54,16 +52,16 @@ class Record:
     thermal: ThermalFacts = field(default_factory=ThermalFacts)
     flips: Flips | None = None
     counts: Counts | None = None
-    agreement: Matrix | None = None
+    agreement: IntArray | None = None
     skipped: str = ""
     note: str = ""
 
 
-def _sparse(matrix: Matrix) -> list[list[int]]:
+def _sparse(matrix: IntArray) -> list[list[int]]:
     return [[*map(int, where), int(matrix[tuple(where)])] for where in np.argwhere(matrix)]
 
 
-def _dense(entries: Any, shape: tuple[int, int]) -> Matrix:
+def _dense(entries: Any, shape: tuple[int, int]) -> IntArray:
     matrix = np.zeros(shape, np.int64)
     for row, column, count in entries:
         matrix[row, column] = count

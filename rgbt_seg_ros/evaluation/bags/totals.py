@@ -8,14 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import IntArray
 from rgbt_seg_ros.evaluation.bags.axis import Axis
 from rgbt_seg_ros.evaluation.bags.records import Record
 from rgbt_seg_ros.evaluation.confusion import scores
 from rgbt_seg_ros.evaluation.counts import Counts
-
-Matrix = npt.NDArray[np.int64]
 
 
 @dataclass
@@ -36,15 +34,15 @@ class Sums:
         skipped: Records of these without masks.
     """
 
-    pixels: Matrix
-    confidence: Matrix
+    pixels: IntArray
+    confidence: IntArray
     unlabeled: int
     changed: int
     compared: int
     pixel_nanoseconds: int
     flip_pairs: int
     counts: Counts
-    agreement: Matrix
+    agreement: IntArray
     pairs: int = 0
     skipped: int = 0
 

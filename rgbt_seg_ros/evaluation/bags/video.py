@@ -12,9 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import cv2
-import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.files import check_place, replacing
 from rgbt_seg_ros.pipeline.alignment import resize
@@ -33,8 +32,6 @@ LONGEST_HOLD = 60.0
 # On a full disk OpenCV goes on without a word, so it is not let come to that (bytes).
 _RESERVE = 16 << 20
 
-Picture = npt.NDArray[np.uint8]
-
 
 class VideoError(UserError):
     """A video that cannot be written."""
@@ -51,7 +48,7 @@ def check_video(path: Path) -> None:
     check_place(path, VideoError)
 
 
-def held(frames: Iterator[tuple[float, Picture]], fps: float) -> Iterator[Picture]:
+def held(frames: Iterator[tuple[float, ByteArray]], fps: float) -> Iterator[ByteArray]:
     """Repeat pictures so that, shown at a constant rate, each comes at its time.
 
     Of pictures that fall into one frame of the video the last is shown. A time that runs backwards counts as one frame later.
@@ -64,7 +61,7 @@ def held(frames: Iterator[tuple[float, Picture]], fps: float) -> Iterator[Pictur
         Each picture once a frame; the last one once.
     """
     now, previous, slot = 0.0, 0.0, 0
-    shown: Picture | None = None
+    shown: ByteArray | None = None
     for time, picture in frames:
         if shown is not None:
             step = time - previous
@@ -99,7 +96,7 @@ class _Writer:
         if not self._video.isOpened():
             raise VideoError(f"{place}: cannot be written; this OpenCV has no encoder for {CODEC} at {width}x{height}")
 
-    def write(self, picture: Picture) -> None:
+    def write(self, picture: ByteArray) -> None:
         if shutil.disk_usage(self._path.parent).free < _RESERVE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._video.write(cv2.cvtColor(resize(picture, self._size), cv2.COLOR_RGB2BGR))
@@ -130,7 +127,7 @@ def is_whole(path: Path) -> bool:
     return left == 0 and b"moov" in kinds
 
 
-def write_video(out: Path, frames: Iterator[tuple[float, Picture]], fps: float) -> int:
+def write_video(out: Path, frames: Iterator[tuple[float, ByteArray]], fps: float) -> int:
     """Write a video that appears whole or not at all; memory does not grow with it.
 
     Args:

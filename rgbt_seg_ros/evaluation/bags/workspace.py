@@ -14,8 +14,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.evaluation.bags.records import Record, from_line, to_line
 from rgbt_seg_ros.files import replacing
@@ -26,8 +26,6 @@ TIMINGS = "timings.jsonl"
 REPORT = "report.json"
 JOB = "job.json"
 WRITTEN = "written_bag"
-
-Mask = npt.NDArray[np.uint8]
 
 
 class WorkspaceError(UserError):
@@ -176,7 +174,7 @@ class Workspace:
             if error is None:
                 raise self._failure(failure) from failure
 
-    def add(self, record: Record, durations: Mapping[str, float], masks: tuple[Mask, Mask] | None) -> None:
+    def add(self, record: Record, durations: Mapping[str, float], masks: tuple[ByteArray, ByteArray] | None) -> None:
         """Write down one pair; its line last, so that a line says that all of the pair is there.
 
         Raises:
@@ -195,12 +193,12 @@ class Workspace:
     def _mask_file(self, index: int) -> Path:
         return self._part / "masks" / f"{index:08d}.png"
 
-    def _write_masks(self, index: int, label: Mask, confidence: Mask) -> None:
+    def _write_masks(self, index: int, label: ByteArray, confidence: ByteArray) -> None:
         # Level 1: a third of the time of the default, for files a little larger, that live as long as the run.
         encoded = cv2.imencode(".png", np.concatenate((label, confidence)), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
         self._mask_file(index).write_bytes(encoded.tobytes())
 
-    def masks(self, index: int) -> tuple[Mask, Mask]:
+    def masks(self, index: int) -> tuple[ByteArray, ByteArray]:
         """Return label and confidence mask of a pair that is done.
 
         Raises:
