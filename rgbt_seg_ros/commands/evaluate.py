@@ -48,7 +48,7 @@ def register(subparsers: Any) -> None:
 
 
 def canonical_command(args: argparse.Namespace) -> str:
-    """Return the command that gives these metrics, less where it writes them."""
+    """Return the command that gives these metrics, without output paths."""
     words = ["rgbt-seg", "evaluate", "--model", args.model, "--data", args.data]
     words += ["--ablation"] if args.ablation else ["--modality", args.modality]
     for option, default in (("limit", None), ("device", "auto"), ("precision", "auto"), ("backend", "")):

@@ -85,7 +85,7 @@ def check_spec(spec: str) -> CheckReport:
     """Open and check the data that ``spec`` names; what is missing is a problem of the report, and the rest is checked.
 
     Raises:
-        UserError: The words name nothing, or a directory that is not there.
+        UserError: The words name no data, or a directory that does not exist.
     """
     missing = Problems()
     try:

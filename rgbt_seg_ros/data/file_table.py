@@ -112,10 +112,10 @@ def scan(directory: Path, folders: Mapping[str, Collection[str]], problems: Prob
     Args:
         directory: Where the folders are.
         folders: Name of each folder and the suffixes its files may have.
-        problems: Gets a sentence for each folder that is not there, and for each two files of one name.
+        problems: Gets a sentence for each missing folder, and for each two files of the same name.
 
     Raises:
-        DataError: The directory is not there.
+        DataError: The directory does not exist.
     """
     expected = ", ".join(f"{folder}/" for folder in folders)
     if not os.path.isdir(directory):

@@ -36,8 +36,8 @@ def read_label(path: Path, num_classes: int, shape: tuple[int, ...] | None = Non
         shape: (H, W) of the RGB image; None: not known.
 
     Raises:
-        DataError: The file cannot be read, is of a format that changes values (JPEG), is no single channel of 8 bits, has
-            another size or a value that is no class.
+        DataError: The file cannot be read, is of a format that changes values (JPEG), is not a single channel of 8 bits, has
+            another size, or holds a value that is not a class.
     """
     try:
         with Image.open(path) as image:

@@ -24,7 +24,7 @@ class LabelledFolder:
         directory: The directory.
         name_list: A text file with one name a line, relative to the working directory or to ``directory``; empty: all.
         problems: Where given, what is missing is noted in it instead of raised; reading such a sample raises it again.
-            Without a usable class table there are no classes, and any value is good in a label mask.
+            Without a usable class table there are no classes, and a label mask may hold any value.
 
     Raises:
         DataError: Something is missing, or the class table cannot be used.

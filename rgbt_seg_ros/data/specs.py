@@ -2,7 +2,7 @@
 
 ======================  ==================================================================================
 ``synthetic:1000@7``    1000 generated scenes of seed 7 (``data.synthetic``)
-``drive:900@7``         900 consecutive frames at 30 Hz of moving worlds of seed 7 (likewise)
+``drive:900@7``         900 consecutive frames at 30 Hz of moving worlds of seed 7 (``data.synthetic``)
 ``mfnet:DIR:LIST``      the MFNet data set; LIST is train, val, test, test_day, test_night or a list file
 ``pst900:DIR:SPLIT``    the PST900 data set; SPLIT is train or test
 ``folder:DIR[:LIST]``   rgb/, thermal/, labels/ and classes.yaml

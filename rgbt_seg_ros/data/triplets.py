@@ -27,7 +27,7 @@ def find_triplets(root: Path, third: str, suffixes: Collection[str], name_list: 
         problems: Gets a sentence for everything that is missing.
 
     Raises:
-        DataError: The directory is not there.
+        DataError: The directory does not exist.
     """
     folders = scan(root, {"rgb": SUFFIXES, "thermal": SUFFIXES, third: suffixes}, problems)
     if not name_list:

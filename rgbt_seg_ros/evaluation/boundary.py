@@ -27,7 +27,7 @@ def distance_in_pixels(shape: tuple[int, int], share: float = DISTANCE) -> int:
 
 
 def _band(mask: ByteArray, distance: int) -> npt.NDArray[np.bool_]:
-    """Return where another class, or the outside of the image, is no further than ``distance`` in both axes.
+    """Return where another class, or the outside of the image, is at most ``distance`` away in both axes.
 
     That is the inner band of every class at once: a class mask loses exactly these pixels when it is eroded ``distance``
     times by a 3×3 square, since some pixel of the window then differs from its centre.

@@ -87,7 +87,7 @@ def box_counts(prediction: ByteArray, boxes: Sequence[Box], num_classes: int) ->
     """Score one label mask against every box of the image.
 
     Args:
-        prediction: (H, W) uint8 class ids; 255 (unlabeled) is no class.
+        prediction: (H, W) uint8 class ids; 255 (unlabeled) is not a class.
         boxes: All annotated boxes of the image, in its pixels; what reaches beyond the image is cut off.
         num_classes: K; every box's class id is below it.
 

@@ -76,7 +76,7 @@ def frame_counts(sample: Sample, masks: Segmentation, num_classes: int) -> Count
         num_classes: K of the model.
 
     Raises:
-        DataError: A mask holds an id that is no class.
+        DataError: A mask holds an id that is not a class.
     """
     nothing = Counts.none(num_classes)
     matrix, levels, boundary, boxes = nothing.matrix, nothing.levels, nothing.boundary, nothing.boxes

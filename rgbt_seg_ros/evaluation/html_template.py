@@ -83,7 +83,7 @@ figure { margin: 0; } figure img { display: block; max-width: 100%; } figcaption
 
 
 def address(path: str) -> str:
-    """Return the URL of a relative path; what is no letter of a path cannot make it lead anywhere else."""
+    """Return the URL of a relative path; characters that are special in a URL are escaped."""
     return quote(path.encode("utf-8", "surrogateescape"), safe="/")
 
 

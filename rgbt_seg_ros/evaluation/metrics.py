@@ -26,7 +26,7 @@ LABEL_METRICS = ("miou", "miou_nan_as_zero", "macc", "pixel_accuracy", "boundary
 
 @dataclass(frozen=True)
 class Run:
-    """What was evaluated; what is here makes the metrics again.
+    """What was evaluated, and all that is needed to repeat it.
 
     Attributes:
         model: The model file, as it was named.
@@ -35,7 +35,7 @@ class Run:
         provenance: Where the model's weights came from, as its file says.
         data: The words that name the data.
         engine: Variant, engine, device and precision.
-        command: The command line, less where it writes.
+        command: The command line without its output paths.
         version: Of this package.
     """
 
@@ -123,7 +123,7 @@ def evaluation_metrics(evaluation: Evaluation, names: Sequence[str]) -> dict[str
 def all_metrics(
     run: Run, evaluations: Mapping[str, Evaluation], classes: Sequence[ClassInfo], frames: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return everything there is to say of a run.
+    """Return all metrics of a run.
 
     Args:
         run: What was evaluated.
@@ -144,7 +144,7 @@ def all_metrics(
 
 
 def _text(value: str) -> str:
-    """Return text that every reader of JSON takes: bytes of a file name that are no UTF-8 are spelt out."""
+    """Return text that every reader of JSON takes: bytes of a file name that are not UTF-8 are spelt out."""
     return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -55,7 +55,7 @@ class ImageNotes:
         first: Encoding and size of the first, such as ``rgb8 640x480``; the format of a compressed one; empty: none.
         changes: How often they become others.
         first_changes: The first of them: seconds after the bag's start, and what came then.
-        unreadable: Messages that are no images at all; they are no part of the stream.
+        unreadable: Messages that cannot be read as images; they are not part of the stream.
         invalid: Images that the node could not use, and messages that are none.
         first_invalid: Of the first of them, why.
         invalid_at: Of the first of them, seconds after the bag's start.
@@ -145,7 +145,7 @@ class _Camera:
         return True
 
     def skip(self, why: str, at: float) -> None:
-        """Count a message that is no image."""
+        """Count a message that cannot be read as an image."""
         self._unreadable += 1
         self._refuse(why, at)
 

@@ -33,9 +33,9 @@ class Delay:
 
     Attributes:
         seconds: By how much thermal stamps are late (s); None: cannot be told.
-        uncertainty: Standard deviation of ``seconds`` (s); nan where there is none.
+        uncertainty: Standard deviation of ``seconds`` (s); nan without a delay.
         source: ``stamps and motion``, ``motion``, or empty.
-        reason: Why there is no delay, or no better one; may be empty.
+        reason: Why no delay, or no more exact one, was found; may be empty.
         candidates: Delays that the stamps allow (s); none where the cameras are not locked.
         phase: What stamps say; None: too few.
         motion: What images say; None: they were not looked at.
@@ -136,7 +136,7 @@ def suggested_slop(rgb: IntArray, thermal: IntArray, locked_delay: float | None)
     )
     after = np.clip(np.searchsorted(grid, points), 1, len(grid) - 1)
     left = np.minimum(np.abs(points - grid[after - 1]), np.abs(grid[after] - points)) * _S
-    # A partner that is missing is no reason for a slop that takes another frame.
+    # A missing partner must not widen the slop until it takes another frame.
     left = left[left <= period / 2]
     reach = MARGIN * float(np.quantile(left, 0.999)) if len(left) else period / 2
     return max(LEAST_SLOP, math.ceil(reach * 10_000) / 10_000)

@@ -58,7 +58,7 @@ class MotionDelay:
         uncertainty: Standard deviation of ``delay`` (s), from resampling stretches of time.
         correlation: Of both cameras' motion at the delay, 0..1, over all channels by what they tell.
         seconds: Time that was used.
-        reason: Why there is no delay; empty where there is one.
+        reason: Why no delay was found; else empty.
     """
 
     delay: float | None

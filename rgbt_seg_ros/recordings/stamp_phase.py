@@ -64,7 +64,7 @@ def stamp_phase(rgb: IntArray, thermal: IntArray) -> StampPhase | None:
 
     Args:
         rgb: Stamps (ns), in the order of recording.
-        thermal: Likewise.
+        thermal: Stamps of the thermal frames (ns), in the order of recording.
 
     Returns:
         None where fewer than ``LEAST_STAMPS`` of the slower stream lie between two of the faster.

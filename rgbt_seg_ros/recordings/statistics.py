@@ -60,7 +60,7 @@ class StreamStatistics:
         interval_p99: Their 99th percentile (s).
         interval_max: The longest (s).
         backwards: Stamps below the one before.
-        backwards_at: Where the first is; None: there is none.
+        backwards_at: Index of the first of them; None: the stamps never run backwards.
         duplicates: Stamps equal to the one before.
         duplicates_at: Where the first is.
         gaps: Intervals above ``GAP`` median intervals.
@@ -84,7 +84,7 @@ class StreamStatistics:
 
 
 def rate_hz(times: IntArray) -> float:
-    """Return one over the median of the intervals that are above 0 of times (ns); nan where there is none."""
+    """Return one over the median of the positive intervals between times (ns); nan without such an interval."""
     steps = np.diff(times)
     steps = steps[steps > 0]
     return float(1e9 / np.median(steps)) if len(steps) else float("nan")

@@ -47,7 +47,7 @@ class TimeOptions:
 
     Attributes:
         rgb_topic: Of a bag; None: by its name.
-        thermal_topic: Of a bag, likewise.
+        thermal_topic: Thermal topic of a bag; None: by its name.
         seconds: Of images that are looked at, from where both cameras run; above 0.
         largest: Delays from minus to plus this are tried (s).
     """
@@ -132,7 +132,7 @@ def stamped_images(folder: Path) -> list[tuple[int, Path]]:
     """Return stamp (ns) and file of the images of a folder, the earliest first.
 
     Raises:
-        TimeOffsetError: There are fewer than two, or something is no stamp; the sentence names the file.
+        TimeOffsetError: There are fewer than two, or a line is not a stamp; the sentence names the file.
         ImageFileError: The folder cannot be read.
     """
     if (folder / TIMES).is_file():
@@ -171,7 +171,7 @@ def _stamp(text: str, where: object) -> int:
     if re.fullmatch(r"[0-9]{1,9}\.[0-9]+|[1-8][0-9]{9}\.[0-9]+", text):
         return round(Decimal(text) * NANOSECONDS)
     raise TimeOffsetError(
-        f"{where}: '{text}' is no stamp, expected a whole number of nanoseconds or seconds with a decimal point"
+        f"{where}: '{text}' is not a stamp; expected a whole number of nanoseconds or seconds with a decimal point"
     )
 
 

@@ -220,7 +220,7 @@ def test_what_was_done_is_kept_and_gone_on_with(models, tmp_path, how, capsys):
     errors = process.communicate(timeout=60)[1]
     assert process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
     if how == signal.SIGINT:
-        assert f"of {12 * len(SAMPLES)} pairs are kept in {tmp_path / 'out'}; --resume goes on from there" in errors
+        assert f"of {12 * len(SAMPLES)} pairs are kept in {tmp_path / 'out'}; --resume continues from there" in errors
         assert "Traceback" not in errors
     assert not (tmp_path / "out" / "report.json").exists()
     assert not (tmp_path / "masks").exists()
@@ -301,7 +301,7 @@ def test_a_disk_that_is_full_is_one_sentence_and_leaves_no_report(bag, models, t
     assert done.returncode == 2
     (line,) = [entry for entry in done.stderr.splitlines() if "error" in entry]
     assert (
-        line == f"rgbt-seg: error: {tmp_path / 'out'}: cannot be written (File too large); --resume goes on from here"
+        line == f"rgbt-seg: error: {tmp_path / 'out'}: cannot be written (File too large); --resume continues from here"
     )
     assert not (tmp_path / "out" / "report.json").exists()
 
@@ -322,7 +322,7 @@ def slow(topic, index, image):
     ("change", "options", "words"),
     [
         (None, ("--rgb-topic", "/x"), "no topic /x; it has /ground_truth/mask"),
-        (None, ("--labels", "/x"), "/x is no folder, and no topic of"),
+        (None, ("--labels", "/x"), "/x is neither a folder nor a topic of"),
         (None, ("--compare", "gone.safetensors"), "gone.safetensors"),
         (None, ("--params", "gone.yaml"), "gone.yaml: not a readable parameter file"),
         (None, ("--video", "out.avi"), "ends in .mp4"),

@@ -108,4 +108,4 @@ def test_neither_data_nor_a_place_is_made_up(tmp_path, refusal):
     for there in (tmp_path, tmp_path / "file"):
         assert f"{there}: exists already; expected a new folder" in refusal("bag", "make", *DRIVE, there)
     assert (tmp_path / "file").read_text() == "mine"
-    assert "is no folder that can be written to" in refusal("bag", "make", *DRIVE, tmp_path / "file" / "bag")
+    assert "is not a folder that can be written to" in refusal("bag", "make", *DRIVE, tmp_path / "file" / "bag")

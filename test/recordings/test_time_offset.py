@@ -124,9 +124,9 @@ def test_names_in_ns_and_in_s_are_stamps(tmp_path, names, stamps):
     [
         (("000000.png", "000001.png"), r"stamps are 1e-09 s apart, expected 0\.001 to 10 s: .* not frame numbers"),
         (("1700000000.png", "1700000001.png"), "stamps are 1e-09 s apart"),
-        (("frame1.png", "frame2.png"), r"frame1\.png: 'frame1' is no stamp, expected a whole number of nanoseconds"),
-        (("-1.5.png", "2.5.png"), "'-1.5' is no stamp"),
-        (("99999999999999999999.png", "1.5.png"), "is no stamp"),
+        (("frame1.png", "frame2.png"), r"frame1\.png: 'frame1' is not a stamp; expected a whole number of nanoseconds"),
+        (("-1.5.png", "2.5.png"), "'-1.5' is not a stamp"),
+        (("99999999999999999999.png", "1.5.png"), "is not a stamp"),
         (("1.5.png",), "1 images, and two and more were expected"),
     ],
 )
@@ -149,8 +149,8 @@ def test_a_table_gives_stamps_to_any_names(tmp_path):
     [
         ("", "expected a first line with the columns file and stamp"),
         ("name,time\na.png,1.5\n", "expected a first line with the columns file and stamp"),
-        ("file,stamp\na.png,1.5\nb.png\n", r"times\.csv, line 3: '' is no stamp"),
-        ("file,stamp\na.png,soon\n", r"times\.csv, line 2: 'soon' is no stamp"),
+        ("file,stamp\na.png,1.5\nb.png\n", r"times\.csv, line 3: '' is not a stamp"),
+        ("file,stamp\na.png,soon\n", r"times\.csv, line 2: 'soon' is not a stamp"),
         (b"file,stamp\n\xff\xff,1.5\n", "not a readable CSV file"),
     ],
 )

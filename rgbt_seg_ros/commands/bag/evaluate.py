@@ -1,4 +1,4 @@
-"""``rgbt-seg bag evaluate BAG --model M``: every pair of a recording through the node's own path, in metrics and pictures."""
+"""``rgbt-seg bag evaluate BAG --model M``: segment a recording as the node would, and report metrics and pictures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def register(actions: Any) -> None:
     """Add the action to ``rgbt-seg bag``."""
-    parser = actions.add_parser("evaluate", help="what a model makes of a recording: metrics, report, masks, video")
+    parser = actions.add_parser("evaluate", help="segment a recording: metrics, report, masks, video")
     parser.add_argument("bag", metavar="BAG", help=f"a bag ({BAG}), or a folder of bags")
     parser.add_argument(
         "-o", "--output", required=True, metavar="DIR", help="folder for report.json, report.html and more"
@@ -54,13 +54,13 @@ def register(actions: Any) -> None:
     )
     parser.add_argument("--ray", metavar="ADDRESS", help="use a Ray cluster: auto, local or ray://HOST:PORT")
     again = parser.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="continue a run that was interrupted")
+    again.add_argument("--resume", action="store_true", help="continue an interrupted run")
     add_overwrite(again, "the results in DIR")
     parser.set_defaults(run=run)
 
 
 def canonical_command(args: argparse.Namespace, model: str) -> str:
-    """Return the command that gives these metrics, less where it writes and how the work is shared."""
+    """Return the command that gives these metrics, without output paths and workers."""
     words = ["rgbt-seg", "bag", "evaluate", args.bag, "--model", model]
     for option in ("params", "labels", "compare", "rgb_topic", "thermal_topic"):
         value = getattr(args, option)
@@ -123,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.parameters.table import PARAMETER_OF
 
     if args.namespace != "/" and not args.write_bag:
-        raise UserError("--namespace: only the bag of --write-bag has topics of ours")
+        raise UserError("--namespace: names topics in the bag of --write-bag; expected both options or neither")
     jobs = jobs_of(args)
     with name_settings(PARAMETER_OF, args.params or ""):
         return _report(args, jobs)
@@ -160,7 +160,7 @@ def _many(args: argparse.Namespace, jobs: Sequence[Job]) -> bool:
 
 
 def _check_merged(args: argparse.Namespace, jobs: Sequence[Job]) -> None:
-    """Refuse a folder with somebody else's report for that of many bags, before any work."""
+    """Refuse an output folder that holds another report, before any work."""
     output = Path(args.output)
     if not _many(args, jobs) or args.overwrite or not (output / "report.json").exists():
         return

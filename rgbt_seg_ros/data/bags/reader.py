@@ -38,7 +38,7 @@ class Topic:
         count: Messages, as the bag's index says.
         qos: What its publishers offered; may be empty.
         definition: Text of the type as the bag carries it; empty: it does not.
-        digest: Hash of the type (REP 2011); empty where there is no definition either.
+        digest: Hash of the type (REP 2011); empty where the bag carries no definition.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Bag:
         """Open a folder with ``metadata.yaml``, or a single ``.mcap`` or ``.db3`` file.
 
         Raises:
-            BagError: There is no such bag, or it is truncated, or its metadata cannot be read.
+            BagError: The bag does not exist or is truncated, or its metadata cannot be read.
         """
         self.path = Path(path)
         _check_path(self.path)
@@ -171,11 +171,11 @@ class Bag:
         """Return the message with its fields as attributes; images' data is a (N,) uint8 array.
 
         Raises:
-            BagError: The bytes are no such message.
+            BagError: The bytes are not such a message.
         """
         try:
             return self._reader.deserialize(message.data, message.type)
-        except Exception as error:  # rosbags raises many kinds for bytes that are no message
+        except Exception as error:  # rosbags raises many kinds of exception for bytes that are not a message
             raise BagError(
                 f"{self.path}: {message.topic}: a message cannot be read as {message.type} ({error})"
             ) from error
@@ -239,11 +239,11 @@ def _check_path(path: Path) -> None:
     if path.is_dir() and not (path / METADATA).is_file():
         files = sorted(entry.name for entry in path.iterdir() if entry.suffix in STORAGES)
         if files:
-            hint = f"name the file itself, {path / files[0]}, or write it anew with `ros2 bag reindex {path}`"
+            hint = f"name the file itself, {path / files[0]}, or write it again with `ros2 bag reindex {path}`"
             raise BagError(f"{path}: {METADATA} is missing; {hint}")
-        raise BagError(f"{path}: no bag; expected a folder with {METADATA}, or a file *.mcap or *.db3")
+        raise BagError(f"{path}: not a bag; expected a folder with {METADATA}, or a file *.mcap or *.db3")
     if not path.is_dir() and path.suffix not in STORAGES:
-        raise BagError(f"{path}: no bag; expected a folder with {METADATA}, or a file *.mcap or *.db3")
+        raise BagError(f"{path}: not a bag; expected a folder with {METADATA}, or a file *.mcap or *.db3")
 
 
 @contextmanager

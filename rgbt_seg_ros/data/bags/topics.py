@@ -22,7 +22,7 @@ _NOT_A_CAMERA = re.compile(
 
 @dataclass(frozen=True)
 class Cameras:
-    """The image topics of a pair of cameras."""
+    """The image topics of a camera pair."""
 
     rgb: Topic
     thermal: Topic
@@ -40,17 +40,17 @@ def find_cameras(
     Args:
         bag: The bag.
         rgb: Topic of the colour camera; None: the one whose name says so, ``.../rgb/image_raw`` before all others.
-        thermal: Topic of the thermal camera, likewise.
+        thermal: Topic of the thermal camera; None: the one whose name says so.
         transports: Which form of RGB and thermal images to take where a bag has both, ``raw`` or ``compressed``.
         options: What a user names the topics with, for the sentence of a refusal.
 
     Raises:
-        BagError: A topic is not there or no image, or its name tells of none or of several; the sentence lists what there is.
+        BagError: A topic is missing or has no images, or no name or several names fit a camera; the sentence lists the topics.
     """
     chosen_thermal = _choose(bag, "thermal", thermal, transports[1], options[1])
     chosen_rgb = _choose(bag, "rgb", rgb, transports[0], options[0])
     if chosen_rgb == chosen_thermal:
-        raise BagError(f"{bag.path}: {chosen_rgb.name} was given for both cameras")
+        raise BagError(f"{bag.path}: {chosen_rgb.name} was given for both cameras; expected two topics")
     return Cameras(chosen_rgb, chosen_thermal)
 
 
@@ -65,10 +65,10 @@ def _choose(bag: Bag, camera: str, name: str | None, transport: str, option: str
             return chosen[0]
         if chosen:
             names = ", ".join(topic.name for topic in chosen)
-            raise BagError(f"{bag.path}: {names} may all be the {camera} camera; choose with {option}")
+            raise BagError(f"{bag.path}: {names} could each be the {camera} camera; choose one with {option}")
     raise BagError(
         f"{bag.path}: no topic of {' or '.join(types)} looks like the {camera} camera; "
-        f"choose with {option} from {bag.listing()}"
+        f"choose one with {option}; the bag has {bag.listing()}"
     )
 
 

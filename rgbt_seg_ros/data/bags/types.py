@@ -1,4 +1,4 @@
-"""The message types that bags of ours hold: those of ROS 2, of this package, and the label table of vision_msgs."""
+"""The message types that this package writes into bags: those of ROS 2, of this package, and the label table of vision_msgs."""
 
 from __future__ import annotations
 

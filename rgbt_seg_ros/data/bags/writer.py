@@ -57,7 +57,7 @@ def check_new_bag(path: Path) -> None:
     while not above.exists():
         above = above.parent
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise BagError(f"{path}: cannot be written, since {above} is no folder that can be written to")
+        raise BagError(f"{path}: cannot be written, since {above} is not a folder that can be written to")
 
 
 def _hash_of_nothing(type_: str) -> str:

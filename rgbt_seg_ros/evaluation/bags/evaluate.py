@@ -66,7 +66,9 @@ def evaluate_bag(job: Job, progress: Progress = silent) -> Result:
     except KeyboardInterrupt as stop:
         if not (job.output / UNFINISHED).exists():
             raise
-        raise Interrupted(f"{job.bag}: what is done is kept in {job.output}; --resume goes on from there") from stop
+        raise Interrupted(
+            f"{job.bag}: finished pairs are kept in {job.output}; --resume continues from there"
+        ) from stop
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,7 @@ class BagEvaluation:
                     step()
         except KeyboardInterrupt as stop:
             kept = f"{count} of {pairs} pairs are kept in {self.job.output}"
-            raise Interrupted(f"{self.job.bag}: {kept}; --resume goes on from there") from stop
+            raise Interrupted(f"{self.job.bag}: {kept}; --resume continues from there") from stop
         return time.perf_counter() - start, count - done.pairs
 
     def sum_up(self) -> Totals:

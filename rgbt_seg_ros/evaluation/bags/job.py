@@ -26,7 +26,7 @@ def nearest_only(policy: str, settings: PairingSettings) -> Pairer:
 
 
 def no_bridge() -> Bridge | None:
-    """Find nothing that takes Bayer and YUV images."""
+    """Return no converter of Bayer and YUV images."""
     return None
 
 
@@ -37,7 +37,7 @@ def silent(pairs: int, done: int) -> Callable[[], None]:
 
 @dataclass(frozen=True)
 class Job:
-    """One bag to evaluate; what other processes and machines can be given.
+    """One bag to evaluate; it can be sent to other processes and machines.
 
     Attributes:
         bag: Its path.
@@ -46,17 +46,17 @@ class Job:
         compare: Model file of a second model; empty: none.
         labels: Topic or folder of true label masks; empty: none.
         rgb_topic: Of the colour camera; None: by its name.
-        thermal_topic: Of the thermal camera, likewise.
-        command: The command line, less where it writes.
+        thermal_topic: Of the thermal camera; None: by its name.
+        command: The command line without its output paths.
         batch: Pairs in one run of the network; 1 gives the bits of the node.
         pictures: Whether the report shows frames.
-        resume: Go on with an interrupted run.
+        resume: Continue an interrupted run.
         force: Replace what is in the folder.
         output_bag: Where to write a bag with the masks; None: nowhere.
         namespace: Of the topics in it.
         video: Where to write a video of the overlay; None: nowhere.
         make_pairer: Makes the pairer of a policy.
-        find_bridge: Finds what takes Bayer and YUV images; None is returned where nothing does.
+        find_bridge: Returns what converts Bayer and YUV images; None where nothing can.
     """
 
     bag: Path
@@ -90,7 +90,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """What a bag gave.
+    """The results of one bag.
 
     Attributes:
         metrics: What its report holds.

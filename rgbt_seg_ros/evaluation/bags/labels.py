@@ -44,10 +44,10 @@ class TopicLabels:
     """Label masks of an image topic (mono8 or mono16) whose headers are those of the RGB images."""
 
     def __init__(self, bag: Bag, topic: str) -> None:
-        """Find all of them, and ``label_info`` beside the topic.
+        """Find all label masks, and ``label_info`` beside the topic.
 
         Raises:
-            BagError: There is no such topic, or it holds no images.
+            BagError: The topic does not exist, or holds no images.
         """
         self._bag = bag
         self._topic = bag.require(topic, (IMAGE,)).name
@@ -64,14 +64,14 @@ class TopicLabels:
 
         Raises:
             BagError: Its message cannot be read.
-            ConversionError: It is no mono8 or mono16 image, or holds values above 255.
+            ConversionError: It is not a mono8 or mono16 image, or holds values above 255.
         """
         log_time = self._log_times[stamp]
         raws = self._bag.messages((self._topic,), log_time, log_time + 1)
         message = self._bag.decode(next(raw for raw in raws if header_stamp(raw, self._bag.path) == stamp))
         if message.encoding not in _DTYPES:
             raise ConversionError(
-                f"{self._topic}: {message.encoding} is no label mask; expected one of {', '.join(_DTYPES)}"
+                f"{self._topic}: {message.encoding} is not an encoding of label masks; expected one of {', '.join(_DTYPES)}"
             )
         pixels = view(message, self._topic, 1, _DTYPES[message.encoding])
         if pixels.dtype.itemsize > 1 and pixels.max() > 255:
@@ -82,17 +82,17 @@ class TopicLabels:
 
 
 class FolderLabels:
-    """Label masks in PNG files named by the stamp of the RGB image in ns, with ``classes.yaml`` beside them if need be."""
+    """Label masks in PNG files named by the stamp of the RGB image in ns, with an optional ``classes.yaml`` beside them."""
 
     def __init__(self, folder: Path) -> None:
-        """List them.
+        """List the files.
 
         Raises:
-            BagError: The folder is not there, or holds none.
+            BagError: The folder does not exist, or holds no label masks.
             DataError: Its class table cannot be read.
         """
         if not folder.is_dir():
-            raise BagError(f"{folder}: no folder of label masks")
+            raise BagError(f"{folder}: not a folder; expected one with label masks")
         self._files = {int(path.stem): path for path in sorted(folder.glob("*.png")) if path.stem.isdigit()}
         if not self._files:
             raise BagError(
@@ -122,7 +122,7 @@ def open_labels(bag: Bag, where: str) -> LabelSource:
     if Path(where).is_dir():
         return FolderLabels(Path(where))
     if where not in bag.topics:
-        raise BagError(f"--labels: {where} is no folder, and no topic of {bag.path}; it has {bag.listing()}")
+        raise BagError(f"--labels: {where} is neither a folder nor a topic of {bag.path}, which has {bag.listing()}")
     return TopicLabels(bag, where)
 
 

@@ -20,7 +20,7 @@ from rgbt_seg_ros.evaluation.bags.job import Job, Progress, Result, silent
 from rgbt_seg_ros.evaluation.bags.workspace import UNFINISHED
 
 ATTEMPTS = 3
-"""How often a bag is begun whose worker was lost, by the system for memory or with its machine."""
+"""How often a bag is tried whose worker is lost (killed for memory, or with its machine)."""
 
 Done = Callable[[int, Result], None]
 """Takes the position of a job and its result, as soon as that is there."""
@@ -40,7 +40,7 @@ def serially(jobs: Sequence[Job], done: Done, progress: Progress = silent) -> li
 
 
 def _again(job: Job) -> Job:
-    """Return the job to go on with what a lost worker left, rather than begin the bag again."""
+    """Return the job that resumes what a lost worker left, instead of beginning the bag again."""
     if job.force and not (job.output / UNFINISHED).exists():
         return job  # lost before it began: what is there is still the results to be replaced
     return replace(job, resume=True, force=False)
@@ -52,11 +52,11 @@ def _leave_interrupts_to_the_parent() -> None:
 
 
 def _interrupted(jobs: Iterable[Job]) -> Interrupted:
-    """Return what to say after Ctrl-C: where there is something to go on with."""
+    """Return the error to raise after Ctrl-C; it names the folders that can be resumed."""
     kept = [str(job.output) for job in jobs if (job.output / UNFINISHED).exists()]
     if not kept:
-        return Interrupted("no bag had been begun; those that are done stay, and --resume passes over them")
-    return Interrupted(f"what is done is kept in {', '.join(kept)}; --resume goes on from there")
+        return Interrupted("no bag was being evaluated; finished bags are kept, and --resume skips them")
+    return Interrupted(f"finished pairs are kept in {', '.join(kept)}; --resume continues from there")
 
 
 def by_processes(jobs: Sequence[Job], workers: int, done: Done) -> list[Result]:
@@ -128,13 +128,13 @@ def on_ray(jobs: Sequence[Job], address: str, done: Done) -> list[Result]:
         done: Called in this process.
 
     Raises:
-        UserError: Ray is not installed, the cluster out of reach, or as ``evaluate_bag``; LostWorker where a bag's worker died
-            every time.
+        UserError: Ray is not installed, the cluster cannot be reached, or as ``evaluate_bag``; LostWorker where a bag's worker
+            died every time.
         Interrupted: On Ctrl-C; what is done is kept.
     """
     ray = _connect(address)
     try:
-        # What a lost worker left is gone on with, so each attempt is a task of its own and Ray repeats none by itself.
+        # Each attempt resumes what a lost worker left, so it is a task of its own and Ray repeats none by itself.
         task = ray.remote(max_retries=0)(evaluate_bag)
         results: dict[int, Result] = {}
         attempts = [1] * len(jobs)
@@ -166,7 +166,7 @@ def _connect(address: str) -> Any:
         import ray
     except ImportError as error:
         raise UserError("--ray: Ray is not installed; pip install 'rgbt_seg_ros[ray]'") from error
-    # Ray reports its use to its makers unless it is told not to; that is for the user to decide, not for us.
+    # Ray sends usage statistics unless told not to; only the user may decide that.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     _knock(address)
     try:

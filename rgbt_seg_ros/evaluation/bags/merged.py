@@ -20,7 +20,7 @@ def merge(folder: Path, command: str, jobs: Sequence[Job], results: Sequence[Res
 
     Args:
         folder: Of the bags, as it was named.
-        command: The command line, less where it writes.
+        command: The command line without its output paths.
         jobs: One a bag, with the same model and parameters.
         results: One a job.
     """

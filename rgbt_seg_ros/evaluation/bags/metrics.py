@@ -19,7 +19,7 @@ from rgbt_seg_ros.evaluation.reliability import reliability
 
 @dataclass(frozen=True)
 class BagRun:
-    """What was evaluated; what is here makes the metrics again.
+    """What was evaluated, and all that is needed to repeat it.
 
     Attributes:
         bag: As it was named.
@@ -28,11 +28,11 @@ class BagRun:
         temperature: The softmax temperature used.
         provenance: Where the model's weights came from, as its file says.
         engine: Variant, engine, device and precision.
-        command: The command line, less where it writes.
+        command: The command line without its output paths.
         version: Of this package.
         parameters: Of the node, by name.
         topics: ``rgb``, ``thermal`` and ``labels``.
-        compare: Name and title of the other model; None: there is none.
+        compare: Name and title of the other model; None: only one model was evaluated.
     """
 
     bag: str
@@ -49,7 +49,7 @@ class BagRun:
 
 
 def mask_metrics(sums: Sums, names: Sequence[str]) -> dict[str, Any]:
-    """Return what is known of masks without true ones: coverage, confidence, class shares, label flips."""
+    """Return what masks show without true labels: coverage, confidence, class shares, label flips."""
     labelled = int(sums.pixels.sum())
     with np.errstate(invalid="ignore", divide="ignore"):
         share = sums.pixels / labelled if labelled else np.full(len(names), math.nan)
@@ -114,7 +114,7 @@ def _timeline(plan: Plan, totals: Totals, labelled: bool) -> dict[str, Any]:
 def bag_metrics(
     run: BagRun, plan: Plan, totals: Totals, names: Sequence[str], labelled: bool, frames: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return everything there is to say of a bag.
+    """Return all metrics of a bag.
 
     Args:
         run: What was evaluated.

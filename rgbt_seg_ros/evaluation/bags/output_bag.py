@@ -64,16 +64,16 @@ def output_topics(bag: Bag, namespace: str = "/") -> dict[str, str]:
         namespace: Of ``segmentation/...``, such as ``/`` or ``/front``.
 
     Raises:
-        BagError: The namespace is no ROS name, or the bag has one of the topics already.
+        BagError: The namespace is not a ROS name, or the bag already has one of the topics.
     """
     inner = namespace.strip("/")
     if inner and not _NAME.fullmatch(inner):
-        raise BagError(f"--namespace: '{namespace}' is no ROS name; expected one such as / or /evaluated")
+        raise BagError(f"--namespace: '{namespace}' is not a ROS namespace; expected one such as / or /evaluated")
     prefix = f"/{inner}" if inner else ""
     topics = {name: f"{prefix}/segmentation/{name}" for name in TOPICS}
     taken = [topic for topic in topics.values() if topic in bag.topics]
     if taken:
-        raise BagError(f"{bag.path}: has {', '.join(taken)} already; choose another place for the new with --namespace")
+        raise BagError(f"{bag.path}: already has {', '.join(taken)}; choose another namespace with --namespace")
     return topics
 
 

@@ -18,12 +18,12 @@ from rgbt_seg_ros.pipeline.pairing.nearest import Pair, Pairer
 
 @dataclass(frozen=True, slots=True)
 class PlannedPair:
-    """A pair to come.
+    """A pair that will be segmented.
 
     Attributes:
         index: 0, 1, 2, … in the order the node would get them.
-        rgb: The RGB frame is the so-many-th message of its topic.
-        thermal: The same of the thermal frame.
+        rgb: Index of the RGB frame among the messages of its topic.
+        thermal: Index of the thermal frame among those of its topic.
         rgb_stamp: Stamp (ns).
         thermal_stamp: Stamp as published (ns).
         offset: thermal + thermal_offset - rgb (s).
@@ -58,16 +58,16 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every pair of a bag, and what became of every frame.
+    """Every pair of a bag, and every frame received and dropped.
 
     Attributes:
         cameras: The topics.
         pairs: In the order the node would get them.
         received: RGB and thermal frames.
-        reasons: Names of what frames are dropped for, such as ``rgb_no_partner``.
-        dropped: Frames by reason; none where nothing was.
-        axis: Of time.
-        traffic: For each of its bins.
+        reasons: Names of the reasons for drops, such as ``rgb_no_partner``.
+        dropped: Frames by reason; only reasons with drops.
+        axis: The time axis.
+        traffic: Of each bin of the axis.
         notes: Sentences on frames that could not be used, one of each kind.
     """
 
@@ -88,7 +88,7 @@ class _Frame:
 
 
 class _Planner:
-    """Feeds the pairer in the order of recording and writes down what comes of it."""
+    """Feeds the pairer in the order of recording and notes its pairs and drops."""
 
     def __init__(self, bag: Bag, cameras: Cameras, pairer: Pairer, bridge: Bridge | None) -> None:
         self._bag, self._cameras, self._pairer, self._bridge = bag, cameras, pairer, bridge

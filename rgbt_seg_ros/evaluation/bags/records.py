@@ -1,4 +1,4 @@
-"""What is kept of one pair: a line of ``frames.jsonl``, from which every metric of a bag is summed."""
+"""One pair on disk: a line of ``frames.jsonl``, from which all metrics of a bag are summed."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Record:
         unlabeled: Pixels that are 255.
         thermal: What was found in the thermal image.
         flips: Against the pair before; None: not compared.
-        counts: Against the true label mask; None: there is none.
-        agreement: (K, K) pixels by class of this model (column) and of the other one (row); None: there is no other.
-        skipped: Why there are no masks; then all above from ``size`` on is empty.
-        note: What was odd about its label; empty: nothing.
+        counts: Against the true label mask; None without one.
+        agreement: (K, K) pixels by class of this model (column) and of the other one (row); None without another model.
+        skipped: Why the pair has no masks; ``size`` and all that depends on it is then empty.
+        note: Why its label mask was not used; empty: it was, or the pair has none.
     """
 
     index: int

@@ -139,7 +139,7 @@ class Runner:
         return segmenter.prepare(images.rgb, images.thermal, thermal_stamp=pair.thermal_stamp, frames=frames)
 
     def label(self, pair: PlannedPair, rgb: ByteArray, thermal: AnyArray) -> tuple[ByteArray | None, str]:
-        """Return the true label mask of a pair in the model's class ids, and what is wrong with it; None: there is none."""
+        """Return the true label mask of a pair in the model's class ids, and what is wrong with it; None without a usable one."""
         if self._labels is None or pair.rgb_stamp not in self._labels:
             return None, ""
         try:

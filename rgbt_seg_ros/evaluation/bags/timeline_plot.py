@@ -237,10 +237,10 @@ def _ticks(axis: _Axis, bottom: float) -> str:
 
 
 def timeline_svg(timeline: Mapping[str, Any], duration: float, classes: Sequence[ClassInfo]) -> str:
-    """Draw what came of a bag over its time.
+    """Draw the timeline of a bag.
 
     Rows: frames received and pairs, frames dropped, mean confidence, coverage, label flips, mIoU where there are labels, and the
-    shares of the classes stacked in their colours, less class 0, as in the overlay. What there is no value for is left open.
+    shares of the classes stacked in their colours, less class 0, as in the overlay. Bins without a value are left open.
 
     Args:
         timeline: ``seconds_per_bin`` and ``bins``, as in the metrics of a bag.

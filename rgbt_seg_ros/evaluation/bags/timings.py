@@ -1,4 +1,4 @@
-"""Where the time of an evaluation went. Kept apart from the metrics, which are the same every time."""
+"""How long an evaluation took, stage by stage. Kept apart from the metrics, which are the same every time."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class Totals:
 
     Attributes:
         whole: Over all pairs.
-        bins: Over those of each bin of the axis of time; None where there is none.
+        bins: Over the pairs of each bin of the time axis; None for an empty bin.
         offsets: Offset (s) of each pair: one number a pair, 8 bytes.
         scores: (index, score) of each pair with masks: mIoU of the frame with labels, else its mean confidence.
         reasons: Why pairs were skipped, in words.

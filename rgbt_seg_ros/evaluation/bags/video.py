@@ -27,9 +27,9 @@ but takes 280 ms, since OpenCV passes it no choice of speed: as much as the netw
 MIN_FPS, MAX_FPS = 1.0, 60.0
 
 LONGEST_HOLD = 60.0
-"""A picture is shown no longer than this (s): more is a jump of a clock, and would fill the disk with it."""
+"""A picture is shown no longer than this (s): a longer step is a clock jump, and would fill the disk."""
 
-# On a full disk OpenCV goes on without a word, so it is not let come to that (bytes).
+# OpenCV does not report a full disk, so writing stops before it is full (bytes).
 _RESERVE = 16 << 20
 
 
@@ -44,7 +44,7 @@ def check_video(path: Path) -> None:
         VideoError: The name does not end in .mp4, or no file can be made there.
     """
     if path.suffix.lower() != SUFFIX:
-        raise VideoError(f"{path}: a video ends in {SUFFIX}; expected such a name")
+        raise VideoError(f"{path}: not a video file name; expected one that ends in {SUFFIX}")
     check_place(path, VideoError)
 
 
@@ -140,17 +140,17 @@ def write_video(out: Path, frames: Iterator[tuple[float, ByteArray]], fps: float
         Frames of the video.
 
     Raises:
-        VideoError: There is no picture, the name does not end in .mp4, or the disk or its rights forbid the file.
+        VideoError: There are no pictures, the name does not end in .mp4, or the file cannot be written.
     """
     check_video(out)
     if not (math.isfinite(fps) and fps > 0):
-        raise VideoError(f"{out}: {fps:g} is no number of frames a second; expected one above 0")
+        raise VideoError(f"{out}: {fps:g} frames a second; expected a number above 0")
     # More decimals than two make a time base that MPEG-4 cannot hold.
     rate = round(min(max(fps, MIN_FPS), MAX_FPS), 2)
     pictures = held(frames, rate)
     first = next(pictures, None)
     if first is None:
-        raise VideoError(f"{out}: there is no picture to make a video of")
+        raise VideoError(f"{out}: no pictures to make a video of")
     with _quiet(), replacing(out, failure=VideoError) as (part,):
         # OpenCV takes the format from the name.
         named = part.with_name(part.name + SUFFIX)

@@ -1,4 +1,4 @@
-"""Where an evaluation writes: lines and masks while it runs, from which it can go on; reports only once it is done."""
+"""Where an evaluation writes: lines and masks while it runs, from which it can resume; reports only once it is done."""
 
 from __future__ import annotations
 
@@ -61,17 +61,17 @@ class Workspace:
     """The folder of one bag's results; a context manager while lines are added."""
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], keep_masks: bool, resume: bool, force: bool) -> None:
-        """See whether to begin or to go on; nothing is written before the first line is to be added.
+        """Decide whether to begin or to resume; nothing is written before the first line is added.
 
         Args:
             folder: Of the results.
-            identity: Everything that the results depend on; what was begun with another cannot be gone on with.
+            identity: Everything that the results depend on; a run that was begun with anything else cannot be resumed.
             keep_masks: Whether masks are needed again at the end.
-            resume: Go on where an interrupted run stopped; without one, begin.
+            resume: Continue an interrupted run; without one, begin.
             force: Replace what is there, finished or not.
 
         Raises:
-            WorkspaceError: Something is there and neither was asked for, or was begun with something else.
+            WorkspaceError: The folder holds results and neither was asked for, or a run with another identity.
         """
         self.folder = folder
         self._part = folder / UNFINISHED
@@ -86,7 +86,7 @@ class Workspace:
         elif self._part.exists():
             if not resume:
                 raise WorkspaceError(
-                    f"{folder}: holds a run that was interrupted; go on with --resume, or begin again with --overwrite"
+                    f"{folder}: holds an interrupted run; continue it with --resume, or begin again with --overwrite"
                 )
             self._require(self._part / JOB, self._identity)
         elif resume:
@@ -109,7 +109,7 @@ class Workspace:
         if other:
             raise WorkspaceError(
                 f"{self.folder}: differs in {', '.join(other)} from what it was begun with; "
-                "go on with the same, or begin again with --overwrite"
+                "resume with the same, or begin again with --overwrite"
             )
 
     def _begin(self) -> None:
@@ -125,7 +125,7 @@ class Workspace:
 
     def _failure(self, error: OSError) -> WorkspaceError:
         return WorkspaceError(
-            f"{self.folder}: cannot be written ({error.strerror or error}); --resume goes on from here"
+            f"{self.folder}: cannot be written ({error.strerror or error}); --resume continues from here"
         )
 
     def done(self, num_classes: int) -> Kept:
@@ -149,7 +149,7 @@ class Workspace:
             os.truncate(path, size)
             _cut_last_line(self.timings)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise WorkspaceError(f"{path}: cannot be gone on with ({error}); begin again with --overwrite") from error
+            raise WorkspaceError(f"{path}: cannot be resumed ({error}); begin again with --overwrite") from error
         return kept
 
     def __enter__(self) -> Workspace:
@@ -202,7 +202,7 @@ class Workspace:
         """Return label and confidence mask of a pair that is done.
 
         Raises:
-            WorkspaceError: They are not there.
+            WorkspaceError: They are missing.
         """
         try:
             content = np.frombuffer(self._mask_file(index).read_bytes(), np.uint8)
@@ -212,7 +212,7 @@ class Workspace:
         return both[: len(both) // 2], both[len(both) // 2 :]
 
     def note_written(self, bag: Path) -> None:
-        """Write down that a bag is complete, so that going on does not take it for somebody else's.
+        """Write down that a bag is complete, so that a resumed run knows it as its own.
 
         Raises:
             WorkspaceError: The disk refuses it.

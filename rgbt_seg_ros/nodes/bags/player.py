@@ -107,7 +107,7 @@ class BagPlayer:
                 return False
         go = self._stop.sleep_until(time.monotonic_ns() + round(self._settings.delay * NANOSECONDS))
         if self._ticker is not None and self._node.count_publishers(CLOCK) > 1:
-            warn(f"somebody else publishes {CLOCK}, too: time will jump; see --no-clock")
+            warn(f"another node publishes {CLOCK} too, so time will jump; play with --no-clock")
         return go
 
     def _pass(self, messages: ReadAhead) -> None:

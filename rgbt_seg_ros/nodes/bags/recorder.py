@@ -103,7 +103,7 @@ class BagRecorder:
         return sum(topic.count for topic in self._topics.values())
 
     def look(self) -> None:
-        """Subscribe what has appeared, and anew where a publisher has that the subscription does not suit."""
+        """Subscribe to new topics, and again to those with a new publisher that the subscription does not match."""
         for name, types in self._node.get_topic_names_and_types():
             if name not in self._refused and self._wanted(name):
                 publishers = self._node.get_publishers_info_by_topic(name)
@@ -187,7 +187,7 @@ def _resolved(node: Any, name: str) -> str:
     try:
         return str(node.resolve_topic_name(name))
     except REFUSALS as error:
-        raise BagError(f"'{name}' is no name of a topic ({reason(error)})") from error
+        raise BagError(f"'{name}' is not a topic name ({reason(error)})") from error
 
 
 def find_definition(type_: str, digest: str) -> Definition | None:

@@ -151,7 +151,7 @@ def test_cameras_are_found_by_name(tmp_path, topics, rgb, thermal):
 
 def test_names_that_do_not_tell_are_refused(tmp_path):
     with Bag(fill(tmp_path / "bag", ("/a/rgb/image_raw", "/b/rgb/image_raw", "/thermal/image_raw"), frames=1)) as bag:
-        with pytest.raises(BagError, match="may all be the rgb camera; choose with --rgb-topic"):
+        with pytest.raises(BagError, match="could each be the rgb camera; choose one with --rgb-topic"):
             find_cameras(bag)
         assert find_cameras(bag, rgb="/b/rgb/image_raw").rgb.name == "/b/rgb/image_raw"
     with (

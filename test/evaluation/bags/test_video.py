@@ -100,7 +100,7 @@ def test_what_is_there_is_replaced_only_by_a_whole_video(tmp_path):
 
 @pytest.mark.parametrize("name", ["v.avi", "v", "mp4"])
 def test_another_suffix_is_refused(tmp_path, name):
-    with pytest.raises(VideoError, match=re.escape(f"{name}: a video ends in .mp4")):
+    with pytest.raises(VideoError, match=re.escape(f"{name}: not a video file name")):
         check_video(tmp_path / name)
     with pytest.raises(VideoError):
         write_video(tmp_path / name, iter([(0.0, plain(RED))]), 1.0)

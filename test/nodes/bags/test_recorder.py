@@ -149,7 +149,7 @@ def test_a_name_that_ros_does_not_allow_is_one_sentence_and_nothing_is_left(name
 
     assert main(["bag", "record", name, "-o", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"rgbt-seg: error: '{name}' is no name of a topic (")
+    assert error.startswith(f"rgbt-seg: error: '{name}' is not a topic name (")
     assert error.count("\n") == 1
     assert ".c:" not in error
     assert list(tmp_path.iterdir()) == []
