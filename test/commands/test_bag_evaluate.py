@@ -326,7 +326,7 @@ def slow(topic, index, image):
         (None, ("--compare", "gone.safetensors"), "gone.safetensors"),
         (None, ("--params", "gone.yaml"), "gone.yaml: not a readable parameter file"),
         (None, ("--video", "out.avi"), "ends in .mp4"),
-        (None, ("--namespace", "/front"), "--namespace: only the bag of --write-bag"),
+        (None, ("--namespace", "/front"), "--namespace: names topics in the bag of --write-bag"),
         (broken, (), "no pairs of 12 RGB and 12 thermal frames"),
         (slow, (), "no pairs of 12 RGB and 12 thermal frames"),
     ],
