@@ -118,7 +118,7 @@ def test_several_cameras_are_told_by_the_launch_arguments_that_choose(tmp_path):
         for topic in ("/left/rgb/image", "/right/rgb/image", "/thermal/image"):
             writer.add_topic(topic, "sensor_msgs/msg/Image")
 
-    with pytest.raises(UserError, match=r"^bag: .*choose with rgb_topic:="):
+    with pytest.raises(UserError, match=r"^bag: .*choose one with rgb_topic:="):
         replay.inspect(str(tmp_path / "drive"), "", "")
 
 
