@@ -13,7 +13,7 @@ import numpy as np
 from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.data.bags.reader import Bag, BagError
 from rgbt_seg_ros.data.samples import DataError, Sample
-from rgbt_seg_ros.errors import UserError, in_words
+from rgbt_seg_ros.errors import UserError, in_words, name_settings
 from rgbt_seg_ros.evaluation.bags.consistency import flips
 from rgbt_seg_ros.evaluation.bags.frames import Images, convert, read_pairs
 from rgbt_seg_ros.evaluation.bags.labels import LabelSource
@@ -24,6 +24,7 @@ from rgbt_seg_ros.evaluation.bags.records import Record
 from rgbt_seg_ros.evaluation.classes import ClassMap
 from rgbt_seg_ros.evaluation.confusion import confusion_matrix
 from rgbt_seg_ros.evaluation.counts import frame_counts
+from rgbt_seg_ros.parameters.table import PARAMETER_OF
 from rgbt_seg_ros.pipeline import Segmentation, Segmenter
 from rgbt_seg_ros.pipeline.images import Bridge
 from rgbt_seg_ros.pipeline.masks import UNLABELED, statistics
@@ -122,11 +123,12 @@ class Runner:
         for pair, rgb, thermal in read_pairs(self._bag, self._plan.cameras, pairs):
             start = time.perf_counter()
             try:
-                images = convert(self._bag, self._plan.cameras, rgb, thermal, self._bridge)
-                conversion = time.perf_counter() - start
-                prepared = self._prepare(self._models.segmenter, images, pair)
-                other = self._models.other
-                for_other = None if other is None else self._prepare(other, images, pair)
+                with name_settings(PARAMETER_OF):
+                    images = convert(self._bag, self._plan.cameras, rgb, thermal, self._bridge)
+                    conversion = time.perf_counter() - start
+                    prepared = self._prepare(self._models.segmenter, images, pair)
+                    other = self._models.other
+                    for_other = None if other is None else self._prepare(other, images, pair)
             except Exception as error:  # as the node: a pair that fails is counted, and the next one has its turn
                 yield _Ready(pair, problem=in_words(error))
                 continue
