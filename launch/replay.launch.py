@@ -40,6 +40,8 @@ DRAIN = 2.0
 FINISH = "120"
 """s that a recorder is given to close its bag."""
 POLL = 0.2
+PLAYED = "rgbt_seg_ros_replay_played"
+"""Launch configuration that exists once the player has been started."""
 INTERRUPTED = (-2, 130)
 """Return codes of a process that SIGINT ended: Ctrl-C reaches it before launch knows."""
 
@@ -102,8 +104,9 @@ def when_process_ends(event: ProcessExited, context: LaunchContext) -> list[Acti
     name = event.process_name.rsplit("-", 1)[0]
     failed = event.returncode != 0 and event.returncode not in INTERRUPTED
     if context.is_shutdown:
-        # What launch stops may end with any code; but a recording that was not closed is a failure.
-        return [failure(name, event.returncode)] if failed and name == "bag_recorder" else []
+        # What launch stops may end with any code; but a recording of something that was not closed is a failure.
+        lost = failed and name == "bag_recorder" and PLAYED in context.launch_configurations
+        return [failure(name, event.returncode)] if lost else []
     # Closing RViz ends nothing.
     if name.startswith("rviz"):
         return []
@@ -167,6 +170,7 @@ async def wait_until_ready(context: LaunchContext, namespace: str, recording: re
         return
     finally:
         node.destroy_subscription(subscription)
+    context.launch_configurations[PLAYED] = "true"
     await context.emit_event(Ready())
 
 

@@ -22,6 +22,7 @@ LIBRARIES = {
     "cv2": ("opencv-python", "python3-opencv"),
     "jinja2": ("jinja2", "python3-jinja2"),
     "numpy": ("numpy", "python3-numpy"),
+    "rosbags": ("rosbags", "python3-rosbags-pip"),
     "safetensors": ("safetensors", "python3-timm-pip"),  # no key of its own: timm brings it
     "timm": ("timm", "python3-timm-pip"),
     "torch": ("torch", "python3-torch"),
@@ -31,7 +32,6 @@ LIBRARIES = {
 }
 # What rosdep has no key for: README.md says to install it with pip, and everything that needs no bag works without it.
 PIP_ONLY = {  # name and extra
-    "rosbags": ("rosbags", ""),
     "ray": ("ray", "ray"),
     "openvino": ("openvino", "openvino"),
     "nncf": ("nncf", "int8"),
@@ -68,7 +68,8 @@ def _third_party_imports(folder: str) -> Iterator[tuple[str, str]]:
             else:
                 continue
             for name in {name.split(".")[0] for name in names}:
-                if name != "rgbt_seg_ros" and name not in sys.stdlib_module_names:
+                # _typeshed is there for type checkers alone.
+                if name not in ("rgbt_seg_ros", "_typeshed", *sys.stdlib_module_names):
                     yield name, f"{path.relative_to(ROOT)}:{node.lineno}"
 
 
@@ -133,6 +134,17 @@ def test_every_library_imported_is_declared_to_pip() -> None:
     }
 
     assert not missing
+
+
+def test_a_headless_robot_needs_no_rviz() -> None:
+    assert "rviz2" not in _declared_to_ros("depend", "exec_depend", "build_depend", "test_depend")
+
+
+def test_colcon_runs_every_folder_of_tests_with_a_limit_of_its_own() -> None:
+    found = re.search(r"foreach\(room ([^)]*)\)", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8"))
+    assert found
+    folders = {path.name for path in (ROOT / "test").iterdir() if any(path.rglob("test_*.py"))}
+    assert set(found[1].split()) == folders
 
 
 def test_only_nodes_import_ros() -> None:

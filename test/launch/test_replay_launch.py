@@ -98,7 +98,7 @@ def test_sigint_while_the_replay_waits_ends_all_of_it(run_launch, bag, tmp_path)
     params = tmp_path / "params.yaml"
     params.write_text("/**:\n  ros__parameters: {autostart: false}\n")
     process, log = run_launch(bag=bag, params_file=params, record=tmp_path / "out", recorder="rgbt_seg")
-    wait_for(process, log, lambda text: text.count("process started with pid") == 2 and "unconfigured" in text)
+    wait_for(process, log, lambda text: text.count("process started with pid") == 2 and "recording to" in text)
     children = [int(pid) for pid in re.findall(r"process started with pid \[(\d+)\]", log.read_text())]
     process.send_signal(signal.SIGINT)
 
@@ -151,9 +151,12 @@ def test_what_the_end_of_a_process_ends(process, code, ending):
     from types import SimpleNamespace
 
     event = SimpleNamespace(process_name=process, returncode=code)
-    when_process_ends = load().when_process_ends
-    actions = when_process_ends(event, SimpleNamespace(is_shutdown=False))
+    module = load()
+    when_process_ends = module.when_process_ends
+    actions = when_process_ends(event, SimpleNamespace(is_shutdown=False, launch_configurations={}))
     assert [type(action).__name__ for action in actions] == ([ending] if ending else [])
     # A recorder that could not close its bag is a failure whenever it ends.
-    late = when_process_ends(event, SimpleNamespace(is_shutdown=True))
-    assert bool(late) == (process.startswith("bag_recorder") and code != 0)
+    # One that was stopped before anything was played had nothing to close.
+    for configurations in ({}, {module.PLAYED: "true"}):
+        late = when_process_ends(event, SimpleNamespace(is_shutdown=True, launch_configurations=configurations))
+        assert bool(late) == (bool(configurations) and process.startswith("bag_recorder") and code != 0)

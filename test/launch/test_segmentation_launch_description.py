@@ -203,8 +203,12 @@ def test_names_of_pairs_in_a_file_are_found_below_a_pushed_namespace(tmp_path):
         assert remapped(node, context)["rear/rgb/image_raw"] == "/x/rear/color"
 
 
-def test_a_camera_info_that_two_cameras_would_share_is_named_and_not_remapped(capsys):
+def test_a_camera_info_that_two_cameras_would_share_is_named_and_not_remapped(caplog):
+    from launch.logging import get_logger
+
+    # Loggers of launch have handlers of their own.
+    get_logger("rgbt_seg_ros").addHandler(caplog.handler)
     (node,), context = actions(rgb_topic="/cam/rgb", thermal_topic="/cam/lwir")
 
     assert "rgb/camera_info" not in remapped(node, context)
-    assert "/cam/camera_info lies beside the images of several cameras" in capsys.readouterr().out
+    assert "/cam/camera_info lies beside the images of several cameras" in caplog.text

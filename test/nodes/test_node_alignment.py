@@ -148,8 +148,19 @@ def test_depth_and_camera_info_complete_a_file_that_holds_the_extrinsic_only(cli
     client.connect()
     client.wait(depths.get_subscription_count)
     missing = "no calibration yet: waiting for thermal/camera_info"
-    client.until(lambda: says(missing), lambda: send(client.later(), told=("rgb",)), 0.2)
-    assert "waiting for thermal/camera_info" in node.log
+
+    def refused():
+        """Whether diagnostics and log say what is missing, and a whole pair has been dropped for it: images alone come first."""
+        counts = [
+            int(entry.value)
+            for array in client.received["/diagnostics"]
+            for status in array.status
+            for entry in status.values
+            if entry.key == "dropped pair_not_aligned"
+        ]
+        return says(missing) and "waiting for thermal/camera_info" in node.log and any(counts)
+
+    client.until(refused, lambda: send(client.later(), told=("rgb",)), 0.2)
     assert not client.received["segmentation/mask"]
 
     stamp = until_seen(client, send)
@@ -172,7 +183,7 @@ def test_depth_and_camera_info_complete_a_file_that_holds_the_extrinsic_only(cli
         depths.publish(message)
 
     # The log holds its tongue for 5 s after it has spoken.
-    client.until(lambda: "depth image: 64x24, expected 64x48" in node.log, send_wrong, 0.2)
+    client.until(lambda: "depth image: 24x64 (HxW); expected 48x64" in node.log, send_wrong, 0.2)
     stamp = until_seen(client, send)
     (report,) = client.at("segmentation/report", stamp)
     drops = dict(zip(report.drop_reason, report.drop_count, strict=True))
