@@ -12,7 +12,7 @@ import numpy as np
 
 from rgbt_seg_ros.arrays import IntArray
 from rgbt_seg_ros.data.label_files import label_problems
-from rgbt_seg_ros.data.problems import DataProblems, Problems, problems_of
+from rgbt_seg_ros.data.problems import Problems, problems_of
 from rgbt_seg_ros.data.samples import IGNORED, DataError, Dataset, Sample, field_of_view_problem
 from rgbt_seg_ros.data.specs import open_dataset
 from rgbt_seg_ros.errors import UserError
@@ -58,11 +58,6 @@ class CheckReport:
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts, lists, strings and numbers."""
         return asdict(self)
-
-    def raise_problems(self) -> None:
-        """Raise DataProblems where there are any."""
-        if self.problems:
-            raise DataProblems(*self.problems)
 
 
 def _nothing() -> IntArray:

@@ -22,7 +22,7 @@ from rgbt_seg_ros.evaluation.bags.frames import read_pair
 from rgbt_seg_ros.evaluation.bags.identity import identity_of
 from rgbt_seg_ros.evaluation.bags.job import Job, Progress, Result, silent
 from rgbt_seg_ros.evaluation.bags.labels import LabelSource, open_labels, require_some
-from rgbt_seg_ros.evaluation.bags.metrics import BagRun, bag_metrics
+from rgbt_seg_ros.evaluation.bags.metrics import bag_metrics
 from rgbt_seg_ros.evaluation.bags.models import Models
 from rgbt_seg_ros.evaluation.bags.output_bag import PairOutput, output_topics, write_output_bag
 from rgbt_seg_ros.evaluation.bags.outputs import pair_outputs
@@ -244,7 +244,7 @@ class BagEvaluation:
         """Write the reports, and end the unfinished run; raises UserError where the disk refuses them."""
         job, labelled = self.job, self.labels is not None
         names = [entry.name for entry in self.spec.classes]
-        metrics = bag_metrics(self._described(), self.plan, totals, names, labelled, self._frames(examples))
+        metrics = bag_metrics(self._run(), self.plan, totals, names, labelled, self._frames(examples))
         texts = report_texts(metrics, timings, self.spec.classes, examples)
         write_texts({job.output / name: text for name, text in texts.items()})
         self.workspace.finish()
@@ -259,25 +259,22 @@ class BagEvaluation:
             result[entry.kind].append({"name": entry.name, "group": entry.group, "score": entry.score, **place})
         return result
 
-    def _described(self) -> BagRun:
-        other = self.models.other
-        return BagRun(
-            bag=str(self.job.bag),
-            model=self.job.model,
-            title=self.spec.title,
-            temperature=self.spec.temperature,
-            provenance=asdict(self.spec.provenance),
-            engine=self.models.segmenter.name,
-            command=self.job.command,
-            version=__version__,
-            parameters=dict(self.job.parameters),
-            topics={
-                "rgb": self.cameras.rgb.name,
-                "thermal": self.cameras.thermal.name,
-                "labels": self.job.labels or None,
-            },
-            compare=None if other is None else {"model": self.job.compare, "title": other.spec.title},
-        )
+    def _run(self) -> dict[str, Any]:
+        """Return what was evaluated, and all that is needed to repeat it, as plain data."""
+        other, cameras = self.models.other, self.cameras
+        return {
+            "bag": str(self.job.bag),
+            "model": self.job.model,
+            "title": self.spec.title,
+            "temperature": self.spec.temperature,
+            "provenance": asdict(self.spec.provenance),
+            "engine": self.models.segmenter.name,
+            "command": self.job.command,
+            "version": __version__,
+            "parameters": dict(self.job.parameters),
+            "topics": {"rgb": cameras.rgb.name, "thermal": cameras.thermal.name, "labels": self.job.labels or None},
+            "compare": None if other is None else {"model": self.job.compare, "title": other.spec.title},
+        }
 
     def read_back(self) -> Result:
         """Return what a finished evaluation wrote; raises WorkspaceError where it cannot be read."""

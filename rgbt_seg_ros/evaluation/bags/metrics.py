@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,37 +15,6 @@ from rgbt_seg_ros.evaluation.bags.totals import Sums, Totals
 from rgbt_seg_ros.evaluation.confusion import scores
 from rgbt_seg_ros.evaluation.metrics import metrics_of
 from rgbt_seg_ros.evaluation.reliability import reliability
-
-
-@dataclass(frozen=True)
-class BagRun:
-    """What was evaluated, and all that is needed to repeat it.
-
-    Attributes:
-        bag: As it was named.
-        model: The model file, as it was named.
-        title: Variant and class count in words.
-        temperature: The softmax temperature used.
-        provenance: Where the model's weights came from, as its file says.
-        engine: Variant, engine, device and precision.
-        command: The command line without its output paths.
-        version: Of this package.
-        parameters: Of the node, by name.
-        topics: ``rgb``, ``thermal`` and ``labels``.
-        compare: Name and title of the other model; None: only one model was evaluated.
-    """
-
-    bag: str
-    model: str
-    title: str
-    temperature: float
-    provenance: Mapping[str, Any]
-    engine: str
-    command: str
-    version: str
-    parameters: Mapping[str, Any]
-    topics: Mapping[str, str | None]
-    compare: Mapping[str, str] | None = None
 
 
 def mask_metrics(sums: Sums, names: Sequence[str]) -> dict[str, Any]:
@@ -112,12 +81,12 @@ def _timeline(plan: Plan, totals: Totals, labelled: bool) -> dict[str, Any]:
 
 
 def bag_metrics(
-    run: BagRun, plan: Plan, totals: Totals, names: Sequence[str], labelled: bool, frames: Mapping[str, Any]
+    run: Mapping[str, Any], plan: Plan, totals: Totals, names: Sequence[str], labelled: bool, frames: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return all metrics of a bag.
 
     Args:
-        run: What was evaluated.
+        run: What was evaluated, and all that is needed to repeat it; ``compare`` names the other model, or is None.
         plan: Its pairs and what became of every frame.
         totals: What was summed over its pairs.
         names: The model's class names by id.
@@ -126,7 +95,7 @@ def bag_metrics(
     """
     whole = totals.whole
     return {
-        **asdict(run),
+        **run,
         "start_s": plan.axis.start / NANOSECONDS,
         "duration_s": (plan.axis.end - plan.axis.start) / NANOSECONDS,
         "received": {"rgb": plan.received[0], "thermal": plan.received[1]},
@@ -139,7 +108,7 @@ def bag_metrics(
         "offset_s": _offsets(totals.offsets),
         "classes": list(names),
         **mask_metrics(whole, names),
-        "compare": agreement_metrics(whole, names, run.compare),
+        "compare": agreement_metrics(whole, names, run["compare"]),
         **label_metrics(whole, names),
         "score": "miou" if labelled else "mean_confidence",
         "timeline": _timeline(plan, totals, labelled),
