@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from ament_index_python.packages import PackageNotFoundError, get_package_share_
 from rosbags.interfaces import Nodetype
 from rosbags.interfaces.typing import Typesdict
 from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
+
+from rgbt_seg_ros.optional import optional_module
 
 _TYPE = re.compile(r"([a-z][a-z0-9_]*)/msg/([A-Za-z][A-Za-z0-9]*)")
 HASH = "RIHS01_"
@@ -37,11 +38,7 @@ def message_class(type_: str) -> Any | None:
     # The name comes from a file: only what is a ROS package is imported.
     if found is None or _file(type_, "msg") is None:
         return None
-    try:
-        module = importlib.import_module(f"{found[1]}.msg")
-    except ImportError:
-        return None
-    return getattr(module, found[2], None)
+    return getattr(optional_module(f"{found[1]}.msg"), found[2], None)
 
 
 def installed_digest(type_: str) -> str:
