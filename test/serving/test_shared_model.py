@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from rgbt_seg_ros.errors import UserError
-from rgbt_seg_ros.parameters.table import RuntimeSettings
+from rgbt_seg_ros.errors import UserError, name_settings
+from rgbt_seg_ros.parameters.table import PARAMETER_OF, RuntimeSettings
 from rgbt_seg_ros.pipeline import Segmenter
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import EngineError
@@ -113,7 +113,10 @@ def test_an_engine_that_was_replaced_is_closed_when_no_turn_is_at_it_any_more(sm
 def test_a_model_that_the_gpu_has_no_memory_for_is_refused_or_opened_on_the_cpu(small):
     make, room, opened, said = small
     room["pairs"] = 0
-    with pytest.raises(UserError, match=r"runtime.device: the GPU has no memory for 'demo'"):
+    with (
+        pytest.raises(UserError, match=r"^runtime.device: the GPU has no memory for 'demo'"),
+        name_settings(PARAMETER_OF),
+    ):
         make()
     assert make(on_out_of_memory="cpu").on_cpu_for_memory
     assert opened == ["cuda", "cuda", "cpu"]

@@ -48,7 +48,7 @@ class FallbackEngine(Engine):
                 failure = f"{failure}; {reason(error)}" if failure else reason(error)
                 continue
             if failure:
-                self._log.warning(f"{failure}; {engine.name} runs instead")
+                self._log.error(f"{failure}; {engine.name} runs instead")
             return engine
 
     @property

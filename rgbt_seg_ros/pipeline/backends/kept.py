@@ -62,7 +62,7 @@ class KeptEngine(SizedEngine):
             broken = f"{folder}: the engine in the cache cannot be read ({reason(error)})"
             if not self._request.build:
                 raise EngineError(f"{broken}; the backend '{self.backend}' builds it again") from error
-            self._log.warning(f"{broken}; it is built again")
+            self._log.error(f"{broken}; it is built again")
         try:
             folder, _ = cached(place, build, rebuild=True)
         except CacheError as error:
@@ -70,7 +70,7 @@ class KeptEngine(SizedEngine):
         return read(folder)
 
     def _for_the_process(self, error: CacheError, build: Callable[[Path], None], read: Callable[[Path], T]) -> T:
-        self._log.warning(f"{error}; {self.name} is built at every start")
+        self._log.error(f"{error}; {self.name} is built at every start")
         with tempfile.TemporaryDirectory(prefix="rgbt-seg-") as parent:
             folder = Path(parent) / "engine"
             folder.mkdir()

@@ -116,7 +116,7 @@ class OnnxruntimeEngine(KeptEngine):
         name, wanted = self.name, self._provider
         self._run_by(used)
         if self._provider != wanted:
-            self._log.warning(f"{name}: its provider {wanted} cannot be loaded, so {self._provider} runs it")
+            self._log.error(f"{name}: its provider {wanted} cannot be loaded, so {self._provider} runs it")
 
         def runner(rgb: ByteArray, thermal: ByteArray) -> tuple[ByteArray, ByteArray]:
             label, confidence = session.run(["label", "confidence"], {"rgb": rgb, "thermal": thermal})
