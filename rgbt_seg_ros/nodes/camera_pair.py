@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import Any, Protocol
 
+from rclpy.impl.logging_severity import LoggingSeverity
 from rclpy.lifecycle import LifecycleNode
 
 from rgbt_seg_ros.errors import UserError
@@ -21,6 +23,9 @@ from rgbt_seg_ros.pipeline.images import check_depth, check_thermal, stamp_ns
 from rgbt_seg_ros.pipeline.pairing.depth import DepthPairer
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair
 from rgbt_seg_ros.serving.rate_limit import RateLimit
+
+_STAMPS = 20
+"""Stamps of each stream that are kept, to say how far apart the streams are."""
 
 
 class PairSink(Protocol):
@@ -53,6 +58,7 @@ class CameraPair:
         self.log = log.get_child(configured.name) if configured.name else log
         self._image_size: tuple[int, int] | None = None
         self._pairer = configured.make_pairer()
+        self._stamps: dict[str, deque[int]] = {"rgb": deque(maxlen=_STAMPS), "thermal": deque(maxlen=_STAMPS)}
         settings = configured.settings
         self._limit = RateLimit(settings.runtime.max_rate)
         self._lock = threading.Lock()
@@ -62,18 +68,16 @@ class CameraPair:
         self.processed = 0
         self.latency = 0.0
         """s from the RGB stamp of the newest mask to its publication."""
-        self.rgb = self._stream("rgb/image_raw", settings.rgb_transport, settings.rgb_qos, check_rgb, self._on_rgb)
+        self.rgb = self._stream("rgb/image_raw", settings.rgb_transport, settings.rgb_qos, check_rgb)
         self.thermal = self._stream(
-            "thermal/image_raw", settings.thermal_transport, settings.thermal_qos, check_thermal, self._on_thermal
+            "thermal/image_raw", settings.thermal_transport, settings.thermal_qos, check_thermal
         )
         self.depth: ImageStream | None = None
         if configured.aligner.mode == "depth":
             self._depth_pairer = DepthPairer(settings.depth_slop, settings.pairing.queue_size)
-            self.depth = self._stream("depth/image", "raw", "auto", check_depth, self._on_depth)
+            self.depth = self._stream("depth/image", "raw", "auto", check_depth)
 
-    def _stream(
-        self, topic: str, transport: str, qos: str, check: Callable[[Any, str], None], store: Callable[[Any], None]
-    ) -> ImageStream:
+    def _stream(self, topic: str, transport: str, qos: str, check: Callable[[Any, str], None]) -> ImageStream:
         name = topic.split("/")[0]
         return ImageStream(
             self._node,
@@ -81,7 +85,7 @@ class CameraPair:
             transport,
             qos,
             check=check,
-            store=store,
+            store=partial(self._take, name),
             refuse=partial(self._refuse, name, self.log.get_child(name)),
         )
 
@@ -89,46 +93,26 @@ class CameraPair:
         self.drop(DropReason.INVALID.of(stream))
         log.error(f"{error}; frame dropped", throttle_duration_sec=5.0)
 
-    def _on_rgb(self, message: Any) -> None:
+    def _take(self, stream: str, message: Any) -> None:
         if not self.enabled:
-            self.drop(DropReason.DISABLED.of("rgb"))
+            self.drop(DropReason.DISABLED.of(stream))
             return
-        if hasattr(message, "height"):
-            # A compressed image does not say its size before it is decoded.
-            self._note_size((message.height, message.width))
+        # A compressed image does not say its size before it is decoded.
+        if stream == "rgb" and (size := _size(message)) not in (None, self._image_size):
+            self._image_size = size
+            self._sink.see(self._slot, size)
+        stamp = stamp_ns(message.header)
         with self._lock:
-            pairs = self._pairer.add_rgb(stamp_ns(message.header), message)
-        self._add_depth(pairs)
-
-    def _note_size(self, image_size: tuple[int, int]) -> None:
-        if image_size != self._image_size:
-            self._image_size = image_size
-            self._sink.see(self._slot, image_size)
-
-    def _on_thermal(self, message: Any) -> None:
-        if not self.enabled:
-            self.drop(DropReason.DISABLED.of("thermal"))
-            return
-        with self._lock:
-            pairs = self._pairer.add_thermal(stamp_ns(message.header), message)
-        self._add_depth(pairs)
-
-    def _on_depth(self, message: Any) -> None:
-        if not self.enabled:
-            self.drop(DropReason.DISABLED.of("depth"))
-            return
-        with self._lock:
-            complete = self._depth_pairer.add_depth(stamp_ns(message.header), message)
+            if stream == "depth":
+                complete = self._depth_pairer.add_depth(stamp, message)
+            else:
+                self._stamps[stream].append(stamp)
+                pairs = (self._pairer.add_rgb if stream == "rgb" else self._pairer.add_thermal)(stamp, message)
+                if self.depth is None:
+                    complete = [(pair, None) for pair in pairs]
+                else:
+                    complete = [found for pair in pairs for found in self._depth_pairer.add_pair(pair)]
         self._hand_over(complete)
-
-    def _add_depth(self, pairs: list[Pair]) -> None:
-        if self.depth is None:
-            self._hand_over([(pair, None) for pair in pairs])
-            return
-        for pair in pairs:
-            with self._lock:
-                complete = self._depth_pairer.add_pair(pair)
-            self._hand_over(complete)
 
     def _hand_over(self, complete: list[tuple[Pair, Any]]) -> None:
         now = time.perf_counter()
@@ -151,6 +135,21 @@ class CameraPair:
         """Count a frame or a pair that was dropped: a ``DropReason``, or one ``of`` a stream."""
         with self._lock:
             self._dropped[str(reason)] += 1
+        if self.debugs:
+            self.log.debug(f"dropped: {reason}")
+
+    @property
+    def debugs(self) -> bool:
+        """Whether somebody wants a line for each pair; to be asked before the line is put together."""
+        return bool(self.log.is_enabled_for(LoggingSeverity.DEBUG))
+
+    def stamp_difference(self) -> float | None:
+        """Return the smallest difference (s) of an RGB and a thermal stamp among the newest, offset included; None: unknown."""
+        with self._lock:
+            offset = self.configured.pairing.thermal_offset_ns
+            gaps = (abs(thermal + offset - rgb) for rgb, thermal in product(*self._stamps.values()))
+            gap = min(gaps, default=None)
+        return None if gap is None else gap * 1e-9
 
     def count_processed(self, rgb_stamp: int) -> None:
         """Count a pair whose masks have just been published, and take its latency from its RGB stamp (ns)."""
@@ -175,11 +174,15 @@ class CameraPair:
             total.update(self._pairer.counters().dropped)
             if self.depth is not None:
                 total.update(self._depth_pairer.dropped())
-        for stream, name in zip(self.streams, ("rgb", "thermal", "depth"), strict=False):
-            total[DropReason.LOST_IN_TRANSPORT.of(name)] += stream.lost
+        for stream in self.streams:
+            total[DropReason.LOST_IN_TRANSPORT.of(stream.name)] += stream.lost
         return {reason: count for reason, count in sorted(total.items()) if count}
 
     def close(self) -> None:
         """Unsubscribe."""
         for stream in self.streams:
             stream.close()
+
+
+def _size(message: Any) -> tuple[int, int] | None:
+    return (message.height, message.width) if hasattr(message, "height") else None

@@ -1,84 +1,138 @@
-"""The state of the node: one diagnostic status per camera pair, once a second (diagnostic_msgs/DiagnosticArray)."""
+"""The state of the node: one diagnostic status per camera pair, once a second, and in the log whenever it changes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.lifecycle import LifecycleNode
+from rclpy.impl.rcutils_logger import RcutilsLogger
+from rclpy.utilities import get_rmw_implementation_identifier
 
 from rgbt_seg_ros.nodes.camera_pair import CameraPair
+from rgbt_seg_ros.nodes.rim import GuardedNode
 from rgbt_seg_ros.pipeline.drops import DropReason
-from rgbt_seg_ros.resources import fastdds_variable
+from rgbt_seg_ros.resources import fastdds_profile, fastdds_variable
 from rgbt_seg_ros.serving.engine_state import EngineState
+from rgbt_seg_ros.serving.throttle import Throttle
 
-NAV2_LIMIT = 0.33
-"""Seconds after which Nav2's semantic segmentation layer ignores a mask."""
+SLOW = 0.33
+"""s from the RGB stamp to the mask; ten frames at 30 Hz."""
+
+_OTHER_CLOCK = 60.0
+"""s; stamps that are further apart are not of one clock."""
+
+# Numbers that stand by themselves: "3 s so far", but not the 2 of /camera2/image_raw.
+_NUMBER = re.compile(r"(?<![\w/])\d[\d.]*(?![\w/])")
+
+
+class Verdict(NamedTuple):
+    """Level and message of a diagnostic status, and whether the log has it already, from where it arose."""
+
+    level: bytes
+    text: str
+    logged: bool = False
+
+
+def transport_remedy(middleware: str) -> str:
+    """Return what helps against images that are lost between processes, for a middleware such as ``rmw_fastrtps_cpp``."""
+    if "fastrtps" in middleware:
+        return f"set {fastdds_variable()} to {fastdds_profile()} for the camera drivers too, not only for this node"
+    if "cyclonedds" in middleware:
+        return f"{middleware} sends images in UDP fragments: raise net.core.rmem_max and SocketReceiveBufferSize"
+    return f"see how to send large messages with {middleware}, or let the camera drivers publish reliably"
+
+
+class StateLog:
+    """Logs the message of a camera pair when it has changed and stayed so for two looks; numbers that change do not count."""
+
+    def __init__(self) -> None:
+        """Begin with nothing logged."""
+        self._seen: dict[str, str] = {}
+        self._logged: dict[str, str] = {}
+        # A state that comes and goes: what is left out is logged if it is still so later.
+        self._throttle = Throttle(10.0, 6)
+
+    def look(self, log: RcutilsLogger, name: str, verdict: Verdict) -> None:
+        """Take what the diagnostics say about a camera pair now."""
+        kind = _NUMBER.sub("#", verdict.text)
+        steady, self._seen[name] = self._seen.get(name) == kind, kind
+        if not steady or self._logged.get(name) == kind:
+            return
+        if verdict.level == DiagnosticStatus.STALE or verdict.logged:
+            # The next state counts as a change.
+            self._logged[name] = kind
+        elif self._throttle.passes(name) is not None:
+            self._logged[name] = kind
+            if verdict.level == DiagnosticStatus.ERROR:
+                log.error(verdict.text)
+            elif verdict.level == DiagnosticStatus.WARN:
+                log.warning(verdict.text)
+            else:
+                log.info(verdict.text)
 
 
 class Diagnostics:
     """Compare the counters with those of a second ago and say in words what is wrong."""
 
-    def __init__(self, node: LifecycleNode) -> None:
+    def __init__(self, node: GuardedNode) -> None:
         """Publish on ``/diagnostics``, in every state of the node."""
         self._node = node
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._last: dict[str, dict[str, int]] = {}
+        self._log = StateLog()
 
-    def judge(self, pair: CameraPair | None, engine: EngineState) -> tuple[bytes, str]:
-        """Return level and message.
+    def judge(self, pair: CameraPair | None, engine: EngineState) -> Verdict:
+        """Return what the status of a camera pair says.
 
         Args:
             pair: The camera pair in the active session, or None.
             engine: What is the same for every pair.
         """
+        error, warn, ok = DiagnosticStatus.ERROR, DiagnosticStatus.WARN, DiagnosticStatus.OK
+        building = Verdict(warn, engine.building, logged=True)
         if engine.problem:
-            return DiagnosticStatus.ERROR, engine.problem
+            return Verdict(error, engine.problem, logged=True)
         if pair is None:
-            return (
-                (DiagnosticStatus.WARN, engine.building) if engine.building else (DiagnosticStatus.STALE, "not active")
-            )
+            return building if engine.building else Verdict(DiagnosticStatus.STALE, "not active")
         new = self._news(pair)
         if engine.stalled:
-            return DiagnosticStatus.ERROR, f"engine has not answered for {engine.stalled:.0f} s"
+            return Verdict(error, f"engine has not answered for {engine.stalled:.0f} s")
         if engine.building:
-            return DiagnosticStatus.WARN, engine.building
+            return building
         if engine.stuck:
-            return DiagnosticStatus.ERROR, engine.stuck
-        for stream in pair.streams:
-            if not new[stream.topic]:
-                why = "no publisher" if not stream.publishers else f"{stream.publishers} publisher(s), nothing arrives"
-                return DiagnosticStatus.WARN, f"no images on {stream.topic}: {why}"
+            return Verdict(error, engine.stuck)
+        silent = [f"no images on {s.topic}: {s.absence()}" for s in pair.streams if not new[s.topic]]
+        if silent:
+            return Verdict(warn, "; ".join(silent))
         if new["lost"] > 0:
-            return DiagnosticStatus.WARN, (
-                f"{new['lost']} images lost between the processes: set {fastdds_variable()} to this package's "
-                "config/fastdds.xml in the camera drivers too"
-            )
+            remedy = transport_remedy(get_rmw_implementation_identifier())
+            return Verdict(warn, f"{new['lost']} images lost between the processes: {remedy}")
         if waiting_for := pair.configured.aligner.waiting_for:
-            return DiagnosticStatus.WARN, f"no calibration yet: waiting for {waiting_for}"
+            return Verdict(warn, f"no calibration yet: waiting for {waiting_for}")
         for reason, text in (
             (DropReason.PAIR_NOT_ALIGNED, "pairs cannot be aligned; the log says why"),
             (DropReason.PAIR_OUT_OF_MEMORY, "pairs are dropped because GPU memory ran out; the log says more"),
             (DropReason.PAIR_ERROR, "pairs cannot be segmented; the log says why"),
         ):
             if new.get(f"drop {reason}", 0) > 0:
-                return DiagnosticStatus.ERROR, text
+                return Verdict(error, text, logged=True)
         if not pair.enabled:
-            return DiagnosticStatus.OK, "disabled by ~/enable"
+            return Verdict(ok, "disabled by ~/enable", logged=True)
         if new.get(f"drop {DropReason.PAIR_NO_DEPTH}", 0) > 0 and not new["processed"]:
-            return DiagnosticStatus.WARN, "pairs have no depth image: compare stamps with alignment.depth_slop"
+            return Verdict(warn, "pairs have no depth image: compare stamps with alignment.depth_slop")
         if any(new.get(f"drop {DropReason.INVALID.of(stream)}", 0) > 0 for stream in ("rgb", "thermal", "depth")):
-            return DiagnosticStatus.ERROR, "images are refused; the log says why"
+            return Verdict(error, "images are refused; the log says why", logged=True)
         if not new["processed"] and not new.get(f"drop {DropReason.PAIR_OVER_MAX_RATE}", 0):
             if engine.busy or any(new.get(f"drop {reason}", 0) > 0 for reason in DropReason if reason.is_of_pair):
-                return DiagnosticStatus.WARN, "segmenting a pair takes longer than a second"
-            return DiagnosticStatus.WARN, "images arrive but none are paired: compare stamps with sync.slop"
+                return Verdict(warn, "segmenting a pair takes longer than a second")
+            return Verdict(warn, f"images arrive but none are paired: {_unpaired(pair)}")
         if engine.warning:
-            return DiagnosticStatus.WARN, engine.warning
-        if pair.latency > NAV2_LIMIT:
-            return DiagnosticStatus.WARN, f"latency {pair.latency:.2f} s; Nav2 drops masks older than {NAV2_LIMIT} s"
-        return DiagnosticStatus.OK, "segmenting"
+            return Verdict(warn, engine.warning, logged=True)
+        if pair.latency > SLOW:
+            return Verdict(warn, f"latency {pair.latency:.2f} s: a mask shows what the camera saw that long ago")
+        return Verdict(ok, "segmenting")
 
     def _news(self, pair: CameraPair) -> dict[str, int]:
         """Return by how much each counter has grown since the last look."""
@@ -90,7 +144,10 @@ class Diagnostics:
         }
         last = self._last.get(pair.name, {})
         self._last[pair.name] = now
-        return {key: count - last.get(key, 0) for key, count in now.items()}
+        new = {key: count - last.get(key, 0) for key, count in now.items()}
+        if pair.debugs:
+            pair.log.debug("since the last look: " + ", ".join(f"{count} {key}" for key, count in new.items() if count))
+        return new
 
     def publish(self, names: Sequence[str], pairs: Sequence[CameraPair], engine: EngineState) -> None:
         """Publish one status for each camera pair.
@@ -106,8 +163,10 @@ class Diagnostics:
         self._publisher.publish(message)
 
     def _status(self, name: str, pair: CameraPair | None, engine: EngineState) -> Any:
-        level, text = self.judge(pair, engine)
-        values = dict(engine.facts)
+        verdict = self.judge(pair, engine)
+        log = self._node.get_logger()
+        self._log.look(pair.log if pair is not None else log, name, verdict)
+        values = {**engine.facts, "exceptions in callbacks": str(self._node.caught)}
         if pair is not None:
             values.update(
                 {
@@ -127,9 +186,18 @@ class Diagnostics:
                 }
             )
         return DiagnosticStatus(
-            level=level,
+            level=verdict.level,
             name=f"{self._node.get_fully_qualified_name()}: segmentation {name}".rstrip(),
-            message=text,
+            message=verdict.text,
             hardware_id="rgbt_seg_ros",
             values=[KeyValue(key=key, value=value) for key, value in values.items()],
         )
+
+
+def _unpaired(pair: CameraPair) -> str:
+    """Return why frames of both streams arrive and find no partner, as far as their stamps say."""
+    slop, difference = pair.configured.pairing.slop, pair.stamp_difference()
+    if difference is None or difference <= slop:
+        return "compare stamps with sync.slop"
+    clocks = "; the drivers stamp with different clocks" if difference > _OTHER_CLOCK else ""
+    return f"their stamps are {difference:.3f} s apart or more, and sync.slop is {slop:g} s{clocks}"

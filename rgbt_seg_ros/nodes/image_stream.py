@@ -49,6 +49,9 @@ class ImageStream:
         self._node = node
         self._type = Image if transport == "raw" else CompressedImage
         self._topic = topic if transport == "raw" else f"{topic}/compressed"
+        self.name = topic.split("/")[-2]
+        """``rgb``, ``thermal`` or ``depth``."""
+        self._other = ("compressed", f"{topic}/compressed") if transport == "raw" else ("raw", topic)
         self.topic = node.resolve_topic_name(self._topic)
         self._auto = qos == "auto"
         self._check, self._store, self._refuse = check, store, refuse
@@ -101,10 +104,24 @@ class ImageStream:
         """Return the subscription's reliability in words."""
         return "reliable" if self._reliability == ReliabilityPolicy.RELIABLE else "best effort"
 
-    @property
-    def publishers(self) -> int:
-        """Return how many publishers the topic has."""
-        return int(self._node.count_publishers(self.topic))
+    def absence(self) -> str:
+        """Return why no images arrive, as far as ROS knows who publishes."""
+        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        if not publishers:
+            transport, topic = self._other
+            if self._node.count_publishers(self._node.resolve_topic_name(topic)):
+                return f"no publisher, but {topic} has one: set {self.name}.transport to {transport}"
+            return "no publisher"
+        wanted = f"sensor_msgs/msg/{self._type.__name__}"
+        types = {info.topic_type for info in publishers}
+        if wanted not in types:
+            return f"its publisher sends {', '.join(sorted(types))}, expected {wanted}"
+        best_effort = all(info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT for info in publishers)
+        if best_effort and self._reliability == ReliabilityPolicy.RELIABLE:
+            return (
+                f"its publisher offers best effort, and the subscription asks for reliable: set {self.name}.qos to auto"
+            )
+        return f"{len(publishers)} publisher(s), nothing arrives"
 
     def follow_publisher(self) -> None:
         """Subscribe again where ``auto`` and the publisher that has appeared offers another reliability."""

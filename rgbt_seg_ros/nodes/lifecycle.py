@@ -9,13 +9,15 @@ from rcl_interfaces.msg import SetParametersResult
 
 # clock_type is a module of its own only since Kilted.
 from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool
 
-from rgbt_seg_ros.errors import UserError, in_words, name_settings
+from rgbt_seg_ros.errors import in_words, name_settings
 from rgbt_seg_ros.nodes.configured import Configured
 from rgbt_seg_ros.nodes.diagnostics import Diagnostics
+from rgbt_seg_ros.nodes.outputs import vision_msgs
 from rgbt_seg_ros.nodes.parameters import NodeParameters
+from rgbt_seg_ros.nodes.rim import GuardedNode
 from rgbt_seg_ros.nodes.runtime import collect_all
 from rgbt_seg_ros.nodes.session import Session
 from rgbt_seg_ros.parameters.table import PARAMETER_OF, ParameterError
@@ -27,7 +29,7 @@ _LEAST_STOP_TIMEOUT = 2.0
 """s; deactivate waits at least this long for a run, however little the watchdog allows."""
 
 
-class SegmentationNode(LifecycleNode):
+class SegmentationNode(GuardedNode):
     """Unconfigured: parameters may change. Inactive: the model is loaded. Active: pairs become masks."""
 
     def __init__(self, **arguments: Any) -> None:
@@ -58,6 +60,8 @@ class SegmentationNode(LifecycleNode):
             if self._own.refused:
                 raise ParameterError(next(iter(self._own.refused.values())))
             settings = self._own.read()
+            for sentence in self._own.unknown():
+                self.get_logger().warning(sentence)
             with name_settings(PARAMETER_OF):
                 self._configured = Configured(self, settings)
         except Exception as error:
@@ -69,6 +73,11 @@ class SegmentationNode(LifecycleNode):
         trained = self._configured.served.model.spec.provenance.trained
         report = self.get_logger().info if trained else self.get_logger().warning
         report(self._configured.title)
+        if vision_msgs() is None:
+            self.get_logger().warning(
+                "vision_msgs is not installed, so segmentation/label_info is not published: Nav2's semantic segmentation layer "
+                "crashes on a mask that comes before label_info; install ros-$ROS_DISTRO-vision-msgs, or use the masks without it"
+            )
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -90,17 +99,24 @@ class SegmentationNode(LifecycleNode):
             super().on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
         self._problem = ""
+        topics = ", ".join(stream.topic for pair in self._session.pairs for stream in pair.streams)
+        self.get_logger().info(f"active{'' if self._enabled else ', but disabled by ~/enable'}: listening to {topics}")
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe; the pair in hand is finished, the one that waits is dropped."""
+        pairs = self._session.pairs if self._session is not None else []
         self._end_session(_STOP_TIMEOUT)
+        for pair in pairs:
+            dropped = ", ".join(f"{count} {reason}" for reason, count in pair.dropped().items())
+            pair.log.info(f"deactivated: {pair.processed} pairs segmented; dropped: {dropped or 'nothing'}")
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Release the model and the publishers."""
         self._problem = ""
         self._release()
+        self.get_logger().info("cleaned up: the model is released")
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -160,15 +176,12 @@ class SegmentationNode(LifecycleNode):
         if self._own.setting:
             return SetParametersResult(successful=True)
         changed = {change.name: change.value for change in changes if self._own.owns(change.name)}
+        # What is raised here refuses the change.
+        self._own.check(changed)
         if self._configured is not None:
-            fixed = [name for name in changed if not self._own.is_live(name)]
-            if fixed:
-                reason = f"{fixed[0]}: takes effect at configure; deactivate and cleanup the node first"
-                return SetParametersResult(successful=False, reason=reason)
-            try:
-                self._change(self._configured, changed)
-            except UserError as error:
-                return SetParametersResult(successful=False, reason=str(error))
+            if fixed := [name for name in changed if not self._own.is_live(name)]:
+                raise ParameterError(f"{fixed[0]}: takes effect at configure; deactivate and cleanup the node first")
+            self._change(self._configured, changed)
         self._own.accepted(changed)
         return SetParametersResult(successful=True)
 
@@ -198,16 +211,10 @@ class SegmentationNode(LifecycleNode):
         else:
             self._enabled = self._session.enabled = bool(request.data)
             response.message = "enabled" if request.data else "disabled"
+            self.get_logger().info(f"{response.message} by ~/enable")
         return response
 
     def _tick(self) -> None:
-        try:
-            self._look()
-        except Exception as error:
-            # Out of a timer it would end the node, masks and all.
-            self.get_logger().error(f"diagnostics: {in_words(error)}", throttle_duration_sec=60.0)
-
-    def _look(self) -> None:
         configured, pairs = self._configured, self._session.pairs if self._session is not None else []
         self._own.follow()
         if configured is not None:

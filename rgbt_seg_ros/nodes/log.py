@@ -6,6 +6,11 @@ import logging
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
+from rgbt_seg_ros.serving.throttle import Throttle, with_count
+
+_PERIOD, _BURST = 10.0, 6
+"""Lines that one place in the code may log at once, and seconds per line after that: what it says may change with every frame."""
+
 
 class NodeLogHandler(logging.Handler):
     """Hands records of Python's ``logging`` to the logger of a node."""
@@ -13,10 +18,14 @@ class NodeLogHandler(logging.Handler):
     def __init__(self, log: RcutilsLogger) -> None:
         super().__init__()
         self._log = log
+        self._throttle = Throttle(_PERIOD, _BURST)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log a record with the level that it has."""
-        text = self.format(record)
+        held = self._throttle.passes((record.pathname, record.lineno))
+        if held is None:
+            return
+        text = with_count(self.format(record), held)
         # A line each: rclpy refuses a line of code that logs with one level now and with another one later.
         if record.levelno >= logging.ERROR:
             self._log.error(text)

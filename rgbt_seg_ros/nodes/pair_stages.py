@@ -89,7 +89,7 @@ class PairStages:
         self._outputs.publish_masks(pair.rgb.header, masks)
         published = time.perf_counter()
         self.pair.count_processed(pair.rgb_stamp)
-        return FrameFacts(
+        facts = FrameFacts(
             offset=pair.offset,
             durations={
                 "wait": (frame.start - frame.job.completed) + (taken - frame.ready),
@@ -105,6 +105,13 @@ class PairStages:
             processed=self.pair.processed,
             dropped=self.pair.dropped(),
         )
+        if self.pair.debugs:
+            stages = ", ".join(f"{stage} {1e3 * seconds:.1f}" for stage, seconds in facts.durations.items())
+            self.pair.log.debug(
+                f"pair {pair.rgb_stamp}: thermal {1e3 * pair.offset:+.1f} ms, {batch} in one run; ms: {stages}; "
+                f"latency {1e3 * facts.latency:.1f}"
+            )
+        return facts
 
     def publish_rest(self, frame: Frame, masks: Segmentation, facts: FrameFacts) -> None:
         """Publish what else somebody subscribes to, in a thread beside that of the next frame.

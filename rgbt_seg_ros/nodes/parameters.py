@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -11,11 +12,15 @@ from rclpy.exceptions import ParameterException
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter as RosParameter
 
+from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.parameters.pairs import PAIR_PARAMETERS, check_pairs, settings_of_pairs
 from rgbt_seg_ros.parameters.table import LIVE, PARAMETERS, NodeSettings, Parameter, ParameterError
 
 _COMMON = {parameter.name: parameter for parameter in PARAMETERS}
 _OF_PAIRS = {parameter.name: parameter for parameter in PAIR_PARAMETERS}
+_DEFAULTS = {parameter.name: parameter.default for parameter in PARAMETERS}
+_TEXTS = ("pairs", "model.input_size", "runtime.device", "runtime.callback_cores", "runtime.worker_cores")
+"""Parameters without choices whose values are judged by themselves, and without reading a file."""
 
 
 def descriptor(parameter: Parameter) -> ParameterDescriptor:
@@ -126,6 +131,35 @@ class NodeParameters:
     def is_live(self, name: str) -> bool:
         """Return whether a parameter may change while the node is configured."""
         return name in LIVE or self._base(name) in LIVE
+
+    def check(self, changes: Mapping[str, Any]) -> None:
+        """Refuse texts that are not legal by themselves, as ROS refuses a number out of its range.
+
+        Raises:
+            UserError: A text that is not one of its choices, a size, a device, cores or names that cannot be used.
+        """
+        for name, value in changes.items():
+            parameter = _COMMON[self._base(name) or name]
+            if parameter.choices and value not in parameter.choices:
+                raise SettingError(name, f"'{value}' is not one of {', '.join(parameter.choices)}")
+            if parameter.name in _TEXTS:
+                settings_of_pairs({**_DEFAULTS, name: value})
+
+    def unknown(self) -> list[str]:
+        """Return a sentence for each parameter of a file or of the command line that is not one of this node."""
+        given: Iterable[str] = getattr(self._node, "_parameter_overrides", {})
+        sentences = []
+        for name in sorted(given):
+            # A wildcard of a file reaches every node; QoS overrides are declared where a topic is used.
+            if self._node.has_parameter(name) or name.startswith("qos_overrides."):
+                continue
+            known = [*self._node._parameters, *_COMMON]
+            near = get_close_matches(name, known, 1) or [
+                other for other in known if other.rpartition(".")[2] == name.rpartition(".")[2]
+            ]
+            hint = f"; did you mean {near[0]}?" if near else ""
+            sentences.append(f"{name}: not a parameter of this node, so it has no effect{hint}")
+        return sentences
 
     def accepted(self, names: Iterable[str]) -> None:
         """Take note that somebody has set these."""

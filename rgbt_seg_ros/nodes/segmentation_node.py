@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         node.start()
         runtime.settle_garbage()
         while rclpy.ok() and not _stopped.is_set():
-            executor.spin_once(timeout_sec=0.1)
+            node.spin_once(executor, timeout=0.1)
     except _Stop:
         pass
     finally:

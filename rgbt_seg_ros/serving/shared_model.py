@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import MappingProxyType
 
-from rgbt_seg_ros.errors import in_words
+from rgbt_seg_ros.errors import SettingError, in_words
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.parameters.table import RuntimeSettings
 from rgbt_seg_ros.pipeline.alignment import Aligner
@@ -18,7 +18,11 @@ from rgbt_seg_ros.pipeline.backends.memory import OutOfMemoryError, forget_works
 from rgbt_seg_ros.pipeline.preparation import Prepared
 from rgbt_seg_ros.pipeline.segmenter import Segmentation, Segmenter, SegmenterSettings, open_engine
 from rgbt_seg_ros.serving.engine_watch import EngineWatch
+from rgbt_seg_ros.serving.throttle import Throttle
 from rgbt_seg_ros.serving.warming import ImageSizes, Loaded, open_warm, warm_up_beside
+
+_NEW_SIZE, _NEW_SIZES = 30.0, 6
+"""Seconds, and how often: the engine is warmed up for so many new sizes at once, and then for one in so many seconds."""
 
 
 class SharedModel:
@@ -61,6 +65,7 @@ class SharedModel:
         self.on_cpu_for_memory = self._refused_by_cpu = False
         self._image_sizes = dict(image_sizes or {})
         self._watch = EngineWatch(runtime.watchdog)
+        self._new_sizes = Throttle(_NEW_SIZE, _NEW_SIZES)
         self._retired: list[Loaded] = []
         self._held: Loaded | None = None
         self.loaded = self._open(file, settings, aligners)
@@ -84,8 +89,10 @@ class SharedModel:
         # Out here the exception, and the tensors that its traceback holds, are gone.
         forget_workspace()
         if self._runtime.on_out_of_memory != "cpu":
-            raise OutOfMemoryError(
-                f"runtime.device: the GPU has no memory for '{file}'; expected more free memory, or runtime.on_out_of_memory: cpu"
+            raise SettingError(
+                "device",
+                f"the GPU has no memory for '{file}'",
+                "more free memory, or the parameter on_out_of_memory: cpu",
             )
         self._tell("the GPU has no memory for the model: it is loaded on the CPU")
         loaded = on(self._for_cpu())
@@ -134,7 +141,14 @@ class SharedModel:
     def see(self, pair: str, image_size: tuple[int, int]) -> bool:
         """Take note of the (H, W) of a pair's RGB images; return whether the engine has to ``warm_up`` for it."""
         self._image_sizes[pair] = image_size
-        return self._warm_up > 0 and bool(self.loaded.cold(self.largest_batch, self._image_sizes))
+        if not self._warm_up or not self.loaded.cold(self.largest_batch, self._image_sizes):
+            return False
+        held = self._new_sizes.passes(pair)
+        if held:
+            self._log.warning(
+                f"RGB images{f' of {pair}' if pair else ''} change their size all the time: {held} sizes were not warmed up for"
+            )
+        return held is not None
 
     def warm_up(self) -> None:
         """Build the engine for the sizes that were seen, and run it on noise; ``building`` says so meanwhile.
@@ -170,7 +184,7 @@ class SharedModel:
             if not (isinstance(error, MemoryError) or is_out_of_memory(error)):
                 raise
             raise OutOfMemoryError(
-                f"model.file: there is no memory for '{file}' beside the model that runs; deactivate and cleanup the node first"
+                f"there is no memory for '{file}' beside the model that runs; deactivate and cleanup the node first"
             ) from error
 
     def swap(self, other: Loaded) -> None:
@@ -261,7 +275,7 @@ class SharedModel:
             with self._watch.running(loaded.first):
                 results = loaded.first.segment(pairs)
             height, width = pairs[0].rgb.shape[:2]
-            loaded.warm.add((((height, width), pairs[0].image_size), len(pairs)))
+            loaded.note_warm((((height, width), pairs[0].image_size), len(pairs)))
             return results
         except Exception as error:
             if not is_out_of_memory(error):

@@ -17,6 +17,9 @@ from rgbt_seg_ros.serving.engine_watch import EngineWatch
 ImageSizes = Mapping[str, tuple[int, int]]
 """(H, W) of the RGB images by the name of the camera pair, where it is known."""
 
+_LARGEST = 64
+"""Sizes that a model remembers to have run for."""
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -31,6 +34,13 @@ class Loaded:
     file: str
     segmenters: Mapping[str, Segmenter]
     warm: set[tuple[Sizes, int]] = field(default_factory=set, compare=False)
+
+    def note_warm(self, entry: tuple[Sizes, int]) -> None:
+        """Take note that the engine has run for sizes, and for so many pairs."""
+        if len(self.warm) >= _LARGEST:
+            # A camera whose size changes all the time; engines keep fewer sizes than that.
+            self.warm.clear()
+        self.warm.add(entry)
 
     @property
     def first(self) -> Segmenter:
@@ -73,7 +83,7 @@ class Loaded:
             for _ in range(runs):
                 with around(self.first):
                     self.first.warm_up(1, batch, sizes)
-            self.warm.add((sizes, batch))
+            self.note_warm((sizes, batch))
 
 
 def open_warm(

@@ -81,9 +81,10 @@ class FairWorker(Generic[Item]):
         return superseded
 
     def call(self, work: Callable[[], object]) -> None:
-        """Run something in the thread before items that are put later; an exception of it goes to ``failed`` without items."""
+        """Run something in the thread before items that are put later, once if it already waits; ``failed`` gets an exception."""
         with self._condition:
-            self._calls.append(work)
+            if work not in self._calls:
+                self._calls.append(work)
             self._idle = False
             self._condition.notify()
 
