@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rgbt_seg_ros.pipeline.content import Content
 from rgbt_seg_ros.pipeline.drops import DropReason
 
 ROOT = Path(__file__).parent.parent
@@ -73,6 +74,12 @@ def test_interface_explains_every_reason_to_drop():
     plain = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text).replace("`", "")
     rows = re.findall(r"^\| (\S+) \| (.+) \|$", plain, re.MULTILINE)[1:]
     assert rows == [(str(reason) if reason.is_of_pair else reason.of("*"), reason.meaning) for reason in DropReason]
+
+
+def test_interface_explains_every_finding_about_content():
+    text = (ROOT / "docs" / "interface.md").read_text().partition("## Content of the images")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", text, re.MULTILINE)
+    assert rows == [(str(kind), kind.meaning) for kind in Content]
 
 
 @pytest.mark.parametrize(

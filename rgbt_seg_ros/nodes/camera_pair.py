@@ -15,11 +15,11 @@ from rclpy.lifecycle import LifecycleNode
 
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.nodes.configured import ConfiguredPair
-from rgbt_seg_ros.nodes.conversions import check_rgb
 from rgbt_seg_ros.nodes.frame import Job
 from rgbt_seg_ros.nodes.image_stream import ImageStream
+from rgbt_seg_ros.pipeline.content import Finding
 from rgbt_seg_ros.pipeline.drops import DropReason
-from rgbt_seg_ros.pipeline.images import check_depth, check_thermal, stamp_ns
+from rgbt_seg_ros.pipeline.images import check_depth, check_rgb, check_thermal, stamp_ns
 from rgbt_seg_ros.pipeline.pairing.depth import DepthPairer
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair
 from rgbt_seg_ros.serving.rate_limit import RateLimit
@@ -68,6 +68,8 @@ class CameraPair:
         self.processed = 0
         self.latency = 0.0
         """s from the RGB stamp of the newest mask to its publication."""
+        self.findings: tuple[Finding, ...] = ()
+        """What is odd about the newest pair."""
         self.rgb = self._stream("rgb/image_raw", settings.rgb_transport, settings.rgb_qos, check_rgb)
         self.thermal = self._stream(
             "thermal/image_raw", settings.thermal_transport, settings.thermal_qos, check_thermal
@@ -77,14 +79,14 @@ class CameraPair:
             self._depth_pairer = DepthPairer(settings.depth_slop, settings.pairing.queue_size)
             self.depth = self._stream("depth/image", "raw", "auto", check_depth)
 
-    def _stream(self, topic: str, transport: str, qos: str, check: Callable[[Any, str], None]) -> ImageStream:
+    def _stream(self, topic: str, transport: str, qos: str, check: Callable[..., None]) -> ImageStream:
         name = topic.split("/")[0]
         return ImageStream(
             self._node,
             self.configured.prefix + topic,
             transport,
             qos,
-            check=check,
+            check=partial(check, max_pixels=self.configured.settings.max_pixels),
             store=partial(self._take, name),
             refuse=partial(self._refuse, name, self.log.get_child(name)),
         )

@@ -128,6 +128,8 @@ class Diagnostics:
             if engine.busy or any(new.get(f"drop {reason}", 0) > 0 for reason in DropReason if reason.is_of_pair):
                 return Verdict(warn, "segmenting a pair takes longer than a second")
             return Verdict(warn, f"images arrive but none are paired: {_unpaired(pair)}")
+        if pair.findings:
+            return Verdict(warn, str(pair.findings[0]), logged=True)
         if engine.warning:
             return Verdict(warn, engine.warning, logged=True)
         if pair.latency > SLOW:
@@ -177,6 +179,7 @@ class Diagnostics:
                     "latency (s)": f"{pair.latency:.4f}",
                     "rgb qos": pair.rgb.reliability,
                     "thermal qos": pair.thermal.reliability,
+                    "content": ", ".join(sorted({str(finding.code) for finding in pair.findings})) or "ok",
                     **(
                         {"received depth": str(pair.depth.received), "depth qos": pair.depth.reliability}
                         if pair.depth is not None

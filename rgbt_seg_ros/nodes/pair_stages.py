@@ -9,17 +9,20 @@ from typing import Any
 from rgbt_seg_ros.arrays import AnyArray
 from rgbt_seg_ros.errors import in_words, name_settings
 from rgbt_seg_ros.nodes.camera_pair import CameraPair
-from rgbt_seg_ros.nodes.conversions import to_rgb
 from rgbt_seg_ros.nodes.frame import Frame, Job
 from rgbt_seg_ros.parameters.table import PARAMETER_OF
 from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.alignment import AlignmentError
 from rgbt_seg_ros.pipeline.backends.memory import OutOfMemoryError
 from rgbt_seg_ros.pipeline.calibration import CalibrationError
+from rgbt_seg_ros.pipeline.content import ContentJudge, Finding
 from rgbt_seg_ros.pipeline.drops import DropReason
-from rgbt_seg_ros.pipeline.images import to_depth, to_thermal
+from rgbt_seg_ros.pipeline.images import to_depth, to_rgb, to_thermal
 from rgbt_seg_ros.pipeline.report import FrameFacts
 from rgbt_seg_ros.serving.warming import Loaded
+
+_AGAIN = 60.0
+"""s until a state of the pictures that comes and goes is logged again."""
 
 
 class PairStages:
@@ -31,7 +34,9 @@ class PairStages:
         self._outputs = pair.configured.outputs
         self._preparing = threading.Lock()
         self._newest = float("-inf")
-        self._palette_warned = False
+        crop = pair.configured.settings.segmenter.thermal
+        self._judge = ContentJudge(pair.rgb.topic, pair.thermal.topic, (crop.crop_top, crop.crop_bottom))
+        self._told: dict[tuple[str, str], float] = {}
         self.sizes: tuple[Any, ...] | None = None
         """Sizes of the newest frame; the next frame most likely has the same."""
 
@@ -54,9 +59,13 @@ class PairStages:
         pair, streams = job.pair, self.pair
         frames = (pair.rgb.header.frame_id, pair.thermal.header.frame_id)
         start = time.perf_counter()
-        rgb = to_rgb(pair.rgb, streams.rgb.topic)
-        thermal = to_thermal(pair.thermal, streams.thermal.topic, self._warn_of_palette)
-        depth = None if streams.depth is None else _depth_of(job, streams.depth.topic)
+        limit = streams.configured.settings.max_pixels
+        noted: list[Finding] = []
+        rgb = to_rgb(pair.rgb, streams.rgb.topic, max_pixels=limit, note=noted.append)
+        thermal = to_thermal(pair.thermal, streams.thermal.topic, max_pixels=limit, note=noted.append)
+        depth = None if streams.depth is None else _depth_of(job, streams.depth.topic, limit)
+        aligned = streams.configured.aligner.mode == "none"
+        self._tell(self._judge.judge(rgb, thermal, (pair.rgb_stamp, pair.thermal_stamp), aligned, noted))
         converted = time.perf_counter()
         segmenter = loaded.segmenters[streams.name]
         prepared = segmenter.prepare(rgb, thermal, depth, pair.thermal_stamp, frames)
@@ -64,13 +73,16 @@ class PairStages:
         self.sizes = frame.sizes
         return frame
 
-    def _warn_of_palette(self, encoding: str) -> None:
-        if not self._palette_warned:
-            self._palette_warned = True
-            self.pair.log.warning(
-                f"{self.pair.thermal.topic}: {encoding} is a colour palette, converted to grey; most palettes do not keep the "
-                "order of temperatures, so set the camera to mono8 or mono16"
-            )
+    def _tell(self, findings: tuple[Finding, ...]) -> None:
+        """Log what is odd about the newest pair when it begins, and keep it for diagnostics."""
+        known = {(finding.code, finding.where) for finding in self.pair.findings}
+        self.pair.findings = findings
+        now = time.monotonic()
+        for finding in findings:
+            key = (finding.code, finding.where)
+            if key not in known and now - self._told.get(key, -_AGAIN) >= _AGAIN:
+                self._told[key] = now
+                self.pair.log.warning(str(finding))
 
     def publish(self, frame: Frame, masks: Segmentation, batch: int, taken: float) -> FrameFacts:
         """Publish the masks of a frame: what the robot waits for.
@@ -141,11 +153,11 @@ class PairStages:
         self.pair.log.error(f"pair{of} dropped: {in_words(error)}", throttle_duration_sec=5.0)
 
 
-def _depth_of(job: Job, topic: str) -> AnyArray:
+def _depth_of(job: Job, topic: str, max_pixels: int) -> AnyArray:
     """Return the depth image of a job; raises AlignmentError where it is of another frame than the RGB image."""
     rgb, depth = job.pair.rgb.header.frame_id.lstrip("/"), job.depth.header.frame_id.lstrip("/")
     if rgb and depth and rgb != depth:
         raise AlignmentError(
             f"{topic}: a depth image of '{depth}', expected one registered to the RGB camera's '{rgb}'"
         )
-    return to_depth(job.depth, topic)
+    return to_depth(job.depth, topic, max_pixels)

@@ -12,6 +12,7 @@ from rgbt_seg_ros.errors import SettingError, UserError, name_settings
 from rgbt_seg_ros.pipeline.alignment import MODES, AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import BACKENDS, PRECISIONS
 from rgbt_seg_ros.pipeline.calibration import Calibration
+from rgbt_seg_ros.pipeline.image_data import MAX_PIXELS
 from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
 from rgbt_seg_ros.pipeline.segmenter import SegmenterSettings
 from rgbt_seg_ros.pipeline.thermal.stage import METHODS, PRESETS, REPAIRS, ThermalSettings
@@ -77,6 +78,14 @@ PARAMETERS = (
     Parameter("sync.reuse_thermal", False, "pair every RGB frame with the nearest thermal frame, used or not"),
     Parameter("sync.assume_periodic", True, "trust a stream's rhythm instead of waiting for its next frame"),
     Parameter("sync.fill_gaps", True, "where a thermal frame is missing take the nearest one, though used"),
+    Parameter(
+        "input.max_pixels",
+        MAX_PIXELS,
+        "pixels of an image (RGB, thermal or depth) above which it is refused, before it is decoded",
+        (),
+        1024,
+        250_000_000,
+    ),
     Parameter("rgb.transport", "raw", "raw: rgb/image_raw; compressed: rgb/image_raw/compressed", TRANSPORTS),
     Parameter("rgb.qos", "auto", "reliability of the subscription; auto follows the publisher", QOS),
     Parameter(
@@ -195,6 +204,7 @@ class NodeSettings:
     policy: str
     pairing: PairingSettings
     segmenter: SegmenterSettings
+    max_pixels: int
     rgb_transport: str
     rgb_qos: str
     thermal_transport: str
@@ -242,6 +252,7 @@ def settings_of(values: Mapping[str, Any]) -> NodeSettings:
                 thermal=_built(ThermalSettings, values),
                 alignment=_built(AlignmentSettings, values),
             ),
+            max_pixels=values["input.max_pixels"],
             rgb_transport=values["rgb.transport"],
             rgb_qos=values["rgb.qos"],
             thermal_transport=values["thermal.transport"],

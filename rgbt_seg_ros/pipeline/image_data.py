@@ -93,15 +93,32 @@ def open_image(
     return image
 
 
-def decode_depth_png(format_text: str, data: memoryview, max_pixels: int = MAX_PIXELS) -> AnyArray:
-    """Decode the 16-bit image of a compressedDepth message, (H, W) uint16.
+def check_image(
+    data: bytes | bytearray | memoryview, max_pixels: int = MAX_PIXELS, formats: Collection[str] = TRANSPORTED
+) -> None:
+    """Refuse what ``decode_image`` would, as far as header and end tell; damage between them only decoding finds.
 
     Raises:
-        ImageDataError: Its format is RVL or that of a 32-bit image, whose values are quantised; or as ``decode_image``.
+        ImageDataError: As ``decode_image``.
+    """
+    kind = open_image(data, max_pixels, formats).format
+    whole = bytes(data)
+    # The end of a thumbnail in a JPEG's header lies before the last scan.
+    if (kind == "PNG" and b"IEND" not in whole) or (
+        kind == "JPEG" and whole.rfind(b"\xff\xd9") < whole.rfind(b"\xff\xda")
+    ):
+        raise ImageDataError(f"{len(whole)} bytes: a {kind} that is incomplete: its end is missing")
+
+
+def depth_png(format_text: str, data: memoryview) -> memoryview:
+    """Return the PNG in the data of a compressedDepth message.
+
+    Raises:
+        ImageDataError: Its format is RVL or that of a 32-bit image, whose values are quantised.
     """
     if "rvl" in format_text or "32F" in format_text:
         raise ImageDataError("only compressedDepth of 16UC1 as PNG is decoded; publish that, or the raw topic")
-    return decode_image(data[_DEPTH_HEADER:], max_pixels, ("PNG",))
+    return data[_DEPTH_HEADER:]
 
 
 def stored_bits(data: bytes) -> int:

@@ -6,7 +6,7 @@ A message is anything with the fields of its definition: one of rclpy, or one re
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -14,7 +14,14 @@ import numpy.typing as npt
 
 from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.pipeline.content import Finding, judge_colours, judge_format, judge_jpeg
-from rgbt_seg_ros.pipeline.image_data import MAX_PIXELS, ImageDataError, decode_depth_png, decode_image
+from rgbt_seg_ros.pipeline.image_data import (
+    MAX_PIXELS,
+    TRANSPORTED,
+    ImageDataError,
+    check_image,
+    decode_image,
+    depth_png,
+)
 from rgbt_seg_ros.pipeline.raw_images import ConversionError, check_colours, colours, fail, view
 
 __all__ = [
@@ -30,6 +37,8 @@ __all__ = [
     "to_thermal",
     "view",
 ]
+
+_Result = TypeVar("_Result")
 
 Bridge = Callable[[Any], npt.NDArray[np.uint8]]
 Note = Callable[[Finding], None]
@@ -67,7 +76,7 @@ def check_rgb(message: Any, topic: str, bridge: Bridge | None = None, max_pixels
         ConversionError: Encoding, size, step or data are wrong.
     """
     if is_compressed(message):
-        _check_compressed(message, topic)
+        _read(message, topic, check_image, max_pixels)
     else:
         check_colours(message, topic, max_pixels)
 
@@ -79,7 +88,7 @@ def check_thermal(message: Any, topic: str, max_pixels: int = MAX_PIXELS) -> Non
         ConversionError: Encoding, size, step or data are wrong.
     """
     if is_compressed(message):
-        _check_compressed(message, topic)
+        _read(message, topic, check_image, max_pixels)
     elif message.encoding in _PALETTES:
         view(message, topic, 3, np.uint8, max_pixels)
     elif message.encoding in _THERMAL:
@@ -143,7 +152,6 @@ def to_thermal(
     Raises:
         ConversionError: As ``check_thermal``, or the compressed data cannot be decoded.
     """
-    check_thermal(message, topic, max_pixels)
     if is_compressed(message):
         image = _decode(message, topic, max_pixels, note)
         _pass_on(judge_format(topic, message.format, image), note)
@@ -151,6 +159,7 @@ def to_thermal(
             return image
         on_palette(f"compressed '{message.format}' in colour")
         return _grey(image, topic, cv2.COLOR_RGB2GRAY, note)
+    check_thermal(message, topic, max_pixels)
     if message.encoding in _PALETTES:
         on_palette(message.encoding)
         return _grey(view(message, topic, 3, np.uint8, max_pixels), topic, _PALETTES[message.encoding], note)
@@ -171,20 +180,24 @@ def _pass_on(finding: Finding | None, note: Note) -> None:
         note(finding)
 
 
-def _check_compressed(message: Any, topic: str) -> None:
-    if not len(message.data):
-        raise ConversionError(f"{topic}: compressed '{message.format}': no data")
+def _read(
+    message: Any, topic: str, read: Callable[[memoryview, int, tuple[str, ...]], _Result], max_pixels: int
+) -> _Result:
+    """Have the data of a compressed message read within bounds; what is refused is named by its topic and format."""
+    data = memoryview(message.data).cast("B")
+    formats: tuple[str, ...] = TRANSPORTED
+    try:
+        if "compressedDepth" in message.format:
+            data, formats = depth_png(message.format, data), ("PNG",)
+        if not data:
+            raise ImageDataError("no data")
+        return read(data, max_pixels, formats)
+    except ImageDataError as error:
+        raise ConversionError(f"{topic}: compressed '{message.format}': {error}") from error
 
 
 def _decode(message: Any, topic: str, max_pixels: int, note: Note) -> AnyArray:
-    _check_compressed(message, topic)
-    data = memoryview(message.data).cast("B")
-    try:
-        if "compressedDepth" in message.format:
-            return decode_depth_png(message.format, data, max_pixels)
-        image = decode_image(data, max_pixels)
-    except ImageDataError as error:
-        raise ConversionError(f"{topic}: compressed '{message.format}', {error}") from error
-    if bytes(data[:2]) == b"\xff\xd8":
+    image = _read(message, topic, decode_image, max_pixels)
+    if bytes(message.data[:2]) == b"\xff\xd8":
         _pass_on(judge_jpeg(topic, image), note)
     return image

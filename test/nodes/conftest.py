@@ -221,7 +221,7 @@ class Client:
 
         if pixels is None:
             shape = (*SIZE, 3) if stream.endswith("rgb") else SIZE
-            pixels = np.random.default_rng(stamp % 1000).integers(0, 256, shape, dtype=np.uint8)
+            pixels = np.random.default_rng(stamp // 10**6).integers(0, 256, shape, dtype=np.uint8)
         header = Header(
             frame_id=f"{stream.replace('/', '_')}_frame", stamp=Time(sec=stamp // 10**9, nanosec=stamp % 10**9)
         )

@@ -10,8 +10,16 @@ import pytest
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
-from rgbt_seg_ros.nodes.conversions import check_rgb, image_message, to_rgb
-from rgbt_seg_ros.pipeline.images import ConversionError, check_depth, check_thermal, to_depth, to_thermal
+from rgbt_seg_ros.nodes.conversions import image_message
+from rgbt_seg_ros.pipeline.images import (
+    ConversionError,
+    check_depth,
+    check_rgb,
+    check_thermal,
+    to_depth,
+    to_rgb,
+    to_thermal,
+)
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (6, 8, 3), dtype=np.uint8)

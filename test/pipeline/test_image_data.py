@@ -63,7 +63,7 @@ def test_a_small_file_of_a_huge_image_is_refused_without_memory(side, tmp_path):
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
     first, second, grown = done.stdout.splitlines()
     assert first == second
-    assert first.startswith("/cam: compressed 'png', ")
+    assert first.startswith("/cam: compressed 'png': ")
     assert first.endswith(f"{side**2} pixels; expected at most 36000000 (input.max_pixels)")
     assert int(grown) < 20_000, "KiB"
     assert done.stderr == ""
@@ -93,7 +93,7 @@ def test_the_limit_is_the_parameters_and_counts_pixels():
 def test_other_formats_are_refused_by_their_first_bytes(suffix, kind):
     data = encoded(suffix, RGB.astype(np.float32) if suffix == ".hdr" else RGB)
     with pytest.raises(
-        ConversionError, match=f"/cam: compressed 'jpeg', {len(data)} bytes: {kind}.*; expected JPEG or PNG"
+        ConversionError, match=f"/cam: compressed 'jpeg': {len(data)} bytes: {kind}.*; expected JPEG or PNG"
     ):
         to_rgb(compressed(data), "/cam")
 
