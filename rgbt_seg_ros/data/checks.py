@@ -13,9 +13,10 @@ import numpy as np
 from rgbt_seg_ros.arrays import IntArray
 from rgbt_seg_ros.data.label_files import label_problems
 from rgbt_seg_ros.data.problems import Problems, problems_of
-from rgbt_seg_ros.data.samples import IGNORED, DataError, Dataset, Sample, field_of_view_problem
+from rgbt_seg_ros.data.samples import IGNORED, DataError, Dataset, Sample
 from rgbt_seg_ros.data.specs import open_dataset
 from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.pipeline.content import aspect_problem, judge_images
 
 _THREADS = 2
 
@@ -170,10 +171,10 @@ def _check_sample(sample: Sample, num_classes: int) -> _Finding:
         pixels = np.bincount(sample.label.ravel(), minlength=256)
     if sample.boxes is not None:
         boxes = np.bincount(np.array([box.class_id for box in sample.boxes], np.int64), minlength=256)
-    problem = field_of_view_problem(sample.rgb.shape, thermal.shape)
+    problem = aspect_problem(sample.rgb.shape, thermal.shape)
     if problem:
         problems.append(f"{sample.name}: {problem}")
-    if (thermal == thermal.flat[0]).all():
-        warnings.append(f"{sample.name}: every thermal pixel is {thermal.flat[0]}")
+    findings = judge_images(sample.rgb, thermal, (f"{sample.name}: RGB", f"{sample.name}: thermal"), aligned=False)
+    warnings += map(str, findings)
     size = f"rgb {height}x{width}, thermal {thermal.shape[0]}x{thermal.shape[1]} {thermal.dtype}"
     return _Finding(tuple(problems), tuple(warnings), sample.group, size, pixels, boxes)

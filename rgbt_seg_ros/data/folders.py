@@ -10,18 +10,22 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import TiffImagePlugin
 
 from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.data.problems import Problems
 from rgbt_seg_ros.data.samples import DataError
-from rgbt_seg_ros.files import replacing
+from rgbt_seg_ros.errors import in_words
+from rgbt_seg_ros.files import read_bounded, replacing
+from rgbt_seg_ros.pipeline.content import Note, ignore, judge_colours, judge_jpeg, pass_on
+from rgbt_seg_ros.pipeline.image_data import MAX_PIXELS, ImageDataError, decode_image, open_image, stored_bits
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".webp"})
 
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "PPM", "WEBP")
+"""What image files may be, by their content, as Pillow names it. They are the user's own: more than a message may be."""
 
-_GREY_LEVELS = {np.dtype(np.uint8): 8.0, np.dtype(np.uint16): 8.0 * 257}
-"""By how much the channels of a grey picture may differ: JPEG rounds."""
+_LARGEST_FILE = 1 << 30
 
 
 class ImageFileError(DataError):
@@ -90,56 +94,72 @@ def find_pairs(rgb: str | Path, thermal: str | Path) -> list[PairPaths]:
     return [PairPaths(name, rgb / colour[name], thermal / heat[name]) for name in colour]
 
 
-def read_image(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> AnyArray:
-    """Read an image as OpenCV gives it: (H, W) or (H, W, channels), blue first; as stored, whatever way up Exif says it is.
+def read_image(path: Path) -> AnyArray:
+    """Read an image as (H, W), or (H, W, channels), red first; as stored, whatever way up Exif says it is.
 
     Raises:
-        ImageFileError: The file is missing, cut off or no image.
+        ImageFileError: The file is missing, cut off, too large or not an image.
     """
+    data = read_bounded(path, "image file", _LARGEST_FILE, ImageFileError)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ImageFileError(f"{path}: not a readable image file ({error.strerror or error})") from error
+        if data[:4] in (b"II*\0", b"MM\0*"):
+            _check_tiff(data)
+            return _through_opencv(data)
+        header = open_image(data, formats=FORMATS)
+        if header.format in ("JPEG", "MPO") or (
+            header.format == "PNG" and (header.mode[0] in "1LIP" or stored_bits(data) <= 8)
+        ):
+            return decode_image(data, formats=FORMATS, alpha=True)
+        return _through_opencv(data)
+    except ImageDataError as error:
+        raise ImageFileError(f"{path}: not a readable image file ({error})") from error
+
+
+def _check_tiff(data: bytes) -> None:
+    """Refuse a TIFF of too many pixels; Pillow does not open every kind, but reads the tags of all."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2(data[:8])
+    file = io.BytesIO(data)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except cv2.error:  # an image larger than OpenCV will hold
+        file.seek(tags.next)
+        tags.load(file)
+        width, height = int(tags[256]), int(tags[257])
+    except Exception as error:  # damaged tags can raise anything
+        raise ImageDataError(f"a damaged TIFF: {in_words(error)}") from error
+    if width * height > MAX_PIXELS:
+        raise ImageDataError(f"{width * height} pixels; expected at most {MAX_PIXELS}")
+
+
+def _through_opencv(data: bytes) -> AnyArray:
+    """Decode what Pillow has no arrays for: every depth of TIFF and PNM, 16-bit colours."""
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
         image = None
-    if image is None or _is_cut_off(data):
-        raise ImageFileError(f"{path}: not a readable image file")
-    return np.asarray(image)
+    if image is None:
+        raise ImageDataError("damaged or incomplete")
+    if image.ndim == 2:
+        return np.asarray(image)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGB))
 
 
-def _is_cut_off(data: bytes) -> bool:
-    """Tell whether a JPEG file ends early: OpenCV 4 fills what is missing with grey and says nothing."""
-    if not data.startswith(b"\xff\xd8") or b"\xff\xd9" in data[-1024:]:
-        return False
-    try:
-        # No end where it should be: cut off, or followed by data of the camera's maker.
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-    except (OSError, SyntaxError, ValueError):
-        return True
-    return False
-
-
-def read_rgb(path: Path) -> ByteArray:
-    """Read a colour or grey image as (H, W, 3) uint8 RGB, as stored; raises ImageFileError."""
-    # Thermal images and label masks are never turned, so RGB must not be either.
-    bgr = read_image(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
-def read_thermal(path: Path) -> AnyArray:
-    """Read a thermal image as (H, W), uint8, uint16 or float32; a three-channel picture is turned to grey.
+def read_rgb(path: Path, note: Note = ignore) -> ByteArray:
+    """Read a colour or grey image as (H, W, 3) uint8 RGB, as stored; what is odd about it is noted.
 
     Raises:
         ImageFileError: The file cannot be read, or has pixels of another kind.
     """
-    return read_thermal_noted(path)[0]
+    image = read_image(path)
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    if image.dtype != np.uint8:
+        raise ImageFileError(f"{path}: pixels are {image.dtype}; expected 8 or 16 bits")
+    _note_holes(path, image, note)
+    rgb = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image[..., :3]
+    return np.ascontiguousarray(rgb, dtype=np.uint8)
 
 
-def read_thermal_noted(path: Path) -> tuple[AnyArray, str]:
-    """Read a thermal image as ``read_thermal``, and say in a sentence what is odd about the file; nothing: nothing.
+def read_thermal(path: Path, note: Note = ignore) -> AnyArray:
+    """Read a thermal image as (H, W), uint8, uint16 or float32; a picture in colour is turned to grey, and that is noted.
 
     Raises:
         ImageFileError: The file cannot be read, or has pixels of another kind.
@@ -149,20 +169,16 @@ def read_thermal_noted(path: Path) -> tuple[AnyArray, str]:
         image = image.astype(np.float32)
     if image.dtype not in (np.uint8, np.uint16, np.float32):
         raise ImageFileError(f"{path}: pixels are {image.dtype}; expected uint8, uint16 or float32")
+    _note_holes(path, image, note)
     if image.ndim == 2:
-        return image, ""
-    note = ""
-    if _is_coloured(image):
-        note = f"{path}: a thermal image in false colours, turned to grey, which need not grow with temperature"
-    code = cv2.COLOR_BGRA2GRAY if image.shape[2] == 4 else cv2.COLOR_BGR2GRAY
-    return np.asarray(cv2.cvtColor(image, code)), note
+        return image
+    pass_on(judge_colours(str(path), image[..., :3]), note)
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(image[..., :3]), cv2.COLOR_RGB2GRAY))
 
 
-def _is_coloured(image: AnyArray) -> bool:
-    """Tell whether the three colour channels of (H, W, 3 or 4) differ by more than compression makes them."""
-    blue, green, red = cv2.split(image)[:3]
-    allowed = _GREY_LEVELS.get(image.dtype, 0.0)
-    return any(float(cv2.absdiff(first, second).max()) > allowed for first, second in ((blue, green), (green, red)))
+def _note_holes(path: Path, image: AnyArray, note: Note) -> None:
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        pass_on(judge_jpeg(str(path), image), note)
 
 
 def write_image(path: Path, image: AnyArray) -> None:

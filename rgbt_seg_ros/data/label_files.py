@@ -11,8 +11,9 @@ from PIL import Image
 from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.data.problems import DataProblems
 from rgbt_seg_ros.data.samples import IGNORED, DataError
-from rgbt_seg_ros.files import replacing
+from rgbt_seg_ros.files import read_bounded, replacing
 from rgbt_seg_ros.network.spec import ClassInfo
+from rgbt_seg_ros.pipeline.image_data import ImageDataError, open_image, stored_bits
 
 # Pillow, because OpenCV replaces the indices of a palette PNG by their colours.
 _INDEX_MODES = ("L", "P", "1")
@@ -23,12 +24,16 @@ _WRONG_MODES = {
     "PA": "a picture with an alpha channel",
     "F": "a picture of floating-point numbers",
 }
-_LOSSY = {"JPEG": "a JPEG", "MPO": "a JPEG", "JPEG2000": "a JPEG 2000", "WEBP": "a WebP", "AVIF": "an AVIF"}
-_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+_LOSSY = {"JPEG": "a JPEG", "MPO": "a JPEG", "JPEG2000": "a JPEG 2000", "WEBP": "a WebP"}
+_FORMATS = ("PNG", "BMP", "TIFF", "PPM", "GIF", "JPEG", "JPEG2000", "WEBP")
+_UNREADABLE = (OSError, SyntaxError, ValueError)
+_LARGEST_FILE = 1 << 28
 
 
 def read_label(path: Path, num_classes: int, shape: tuple[int, ...] | None = None) -> ByteArray:
-    """Read a label mask as (H, W) uint8 class ids 0..num_classes-1, or ``IGNORED``; of a palette picture its indices.
+    """Read a label mask as (H, W) uint8 class ids 0..num_classes-1, or ``IGNORED``.
+
+    The values are those that are stored: of a palette picture its indices, of a grey one of 1, 2 or 4 bits 0..1, 0..3 or 0..15.
 
     Args:
         path: The file.
@@ -39,8 +44,9 @@ def read_label(path: Path, num_classes: int, shape: tuple[int, ...] | None = Non
         DataError: The file cannot be read, is of a format that changes values (JPEG), is not a single channel of 8 bits, has
             another size, or holds a value that is not a class.
     """
+    data = read_bounded(path, "label mask", _LARGEST_FILE, DataError)
     try:
-        with Image.open(path) as image:
+        with open_image(data, formats=_FORMATS) as image:
             mode = image.mode
             lossy = _LOSSY.get(image.format or "")
             if lossy is None and "jpeg" in str(image.info.get("compression", "")):
@@ -50,8 +56,11 @@ def read_label(path: Path, num_classes: int, shape: tuple[int, ...] | None = Non
                     f"{path}: {lossy} picture, whose values are not those that were written; expected a PNG"
                 )
             label = np.array(image, dtype=np.uint8) if mode in _INDEX_MODES else None
-    except _UNREADABLE as error:
+    except (ImageDataError, *_UNREADABLE) as error:
         raise DataError(f"{path}: not a readable label mask ({error})") from error
+    if label is not None and mode == "L" and stored_bits(data) < 8:
+        # An optimiser, or a writer of few classes, has stored fewer bits; Pillow spreads their values over 0..255.
+        label //= 255 // ((1 << stored_bits(data)) - 1)
     if label is None:
         wrong = _WRONG_MODES.get(mode, f"a picture of more than 8 bits or several channels (mode {mode})")
         raise DataError(f"{path}: {wrong}; a label mask is one channel of 8 bits with a class id in every pixel")

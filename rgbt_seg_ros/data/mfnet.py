@@ -87,4 +87,4 @@ def read_rgbt(path: Path) -> tuple[ByteArray, ByteArray]:
     if channels != 4 or image.dtype != np.uint8:
         bits = 8 * image.dtype.itemsize
         raise ImageFileError(f"{path}: {channels} channels of {bits} bits; expected 4 of 8 bits (RGB and thermal)")
-    return np.ascontiguousarray(image[..., 2::-1]), np.ascontiguousarray(image[..., 3])
+    return np.ascontiguousarray(image[..., :3]), np.ascontiguousarray(image[..., 3])

@@ -10,9 +10,6 @@ from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network.conventions import Convention
 
-ASPECT_TOLERANCE = 0.02
-"""By how much (as a share) the aspect ratios of RGB and thermal may differ: sizes are whole pixels."""
-
 IGNORED = 255
 """Value of a label pixel nobody annotated: neither trained on nor scored."""
 
@@ -94,17 +91,6 @@ def box_classes(dataset: Dataset) -> tuple[str, ...]:
     annotated where it has a box.
     """
     return tuple(getattr(dataset, "box_classes", ()))
-
-
-def field_of_view_problem(rgb: tuple[int, ...], thermal: tuple[int, ...]) -> str:
-    """Say in words why images of these shapes (H, W, …) cannot show one field of view; nothing: they can."""
-    height, width = rgb[:2]
-    if abs(width / height * thermal[0] / thermal[1] - 1) <= ASPECT_TOLERANCE:
-        return ""
-    return (
-        f"thermal has {thermal[0]}x{thermal[1]} pixels and RGB {height}x{width} (height x width), aspect ratios that differ "
-        f"by more than {ASPECT_TOLERANCE:.0%}; images of one field of view were expected"
-    )
 
 
 def iterate(dataset: Dataset) -> Iterator[Sample]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from rgbt_seg_ros.data.file_table import FileTable, group_of, scan, tabulate, wanted_names
-from rgbt_seg_ros.data.folders import SUFFIXES, read_rgb, read_thermal_noted
+from rgbt_seg_ros.data.folders import SUFFIXES, read_rgb, read_thermal
 from rgbt_seg_ros.data.label_files import read_label
 from rgbt_seg_ros.data.problems import Problems
-from rgbt_seg_ros.data.samples import Box, Sample, field_of_view_problem
+from rgbt_seg_ros.data.samples import Box, Sample
+from rgbt_seg_ros.pipeline.content import Finding, aspect_problem
 
 _Third = TypeVar("_Third")
 
@@ -60,10 +61,11 @@ def _read(
     """Return the pair of a sample and its third file; a DataError has everything that is wrong with any of them."""
     name = table.names[index]
     problems = Problems()
-    rgb = problems.attempt(lambda: read_rgb(table.path(index, 0)))
-    thermal = problems.attempt(lambda: read_thermal_noted(table.path(index, 1)))
+    noted: list[Finding] = []
+    rgb = problems.attempt(lambda: read_rgb(table.path(index, 0), noted.append))
+    thermal = problems.attempt(lambda: read_thermal(table.path(index, 1), noted.append))
     if rgb is not None and thermal is not None:
-        problem = field_of_view_problem(rgb.shape, thermal[0].shape)
+        problem = aspect_problem(rgb.shape, thermal.shape)
         if problem:
             problems.found.append(f"{table.path(index, 1)}: {problem}")
     shape = None if rgb is None else rgb.shape[:2]
@@ -72,5 +74,4 @@ def _read(
     assert rgb is not None
     assert thermal is not None
     assert third is not None
-    image, note = thermal
-    return Sample(name, group_of(name), rgb, image, notes=(note,) if note else ()), third
+    return Sample(name, group_of(name), rgb, thermal, notes=tuple(map(str, noted))), third

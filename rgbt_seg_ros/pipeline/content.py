@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -43,6 +43,9 @@ _TALL = 1.4
 """Height over width from which a thermal image may be two pictures; one picture of a camera on its side is at most 4:3."""
 
 _WIDE = 2.2
+
+_SMALLEST = 12
+"""Rows of a picture below which two of them are not told from one: so few pixels correlate by chance."""
 
 _TELEMETRY = 8
 """Rows below two pictures that are looked for."""
@@ -109,6 +112,20 @@ class Finding:
     def __str__(self) -> str:
         """Return the sentence: ``WHERE: PROBLEM; REMEDY``."""
         return f"{self.where}: {self.problem}; {self.remedy}"
+
+
+Note = Callable[[Finding], None]
+"""Takes what is odd about an image that is used all the same."""
+
+
+def ignore(finding: Finding) -> None:
+    """Take the findings of a caller that asks for none."""
+
+
+def pass_on(finding: Finding | None, note: Note) -> None:
+    """Note a finding where there is one."""
+    if finding is not None:
+        note(finding)
 
 
 def thin(image: AnyArray) -> AnyArray:
@@ -216,7 +233,7 @@ def judge_two_pictures(where: str, thermal: AnyArray) -> Finding | None:
     """Judge the shape of a thermal image (H, W): two pictures of one scene in it, one above the other or side by side."""
     height, width = thermal.shape[:2]
     stacked = height >= _TALL * width
-    if not stacked and width < _WIDE * height:
+    if (not stacked and width < _WIDE * height) or max(height, width) < 2 * _SMALLEST:
         return None
     picture = thermal if stacked else thermal.T
     half, related = max(_halves(picture), key=lambda found: abs(found[1]))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import re
-import struct
 import warnings
 from collections.abc import Collection
 
@@ -41,7 +40,10 @@ class ImageDataError(UserError):
 
 
 def decode_image(
-    data: bytes | bytearray | memoryview, max_pixels: int = MAX_PIXELS, formats: Collection[str] = TRANSPORTED
+    data: bytes | bytearray | memoryview,
+    max_pixels: int = MAX_PIXELS,
+    formats: Collection[str] = TRANSPORTED,
+    alpha: bool = False,
 ) -> AnyArray:
     """Decode an image, once its size is known to be bearable.
 
@@ -49,17 +51,18 @@ def decode_image(
         data: The whole file.
         max_pixels: The most pixels it may have.
         formats: Which of Pillow's formats are taken.
+        alpha: Whether the fourth channel of a colour image is kept.
 
     Returns:
-        (H, W) uint8 or uint16 where the image is grey, else (H, W, 3) uint8 RGB; as stored, whatever its Exif data says. Colours
-        of a palette are looked up, an alpha channel is left out, 16-bit colours are reduced to 8 bits.
+        (H, W) uint8 or uint16 where the image is grey, else (H, W, 3 or 4) uint8 RGB; as stored, whatever its Exif data says.
+        Colours of a palette are looked up, 16-bit colours are reduced to 8 bits.
 
     Raises:
         ImageDataError: Another format, too many pixels, damaged or incomplete data.
     """
     image = open_image(data, max_pixels, formats)
     try:
-        pixels = np.asarray(_plain(image))
+        pixels = np.asarray(_plain(image, alpha))
     except MemoryError:
         raise
     except Exception as error:  # damaged data can raise anything in Pillow's readers, and none of it is our bug
@@ -88,7 +91,7 @@ def open_image(
     width, height = image.size
     if width * height > max_pixels:
         raise _too_large(f"{height}x{width} (HxW) is {width * height} pixels", max_pixels)
-    if image.format == "JPEG" and bytes(data).count(b"\xff\xda") > _MAX_SCANS:
+    if image.format in ("JPEG", "MPO") and bytes(data).count(b"\xff\xda") > _MAX_SCANS:
         raise ImageDataError(f"a JPEG of more than {_MAX_SCANS} scans; expected one as cameras write it")
     return image
 
@@ -105,7 +108,7 @@ def check_image(
     whole = bytes(data)
     # The end of a thumbnail in a JPEG's header lies before the last scan.
     if (kind == "PNG" and b"IEND" not in whole) or (
-        kind == "JPEG" and whole.rfind(b"\xff\xd9") < whole.rfind(b"\xff\xda")
+        kind in ("JPEG", "MPO") and whole.rfind(b"\xff\xd9") < whole.rfind(b"\xff\xda")
     ):
         raise ImageDataError(f"{len(whole)} bytes: a {kind} that is incomplete: its end is missing")
 
@@ -122,15 +125,12 @@ def depth_png(format_text: str, data: memoryview) -> memoryview:
 
 
 def stored_bits(data: bytes) -> int:
-    """Return the bits per sample of a grey PNG: 1, 2, 4, 8 or 16; 8 for everything else."""
-    if len(data) < 26 or not data.startswith(b"\x89PNG"):
-        return 8
-    bits, colour_type = struct.unpack_from("BB", data, 24)
-    return int(bits) if colour_type == 0 else 8
+    """Return the bits per sample of a PNG, or per index: 1, 2, 4, 8 or 16; 8 for everything else."""
+    return data[24] if len(data) > 24 and data.startswith(b"\x89PNG") else 8
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    if image.mode in ("L", "F") or image.mode.startswith("I"):
+def _plain(image: Image.Image, alpha: bool) -> Image.Image:
+    if image.mode in ("L", "F") or (alpha and image.mode == "RGBA") or image.mode.startswith("I"):
         return image
     grey = image.mode == "1" or (image.mode == "LA" and "transparency" not in image.info)
     return image.convert("L" if grey else "RGB") if image.mode != "RGB" else image

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rgbt_seg_ros.arrays import AnyArray, ByteArray
-from rgbt_seg_ros.pipeline.content import Finding, judge_colours, judge_format, judge_jpeg
+from rgbt_seg_ros.pipeline.content import Note, ignore, judge_colours, judge_format, judge_jpeg, pass_on
 from rgbt_seg_ros.pipeline.image_data import (
     MAX_PIXELS,
     TRANSPORTED,
@@ -41,9 +41,6 @@ __all__ = [
 _Result = TypeVar("_Result")
 
 Bridge = Callable[[Any], npt.NDArray[np.uint8]]
-Note = Callable[[Finding], None]
-"""Takes what is odd about an image that is used all the same."""
-
 _THERMAL: dict[str, npt.DTypeLike] = {
     "mono8": np.uint8,
     "8UC1": np.uint8,
@@ -53,10 +50,6 @@ _THERMAL: dict[str, npt.DTypeLike] = {
 }
 _DEPTH: dict[str, npt.DTypeLike] = {"16UC1": np.uint16, "mono16": np.uint16, "32FC1": np.float32}
 _PALETTES = {"rgb8": cv2.COLOR_RGB2GRAY, "bgr8": cv2.COLOR_BGR2GRAY}
-
-
-def _ignore(finding: Finding) -> None:
-    """Take a finding of somebody who does not ask for any."""
 
 
 def stamp_ns(header: Any) -> int:
@@ -121,7 +114,7 @@ def to_depth(message: Any, topic: str, max_pixels: int = MAX_PIXELS) -> AnyArray
 
 
 def to_rgb(
-    message: Any, topic: str, bridge: Bridge | None = None, max_pixels: int = MAX_PIXELS, note: Note = _ignore
+    message: Any, topic: str, bridge: Bridge | None = None, max_pixels: int = MAX_PIXELS, note: Note = ignore
 ) -> ByteArray:
     """Return (H, W, 3) uint8 RGB: a view of an rgb8 message, one pass over most others.
 
@@ -142,7 +135,7 @@ def to_thermal(
     topic: str,
     on_palette: Callable[[str], None] = lambda encoding: None,
     max_pixels: int = MAX_PIXELS,
-    note: Note = _ignore,
+    note: Note = ignore,
 ) -> AnyArray:
     """Return (H, W) uint8, uint16 or float32 in native byte order; a view where the message has that already.
 
@@ -154,7 +147,7 @@ def to_thermal(
     """
     if is_compressed(message):
         image = _decode(message, topic, max_pixels, note)
-        _pass_on(judge_format(topic, message.format, image), note)
+        pass_on(judge_format(topic, message.format, image), note)
         if image.ndim == 2:
             return image
         on_palette(f"compressed '{message.format}' in colour")
@@ -171,13 +164,8 @@ def _native(pixels: AnyArray) -> AnyArray:
 
 
 def _grey(image: AnyArray, topic: str, code: int, note: Note) -> ByteArray:
-    _pass_on(judge_colours(topic, image), note)
+    pass_on(judge_colours(topic, image), note)
     return np.asarray(cv2.cvtColor(image, code), dtype=np.uint8)
-
-
-def _pass_on(finding: Finding | None, note: Note) -> None:
-    if finding is not None:
-        note(finding)
 
 
 def _read(
@@ -199,5 +187,5 @@ def _read(
 def _decode(message: Any, topic: str, max_pixels: int, note: Note) -> AnyArray:
     image = _read(message, topic, decode_image, max_pixels)
     if bytes(message.data[:2]) == b"\xff\xd8":
-        _pass_on(judge_jpeg(topic, image), note)
+        pass_on(judge_jpeg(topic, image), note)
     return image

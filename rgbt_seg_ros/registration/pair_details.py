@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from rgbt_seg_ros.arrays import AnyArray
@@ -67,7 +66,7 @@ def read_depths(
     if missing:
         raise SourceError(f"{folder}: no depth image named {missing[0]}, as the RGB image is")
     paths = [folder / files[pair.name] for pair in pairs]
-    depths = [read_image(path, cv2.IMREAD_UNCHANGED) for path in paths]
+    depths = [read_image(path) for path in paths]
     _check([str(path) for path in paths], depths, size)
     return depths
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -167,7 +169,7 @@ def test_the_class_table_of_a_folder_must_be_one(folder):
     path = folder / "classes.yaml"
     for text, fragment in (
         ("- {id: 1, name: a, color: [0, 0, 0]}", "0, 1, 2"),
-        (CLASSES.replace("deer", "other"), "one name"),
+        (CLASSES.replace("deer", "other"), "the same name"),
         ("a: [", "class table"),
         ("5", "list of"),
         ("- {id: 0, name: 2026-13-45, color: [0, 0, 0]}", "month"),
@@ -191,6 +193,46 @@ def test_the_indices_of_a_palette_png_are_its_labels(folder, palette):
     image.putpalette([40, 50, 60, 70, 80, 90] if palette == "short" else [7, 90, 200] * 256)
     image.save(folder / "labels" / "a.png", **({"bits": 1} if palette == "short" else {}))
     np.testing.assert_array_equal(open_dataset(f"folder:{folder}")[0].label, label)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize("kind", ["grey", "palette"])
+def test_a_label_png_of_few_bits_has_the_values_that_are_stored(folder, bits, kind):
+    classes = "".join(f"- {{id: {i}, name: c{i}, color: [{i}, 0, 0]}}\n" for i in range(16))
+    write_text(folder / "classes.yaml", classes)
+    label = RNG.integers(0, 1 << bits, SHAPE).astype(np.uint8)
+    path = folder / "labels" / "a.png"
+    if kind == "palette":
+        image = Image.fromarray(label)
+        image.putpalette([v for i in range(1 << bits) for v in (90 - i, i, 200)])
+        image.save(path, bits=bits)
+    else:
+        digits = np.unpackbits(label[..., None], axis=2)[..., 8 - bits :].reshape(SHAPE[0], -1)
+        rows = b"".join(b"\0" + np.packbits(row).tobytes() for row in digits)
+        head = struct.pack(">IIBBBBB", SHAPE[1], SHAPE[0], bits, 0, 0, 0, 0)
+        chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+        body = (struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks)
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(body))
+    assert path.read_bytes()[24] == bits
+    np.testing.assert_array_equal(open_dataset(f"folder:{folder}")[0].label, label)
+
+
+def test_an_image_file_of_too_many_pixels_is_refused_before_it_is_decoded(folder):
+    cv2.imwrite(str(folder / "rgb" / "a.png"), np.zeros((6100, 6000), np.uint8))
+    failure(
+        f"folder:{folder}", folder / "rgb" / "a.png", "not a readable", "36600000 pixels; expected at most 36000000"
+    )
+    for part in ("rgb", "labels"):
+        (folder / part / "a.png").unlink()
+        os.mkfifo(folder / part / "a.png")
+        failure(f"folder:{folder}", folder / part / "a.png", "is a pipe")
+        (folder / part / "a.png").unlink()
+        write_image(folder / part / "a.png", RGB if part == "rgb" else LABEL)
+
+
+def test_what_is_named_an_image_but_is_another_format_is_refused_by_its_content(folder):
+    Image.fromarray(THERMAL).save(folder / "thermal" / "a.png", "GIF")
+    failure(f"folder:{folder}", folder / "thermal" / "a.png", "a GIF; expected JPEG or PNG or TIFF")
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def test_stored_values_of_every_kind_of_grey_and_colour_come_back():
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
-def test_the_bits_of_a_grey_png_are_read_from_its_header(bits):
+def test_the_bits_of_a_png_are_read_from_its_header(bits):
     assert stored_bits(grey_png(4, 8, bits)) == bits
     assert stored_bits(encoded(".png")) == 8
     assert stored_bits(b"\x89PNG") == 8
