@@ -100,9 +100,9 @@ class CameraPair:
             self.drop(DropReason.DISABLED.of(stream))
             return
         # A compressed image does not say its size before it is decoded.
-        if stream == "rgb" and (size := _size(message)) not in (None, self._image_size):
-            self._image_size = size
-            self._sink.see(self._slot, size)
+        if stream == "rgb" and hasattr(message, "height") and (message.height, message.width) != self._image_size:
+            self._image_size = (message.height, message.width)
+            self._sink.see(self._slot, self._image_size)
         stamp = stamp_ns(message.header)
         with self._lock:
             if stream == "depth":
@@ -184,7 +184,3 @@ class CameraPair:
         """Unsubscribe."""
         for stream in self.streams:
             stream.close()
-
-
-def _size(message: Any) -> tuple[int, int] | None:
-    return (message.height, message.width) if hasattr(message, "height") else None

@@ -133,7 +133,10 @@ class Diagnostics:
         if engine.warning:
             return Verdict(warn, engine.warning, logged=True)
         if pair.latency > SLOW:
-            return Verdict(warn, f"latency {pair.latency:.2f} s: a mask shows what the camera saw that long ago")
+            what = "a mask shows what the camera saw that long ago"
+            if pair.latency > _OTHER_CLOCK:
+                what = "the stamps are not of this node's clock; a bag needs use_sim_time and its clock"
+            return Verdict(warn, f"latency {pair.latency:.2f} s: {what}")
         return Verdict(ok, "segmenting")
 
     def _news(self, pair: CameraPair) -> dict[str, int]:

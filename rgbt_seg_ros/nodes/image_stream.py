@@ -51,7 +51,6 @@ class ImageStream:
         self._topic = topic if transport == "raw" else f"{topic}/compressed"
         self.name = topic.split("/")[-2]
         """``rgb``, ``thermal`` or ``depth``."""
-        self._other = ("compressed", f"{topic}/compressed") if transport == "raw" else ("raw", topic)
         self.topic = node.resolve_topic_name(self._topic)
         self._auto = qos == "auto"
         self._check, self._store, self._refuse = check, store, refuse
@@ -108,10 +107,11 @@ class ImageStream:
         """Return why no images arrive, as far as ROS knows who publishes."""
         publishers = self._node.get_publishers_info_by_topic(self.topic)
         if not publishers:
-            transport, topic = self._other
-            if self._node.count_publishers(self._node.resolve_topic_name(topic)):
-                return f"no publisher, but {topic} has one: set {self.name}.transport to {transport}"
-            return "no publisher"
+            raw = self._type is Image
+            other = f"{self.topic}/compressed" if raw else self.topic.removesuffix("/compressed")
+            if self.name == "depth" or not self._node.count_publishers(other):
+                return "no publisher"
+            return f"no publisher, but {other} has one: set {self.name}.transport to {'compressed' if raw else 'raw'}"
         wanted = f"sensor_msgs/msg/{self._type.__name__}"
         types = {info.topic_type for info in publishers}
         if wanted not in types:

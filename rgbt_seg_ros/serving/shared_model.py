@@ -143,12 +143,13 @@ class SharedModel:
         self._image_sizes[pair] = image_size
         if not self._warm_up or not self.loaded.cold(self.largest_batch, self._image_sizes):
             return False
-        held = self._new_sizes.passes(pair)
-        if held:
-            self._log.warning(
-                f"RGB images{f' of {pair}' if pair else ''} change their size all the time: {held} sizes were not warmed up for"
+        if self._new_sizes.passes(pair) is None:
+            of = f" of {pair}" if pair else ""
+            self._tell(
+                f"RGB images{of} change their size all the time: the engine is not warmed up for each", logging.WARNING
             )
-        return held is not None
+            return False
+        return True
 
     def warm_up(self) -> None:
         """Build the engine for the sizes that were seen, and run it on noise; ``building`` says so meanwhile.
@@ -283,10 +284,10 @@ class SharedModel:
             # Without the exception: its traceback holds the tensors that there was no room for.
             return OutOfMemoryError(f"out of GPU memory ({str(error).splitlines()[0]})")
 
-    def _tell(self, sentence: str) -> None:
+    def _tell(self, sentence: str, level: int = logging.ERROR) -> None:
         if sentence not in self._told:
             self._told.add(sentence)
-            self._log.error(sentence)
+            self._log.log(level, sentence)
 
     def _after_failure(self, loaded: Loaded) -> None:
         if self._runtime.on_out_of_memory != "cpu" or self.on_cpu_for_memory or self._refused_by_cpu:

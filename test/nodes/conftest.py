@@ -38,11 +38,12 @@ OUTPUTS = ("mask", "confidence", "overlay", "result", "report")
 class NodeProcess:
     """The node's process and its log."""
 
-    def __init__(self, log, parameters, cache, params_file=None, stand_in=None):
+    def __init__(self, log, parameters, cache, params_file=None, stand_in=None, level="info"):
         program = ["-m", "rgbt_seg_ros.nodes.segmentation_node"]
         if stand_in is not None:
             program = [str(Path(__file__).parent / "stand_in_node.py")]
         command = [sys.executable, *program, "--ros-args", "-r", f"__ns:={NAMESPACE}"]
+        command += ["--log-level", f"{NODE[1:].replace('/', '.')}:={level}"]
         environment = {**os.environ, "STAND_IN": str(stand_in), "RGBT_SEG_CACHE": str(cache)}
         if params_file is not None:
             command += ["--params-file", str(params_file)]
@@ -262,10 +263,10 @@ def start(tmp_path):
     """
     started = []
 
-    def begin(params_file=None, stand_in=None, cache=tmp_path / "cache", **parameters):
+    def begin(params_file=None, stand_in=None, cache=tmp_path / "cache", level="info", **parameters):
         # A file decides by itself: what -p says would win over it.
         given = parameters if params_file is not None else {**SMALL, **parameters}
-        process = NodeProcess(tmp_path / f"node{len(started)}.log", given, cache, params_file, stand_in)
+        process = NodeProcess(tmp_path / f"node{len(started)}.log", given, cache, params_file, stand_in, level)
         started.append(process)
         return process
 

@@ -182,3 +182,20 @@ def test_memory_that_runs_out_is_known_in_other_libraries_and_while_a_capture_en
         finally:
             raise RuntimeError("operation failed due to a previous error during capture")
     assert is_out_of_memory(caught.value)
+
+
+def test_a_size_that_changes_all_the_time_is_not_warmed_up_for_each_and_said_once(small):
+    make, *_, said = small
+    model = make(warm_up=1)
+    wanted = [model.see("front", (48 + number, 64)) for number in range(20)]
+    assert wanted == [True] * 6 + [False] * 14
+    assert len([sentence for sentence in said if "change their size all the time" in sentence]) == 1
+
+
+def test_the_sizes_a_model_has_run_for_are_bounded(small):
+    make, *_ = small
+    loaded = make().loaded
+    for number in range(1000):
+        loaded.note_warm((((32, 64), (48 + number, 64)), 1))
+    assert len(loaded.warm) <= 64
+    assert (((32, 64), (48 + 999, 64)), 1) in loaded.warm
