@@ -25,10 +25,11 @@ def test_every_transition_and_what_it_means(client, start):
     assert client.state() == "unconfigured"
     assert not client.connected()
 
-    assert client.set_parameter("sync.policy", "closest").successful
+    assert not client.set_parameter("sync.policy", "closest").successful
+    assert client.set_parameter("alignment.calibration", "/nowhere/c.yaml").successful
     assert not client.change(Transition.TRANSITION_CONFIGURE)
     assert client.state() == "unconfigured"
-    assert client.set_parameter("sync.policy", "nearest").successful
+    assert client.set_parameter("alignment.calibration", "").successful
     assert client.change(Transition.TRANSITION_CONFIGURE)
     assert client.state() == "inactive"
     refused = client.set_parameter("output.threshold", 0.5)
@@ -57,7 +58,7 @@ def test_every_transition_and_what_it_means(client, start):
                 find_spec("tf2_ros") is not None, reason="tf2_ros is installed: nothing is refused"
             ),
         ),
-        ({"alignment.mode": "homography"}, "mode 'homography' needs a calibration file"),
+        ({"alignment.mode": "homography"}, "alignment.calibration: empty, and mode 'homography' needs a file"),
         ({"alignment.calibration": "/nowhere/c.yaml"}, "/nowhere/c.yaml: not a readable calibration file"),
         ({"runtime.worker_cores": "'4000'"}, "runtime.worker_cores: core 4000 is not among those of this process"),
         ({"sync.policy": "closest"}, "sync.policy: 'closest' is not one of nearest, approximate, exact"),
