@@ -14,6 +14,9 @@ _GROUPS = ("sync", "rgb", "thermal", "alignment")
 PAIR_PARAMETERS = tuple(parameter for parameter in PARAMETERS if parameter.name.split(".")[0] in _GROUPS)
 """Parameters that each named pair has for itself too, as ``PAIR.NAME``; what is not set for a pair is what all have."""
 
+LARGEST = 64
+"""Camera pairs of one node, as many as may share a run."""
+
 _RESERVED = {*(parameter.name.split(".")[0] for parameter in PARAMETERS), "depth", "segmentation"}
 
 
@@ -31,6 +34,8 @@ def check_pairs(names: Sequence[str]) -> tuple[str, ...]:
     expected = "expected names of letters, digits and _, each once, such as [front, rear]"
     if not names:
         raise ParameterError(f"pairs: empty; {expected}")
+    if len(names) > LARGEST:
+        raise ParameterError(f"pairs: {len(names)} names; expected at most {LARGEST}")
     for name in names:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*", name):
             raise ParameterError(f"pairs: '{name}' is no name; {expected}")

@@ -34,6 +34,7 @@ def test_what_belongs_to_the_one_model_is_for_all_pairs():
         (["front", ""], "'' is no name"),
         (["front", "front"], "'front' is there twice"),
         (["a b"], "'a b' is no name"),
+        ([f"pair{number}" for number in range(3000)], "3000 names; expected at most 64"),
         (["_front"], "'_front' is no name"),
         (["fr__ont"], "'fr__ont' is no name"),
         (["2nd"], "'2nd' is no name"),
