@@ -301,7 +301,7 @@ def test_a_load_that_fails_later_keeps_the_old_model_and_its_parameter(client, s
     listen(client)
     until(client, lambda: reports(client))
     assert set_model(client, tmp_path / "half.safetensors").successful
-    until(client, lambda: "was not loaded, 'demo' goes on" in message(client) and "latency" not in message(client))
+    until(client, lambda: "was not loaded, 'demo' stays in use" in message(client) and "latency" not in message(client))
     until(client, lambda: values(client).get("model file") == "demo")
     assert model_parameter(client) == "demo"
     assert reports(client)[-1].model == read_spec("demo").title
