@@ -62,9 +62,10 @@ def pairing_of(args: argparse.Namespace) -> PairingSettings:
     import sys
     from dataclasses import replace
 
-    from rgbt_seg_ros.parameters.table import settings_of
+    from rgbt_seg_ros.parameters.table import PARAMETER_OF, settings_of
 
-    settings = settings_of(node_parameters(args.params, args.node))
+    with name_settings(PARAMETER_OF, args.params or ""):
+        settings = settings_of(node_parameters(args.params, args.node))
     if settings.policy != "nearest":
         print(f"{args.params}: sync.policy is {settings.policy}; what follows is of nearest", file=sys.stderr)
     given = {"slop": args.slop, "thermal_offset": args.thermal_offset}
