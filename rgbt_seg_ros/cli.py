@@ -66,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        parsed = build_parser().parse_args(arguments)
+        with contextlib.redirect_stderr(cast(TextIO, PrintableStream(sys.stderr))):  # argparse quotes what was typed
+            parsed = build_parser().parse_args(arguments)
         with name_settings(option_names(parsed)):
             code = int(parsed.run(parsed))
         # Here a reader that has gone away can still be handled; at exit Python would print a traceback.

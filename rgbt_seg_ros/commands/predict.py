@@ -91,6 +91,11 @@ def _refuse_link(place: Path) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Segment every pair."""
+    with name_settings({"normalisation": "--thermal-normalisation"}):
+        return _predict(args)
+
+
+def _predict(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from rgbt_seg_ros.data.folders import find_pairs, read_rgb, read_thermal, write_image
@@ -100,8 +105,6 @@ def run(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings
 
     pairs = find_pairs(args.rgb, args.thermal)
-    with name_settings({"normalisation": "--thermal-normalisation"}):
-        thermal = ThermalSettings(args.thermal_normalisation)
     settings = SegmenterSettings(
         input_size=args.input_size,
         threshold=args.threshold,
@@ -109,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         precision=args.precision,
         modality=args.modality,
-        thermal=thermal,
+        thermal=ThermalSettings(args.thermal_normalisation),
     )
     output = Path(args.output)
     check_outputs(pairs, output)

@@ -17,6 +17,7 @@ from rgbt_seg_ros.arguments import (
     print_results,
     seconds_above_zero,
 )
+from rgbt_seg_ros.errors import name_settings
 
 if TYPE_CHECKING:
     from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
