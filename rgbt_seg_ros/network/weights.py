@@ -95,8 +95,8 @@ def choose_weights(content: Mapping[str, object], path: Path, chosen: str = "") 
             average is there.
 
     Raises:
-        ModelFileError: There is no table of this network, or several between which ``chosen`` does not decide, or an average that
-            cannot be assigned; or a tensor is not a plain one.
+        ModelFileError: The file holds no weights of this network, or several and ``chosen`` does not say which, or an average
+            that cannot be assigned, or a tensor that is not a plain one.
     """
     tables = [table for table in _tables(content) if table.average or table.official]
     trained = [table for table in tables if table.official and not table.average]
