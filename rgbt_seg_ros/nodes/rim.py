@@ -6,6 +6,7 @@ subscription to ``/clock`` belong to rclpy itself, and raise for what a stranger
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable
 from functools import wraps
@@ -50,6 +51,8 @@ class GuardedNode(LifecycleNode):
         except Exception as error:
             # What is registered below the methods here, such as rclpy's lifecycle services.
             self.catch("a callback of rclpy", error)
+            # What raises before it waits would otherwise take a whole core.
+            time.sleep(0.01)
 
     def _guarded(self, callback: Callable[..., Any], where: str, answer: Callable[..., Any] | None = None) -> Any:
         # rclpy looks at the signature, which wraps() keeps.
