@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -16,11 +17,14 @@ from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.parameters.table import NodeSettings
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentError, AlignmentSettings
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel, read_calibration
+from rgbt_seg_ros.pipeline.calibration.camera import within
 from rgbt_seg_ros.pipeline.calibration.camera_info import calibration_of, camera_from_info
 
 _TOPICS = {"rgb": "rgb/camera_info", "thermal": "thermal/camera_info"}
 _RECENT = 1.0
 """s; a camera_info that has not come again within this time is no longer in use. Cameras publish it with each image."""
+_REMEMBERED = 10.0
+"""s for which diagnostics tell of a camera_info that cannot be used."""
 TF = "the extrinsic in TF"
 
 # Best effort takes every publisher's offer; drivers publish it with each image.
@@ -61,11 +65,20 @@ class AlignerTaker(Protocol):
         """Log a sentence on what cannot be used."""
 
 
+@dataclass(frozen=True)
+class _Unusable:
+    """A camera_info that was refused while a usable one was known: what it says, the log's sentence, when it came last (s)."""
+
+    content: tuple[Any, ...]
+    sentence: str
+    when: float
+
+
 class AlignmentSource:
     """Makes the aligner: at once from the file, or as soon as camera_info and TF have supplied what it lacks.
 
-    A camera_info that changes (another zoom or binning) makes another aligner. The transform between two cameras on one robot
-    does not: it is looked up when an aligner is made.
+    A camera_info that changes (another zoom or binning) makes another aligner; one that cannot be used does not displace one
+    that can. The transform between two cameras on one robot does not change: it is looked up when an aligner is made.
     """
 
     def __init__(self, settings: NodeSettings, prefix: str = "") -> None:
@@ -96,6 +109,9 @@ class AlignmentSource:
             )
         self._infos: dict[str, Any] = {}
         self._seen: dict[str, dict[tuple[Any, ...], float]] = {}
+        self._unusable: dict[str, _Unusable] = {}
+        self.frames = ("", "")
+        """frame_id of the RGB and the thermal image that came last; empty: none yet."""
         self.problem = ""
         """Why the aligner that was made last could not be one of a calibration; empty: nothing was wrong."""
         self.waiting_for = self._missing() if self.wanted else ""
@@ -116,7 +132,8 @@ class AlignmentSource:
         """Return the source that other settings make, and its aligner from what the topics have said so far.
 
         Raises:
-            UserError: The file cannot be used, or what it lacks is not what is subscribed to now.
+            UserError: The file cannot be used, is for other cameras than those whose images arrive, or lacks something else than
+                what is subscribed to now.
         """
         other = AlignmentSource(settings, self._prefix)
         if other.wanted != self.wanted:
@@ -130,12 +147,16 @@ class AlignmentSource:
         aligner = other.make()
         if other.problem:
             raise AlignmentError(other.problem)
+        # Otherwise every pair would be dropped from now on.
+        with within(settings.segmenter.alignment.calibration):
+            aligner.check_cameras(*self.frames)
         return other, aligner
 
     def take_over(self, other: AlignmentSource) -> None:
         """Go on with the settings of a source that ``changed`` has made; subscriptions stay."""
         self._node_settings, self.settings, self.file = other._node_settings, other.settings, other.file
         self.waiting_for, self.problem = other.waiting_for, other.problem
+        self._unusable.clear()
 
     def subscribe(self, node: LifecycleNode, taker: AlignerTaker) -> None:
         """Subscribe to what the file does not hold.
@@ -165,22 +186,47 @@ class AlignmentSource:
         self._listener = self._buffer = None
 
     def _on_info(self, node: LifecycleNode, name: str, info: Any) -> None:
+        assert self._taker is not None
         topic = node.resolve_topic_name(self._topic(name))
         content = _content(info)
-        known = self._note(name, content)
-        current = self._infos[name][0] if name in self._infos else None
-        if content == current:
+        refused = self._unusable.get(name)
+        if refused is not None and content == refused.content:
+            self._unusable[name] = replace(refused, when=time.monotonic())
             return
-        if known and current in self._seen[name]:
+        known = self._note(name, content)
+        before = self._infos.get(name)
+        if before is not None and content == before[0]:
+            return
+        good = None if self.problem else before
+        self._infos[name] = (content, info, topic)
+        if good is not None and (problem := self._judge()):
+            self._infos[name] = good
+            sentence = f"{problem}; the last camera_info that can be used stays in use"
+            self._unusable[name] = _Unusable(content, sentence, time.monotonic())
+            self._taker.complain(sentence)
+            return
+        if known and good is not None and good[0] in self._seen[name]:
             # Each in its turn would make new tables for every message, and masks that jump.
-            assert self._taker is not None
             self._taker.complain(
                 f"{topic}: different calibrations alternate, from {node.count_publishers(topic)} publisher(s); the newest "
                 "one is used; expected one publisher"
             )
+            self._infos[name] = good
             return
-        self._infos[name] = (content, info, topic)
         self._renew()
+
+    def _judge(self) -> str:
+        """Return why what is known now cannot be used, without making an aligner of it; empty: it can."""
+        self._make()
+        problem, self.problem = self.problem, ""
+        return problem
+
+    @property
+    def unusable(self) -> str:
+        """Which camera_info was refused within the last ``_REMEMBERED`` seconds and why; empty: none."""
+        now = time.monotonic()
+        recent = [refused.sentence for refused in self._unusable.values() if now - refused.when < _REMEMBERED]
+        return "; ".join(recent)
 
     def _note(self, name: str, content: tuple[Any, ...]) -> bool:
         """Note that a camera_info says this now; return whether it said so within the last ``_RECENT`` seconds too."""
@@ -215,9 +261,11 @@ class AlignmentSource:
     def _make(self) -> Aligner:
         self.problem = ""
         try:
-            if any(name not in self._infos for name in self.wanted if name != "tf"):
+            # Before what is missing, so that a camera_info is judged as soon as it comes.
+            found = {name: self._camera(name) for name in _TOPICS if name in self._infos or name not in self.wanted}
+            if len(found) < len(_TOPICS):
                 return Aligner.awaiting(self.settings, self._missing())
-            rgb, thermal = self._camera("rgb"), self._camera("thermal")
+            rgb, thermal = found["rgb"], found["thermal"]
             transform = None
             if "tf" in self.wanted:
                 transform, why = self._transform(rgb.frame_id.lstrip("/"), thermal.frame_id.lstrip("/"))

@@ -58,6 +58,7 @@ class PairStages:
     def _prepare(self, job: Job, loaded: Loaded) -> Frame:
         pair, streams = job.pair, self.pair
         frames = (pair.rgb.header.frame_id, pair.thermal.header.frame_id)
+        streams.configured.alignment.frames = frames
         start = time.perf_counter()
         limit = streams.configured.settings.max_pixels
         noted: list[Finding] = []

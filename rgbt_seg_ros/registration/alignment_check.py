@@ -1,4 +1,4 @@
-"""How well a calibration brings thermal images onto RGB images: figures, and a verdict of one sentence."""
+"""How well a calibration brings thermal images onto RGB images: metrics, and a verdict of one sentence."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ COMPARED = 640
 _REACH = 1 / 20
 """Of the width: the largest shift that is sought. Half as much again is sought of turn and scale together."""
 
+_SPREADS, _BIAS = 3.0, 1.0
+"""What a measured offset errs by, with 95 %: this many times the spread of the resamples, plus this many px of an image 640 wide,
+since colour and thermal edges are not quite at the same places. Held against known offsets of generated scenes."""
+
 _LEVELS = 32
 
 
@@ -40,6 +44,7 @@ class AlignmentCheck:
         sentence: The verdict in words.
         offset: What the images say, in px of the images that were compared.
         zoom: RGB px for each of those px.
+        uncertainty: RGB px that the offset may err by (95 %).
         information: bits, mutual information of the grey levels of RGB and aligned thermal image, mean over the pairs.
         information_apart: The same with the thermal image moved by the largest shift; well below the other where images fit.
         covered: Share of the RGB image on which the thermal image falls, 0..1.
@@ -50,6 +55,7 @@ class AlignmentCheck:
     sentence: str
     offset: Offset
     zoom: float
+    uncertainty: float
     information: float
     information_apart: float
     covered: float
@@ -96,9 +102,18 @@ def check_alignment(
     offset = _NOTHING if total is None else find_offset(total, width)
     here, *elsewhere = np.mean(informations, 0)
     good = max(GOOD, GOOD_SHARE * zoom * width)
-    verdict, sentence = _judge(offset, zoom, good, points)
+    uncertainty = zoom * (_SPREADS * offset.spread + _BIAS * width / COMPARED)
+    verdict, sentence = _judge(offset, zoom, good, uncertainty, points)
     return AlignmentCheck(
-        verdict, sentence, offset, zoom, float(here), float(np.mean(elsewhere)), float(np.mean(covered)), points
+        verdict,
+        sentence,
+        offset,
+        zoom,
+        uncertainty,
+        float(here),
+        float(np.mean(elsewhere)),
+        float(np.mean(covered)),
+        points,
     )
 
 
@@ -147,17 +162,25 @@ def mutual_information(rgb: ByteArray, aligned: Aligned, shift: tuple[int, int] 
     return float(np.sum(joint[there_is] * np.log2(joint[there_is] / apart[there_is])))
 
 
-def _judge(offset: Offset, zoom: float, good: float, points: Reprojection | None) -> tuple[str, str]:
+def _judge(
+    offset: Offset, zoom: float, good: float, uncertainty: float, points: Reprojection | None
+) -> tuple[str, str]:
     said = "" if points is None else f"; the points {points.in_words()}"
     points_off = points is not None and (points.lost > 0 or not points.rgb_rms <= good)
     off = offset.off * zoom
-    if not offset.told:
+    reason = offset.reason
+    if offset.told and good < off <= uncertainty:
+        reason = (
+            f"off by {off:.1f} px, which is more than the {good:g} px that are good, and no more than what this errs by "
+            f"({uncertainty:.1f} px); several pairs, or --points, would tell more"
+        )
+    if reason:
         if points is None:
-            return "cannot tell", f"cannot tell: {offset.reason}"
+            return "cannot tell", f"cannot tell: {reason}"
         verdict = "off" if points_off else "good"
-        return verdict, f"{verdict} by the points, which {points.in_words()}; the images cannot tell: {offset.reason}"
+        return verdict, f"{verdict} by the points, which {points.in_words()}; the images cannot tell: {reason}"
     if off <= good and not points_off:
-        return "good", f"good: off by {off:.1f} ± {offset.spread * zoom:.1f} px{said}"
+        return "good", f"good: off by {off:.1f} ± {uncertainty:.1f} px{said}"
     if off <= good and points is not None:
         return "off", f"off by the points, which {points.in_words()}; the images fit within {off:.1f} px"
     least = "at least" if offset.limited else "about"
@@ -171,5 +194,5 @@ def _judge(offset: Offset, zoom: float, good: float, points: Reprojection | None
     if offset.turn:
         parts.append(f"{abs(math.degrees(offset.turn)):.1f}° {('clockwise', 'counterclockwise')[offset.turn < 0]}")
     return "off", (
-        f"off by {least} {off:.0f} px (± {offset.spread * zoom:.1f}): the thermal image belongs {', '.join(parts)}{said}"
+        f"off by {least} {off:.0f} px (± {uncertainty:.1f}): the thermal image belongs {', '.join(parts)}{said}"
     )

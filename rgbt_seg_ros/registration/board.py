@@ -20,7 +20,7 @@ WIDEST = 1.0
 
 
 class BoardError(UserError):
-    """A board that is none, or that was not seen well enough; the sentence says what was expected."""
+    """A board that cannot be, or that was not seen well enough; the sentence says what was expected."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Board:
     spacing: float
 
     def __post_init__(self) -> None:
-        """Refuse what is no board."""
+        """Refuse a board that cannot be."""
         if self.kind not in KINDS:
             raise BoardError(f"board '{self.kind}': expected one of {', '.join(KINDS)}")
         if not all(SMALLEST <= side <= LARGEST for side in (self.columns, self.rows)):
@@ -76,7 +76,7 @@ class Board:
         return [order for order in map(self._order, turns) if order is not None]
 
     def as_seen_from_the_front(self, pixels: FloatArray) -> FloatArray:
-        """Return (N, 2) pixels counted so that they are no mirror image of the board; as given where that cannot be."""
+        """Return (N, 2) pixels counted so that they do not mirror the board; as given where that is not possible."""
         if _handedness(self.points, pixels) > 0:
             return pixels
         for mirror in (np.diag((-1.0, 1.0)), np.diag((1.0, -1.0))):

@@ -101,7 +101,7 @@ def _refined(grey: ByteArray, corners: Float32Array, board: Board) -> Float32Arr
 
 
 def checker_size(image: ByteArray) -> tuple[int, int] | None:
-    """Return (columns, rows) of inner corners of a checker in an image (H, W) or (H, W, 3); None: there is none above 3x3."""
+    """Return (columns, rows) of inner corners of a checker in an image (H, W) or (H, W, 3); None: no checker above 3x3."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
     try:
         found, _, meta = cv2.findChessboardCornersSBWithMeta(grey, (3, 3), cv2.CALIB_CB_LARGER)

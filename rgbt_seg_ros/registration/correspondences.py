@@ -146,11 +146,11 @@ def _row(names: list[str], cells: list[str], sizes: dict[str, tuple[int, int] | 
         try:
             value = float(cell)
         except ValueError:
-            return [], f"{name} '{cell}' is no number"
+            return [], f"{name} '{cell}' is not a number"
         if not math.isfinite(value):
-            return [], f"{name} '{cell}' is no finite number"
+            return [], f"{name} '{cell}' is not a finite number"
         if name in ("depth", "Z") and not 0 < value <= FARTHEST:
-            return [], f"{name} {value:g} is no distance in metres above 0, at most {FARTHEST:g}"
+            return [], f"{name} {value:g} is not a distance in m above 0, at most {FARTHEST:g}"
         if name in ("X", "Y") and abs(value) > FARTHEST:
             return [], f"{name} {value:g} is more than {FARTHEST:g} m"
         row.append(value)

@@ -33,7 +33,7 @@ def check_picture(path: Path) -> None:
         UserError: Its suffix is that of no picture.
     """
     if path.suffix.lower() not in PICTURES:
-        raise UserError(f"{path}: '{path.suffix}' is no picture; expected .png or .jpg")
+        raise UserError(f"{path}: '{path.suffix}' is not a picture; expected .png or .jpg")
 
 
 def edges_over(rgb: ByteArray, aligned: Aligned) -> ByteArray:

@@ -26,7 +26,7 @@ class PointErrors:
     residuals: FloatArray
     inliers: npt.NDArray[np.bool_]
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Return RMS, median and largest of the inliers, px."""
         kept = self.residuals[self.inliers]
         return {
@@ -55,16 +55,16 @@ def kept_notes(base: Calibration, fitted: Collection[str]) -> list[str]:
     return notes
 
 
-def stamped(calibration: Calibration, what: str, tool: str, figures: Mapping[str, Any]) -> Calibration:
+def stamped(calibration: Calibration, what: str, tool: str, metrics: Mapping[str, Any]) -> Calibration:
     """Return the calibration with provenance of one of its parts.
 
     Args:
         calibration: With the new part in it.
         what: The part, such as ``extrinsic``; every key begins with it, and older ones that do are gone.
         tool: Command that made it.
-        figures: Keys and values, numbers or texts or arrays; None is left out.
+        metrics: Keys and values, numbers or texts or arrays; None is left out.
     """
     kept = {key: value for key, value in calibration.provenance.items() if not key.startswith(f"{what}_")}
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    new = {"tool": tool, "date": date, **{key: value for key, value in figures.items() if value is not None}}
+    new = {"tool": tool, "date": date, **{key: value for key, value in metrics.items() if value is not None}}
     return replace(calibration, provenance={**kept, **{f"{what}_{key}": value for key, value in new.items()}})

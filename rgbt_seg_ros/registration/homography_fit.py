@@ -41,7 +41,7 @@ class HomographyFit:
         errors: Distances in the RGB image, px.
         covariance: (8, 8) of h11 h12 h13 h21 h22 h23 h31 h32, from JᵀJ and the residuals' variance; None: with exactly four
             points nothing is left to tell it from.
-        corner_sigma: px, standard deviation of where the worst corner of the thermal image comes to lie; None likewise.
+        corner_sigma: px, standard deviation of where the worst corner of the thermal image falls; None with exactly four points.
     """
 
     matrix: FloatArray
@@ -161,7 +161,7 @@ def _refine(thermal: FloatArray, rgb: FloatArray) -> Solution:
 
 
 def corner_sigma(matrix: FloatArray, covariance: FloatArray, size: tuple[int, int]) -> float:
-    """Return the largest standard deviation (px) of where the corners of an image of (height, width) come to lie."""
+    """Return the largest standard deviation (px) of where the corners of an image of (height, width) fall."""
     height, width = size
     largest = 0.0
     for x, y in ((0.0, 0.0), (width - 1.0, 0.0), (0.0, height - 1.0), (width - 1.0, height - 1.0)):

@@ -54,9 +54,9 @@ def read_image_pairs(
     Args:
         source: A folder with ``rgb/`` and ``thermal/``, files of equal names; the words that name data, such as
             ``synthetic:20@7`` (``rgbt_seg_ros.data.specs``); or a bag.
-        count: At most so many pairs, from 1.
+        count: The most pairs to read, at least 1.
         rgb_topic: Of a bag; None: by its name.
-        thermal_topic: Of a bag, likewise.
+        thermal_topic: Of a bag; None: by its name.
         pairing: How to pair the frames of a bag; None: as the node does by default.
         bridge: Converts Bayer and YUV images of a bag (``rgbt_seg_ros.nodes.bridge.find_bridge``); None: those are refused.
 

@@ -39,7 +39,7 @@ _SATURATION = 0.5
 """How soon strong edges stop counting for more: a strength s becomes s / (1 + 0.5·s)."""
 
 _RIM = 0.15
-"""Share of a side up to which black pixels at the border are no picture."""
+"""Share of a side up to which black pixels at the border are not part of the picture."""
 
 
 def lightness(rgb: ByteArray) -> Float32Array:

@@ -48,9 +48,9 @@ def read_depths(
         size: (height, width) that they have to have; None: not compared.
 
     Raises:
-        SourceError: There is none for a pair.
-        AlignmentError: One is no depth image, or of another size; the sentence names it.
-        UserError: One cannot be read, or is no depth image.
+        SourceError: A pair has no depth image.
+        AlignmentError: One is not a depth image, or of another size; the sentence names it.
+        UserError: One cannot be read.
     """
     if is_bag(Path(source)):
         if topic is None:

@@ -65,7 +65,7 @@ def calibrate_points(
 
     Raises:
         PointsError: The points do not determine it.
-        CalibrationError: What they determine is no homography of two cameras.
+        CalibrationError: What they determine is not a homography of two cameras.
     """
     model = choose_model(points, base, wanted)
     if model == "extrinsic":
@@ -84,4 +84,4 @@ def _stamped(
 ) -> Calibration:
     counts = {"points": len(errors.residuals), "inliers": int(errors.inliers.sum())}
     uncertain = {} if covariance is None else {"covariance_of": what, "covariance": covariance}
-    return stamped(calibration, model, TOOL, {**counts, **errors.figures(), **uncertain})
+    return stamped(calibration, model, TOOL, {**counts, **errors.metrics(), **uncertain})

@@ -25,7 +25,7 @@ class Reprojection:
 
     Attributes:
         expected: (N, 2) float64, thermal pixels (x, y) where the points should be; NaN where the calibration gives them no place.
-        errors: (N,) float64, px from there to where they were seen; NaN likewise.
+        errors: (N,) float64, px from there to where they were seen; NaN where ``expected`` is.
         rgb_errors: (N,) float64, the same as px of the RGB image.
     """
 
@@ -40,7 +40,7 @@ class Reprojection:
 
     @property
     def rgb_rms(self) -> float:
-        """RMS of the errors in RGB px, likewise."""
+        """RMS of the errors in RGB px, in the same way."""
         return _rms(self.rgb_errors)
 
     @property

@@ -68,7 +68,7 @@ def calibrate_target(
     Args:
         pairs: Image pairs.
         options: The board, and what is to be fitted.
-        base: Intrinsics in it are kept, and all that is no part of the fit.
+        base: Intrinsics in it are kept, and everything else that is not fitted.
         progress: Wraps the pairs while the board is sought in them.
 
     Raises:
@@ -153,9 +153,9 @@ def _with_provenance(
     text = f"{board.kind} {board.columns}x{board.rows}, {board.spacing:g} m"
     for name, fit in fits.items():
         if fit is not None:
-            figures = {"board": text, "views": fit.views, "rms_px": fit.rms, "sigma_of": LENS, "sigma": sigmas[name]}
-            calibration = stamped(calibration, f"{name}_intrinsics", TOOL, figures)
-    figures = {
+            metrics = {"board": text, "views": fit.views, "rms_px": fit.rms, "sigma_of": LENS, "sigma": sigmas[name]}
+            calibration = stamped(calibration, f"{name}_intrinsics", TOOL, metrics)
+    metrics = {
         "board": text,
         "views": len(stereo.views),
         "rms_px": stereo.rms,
@@ -165,7 +165,7 @@ def _with_provenance(
         + ("intrinsics fitted too" if any(stereo.rig.free) else "intrinsics taken as exact"),
         "covariance": stereo.covariance[:6, :6],
     }
-    calibration = stamped(calibration, "extrinsic", TOOL, figures)
+    calibration = stamped(calibration, "extrinsic", TOOL, metrics)
     if plane_errors is not None:
         errors = {"rms_px": float(np.sqrt(np.mean(plane_errors**2))), "max_px": float(plane_errors.max())}
         calibration = stamped(calibration, "homography", TOOL, {"plane_distance": calibration.plane_distance, **errors})

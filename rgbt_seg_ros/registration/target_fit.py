@@ -32,7 +32,7 @@ _LARGEST_RMS = 3.0
 """px RMS."""
 
 _OUTLIER = 3.0
-"""A view with so many times the median error is left out, if that is more than ``_OUTLIER_PX``."""
+"""A view with this many times the median error is left out, if that is more than ``_OUTLIER_PX``."""
 _OUTLIER_PX = 0.5
 
 

@@ -21,7 +21,7 @@ _NEW = 0.02
 """Of an image's diagonal: by how much the points of a board have to move, on average, for a view that tells something new."""
 
 _UNSURE = 1.2
-"""By so many times two ways to count may fit before the cameras are taken to be the same way up."""
+"""How many times worse one way to count may fit than another before the cameras are taken to be the same way up."""
 
 
 @dataclass(frozen=True)

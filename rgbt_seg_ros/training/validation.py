@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
-from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.evaluation.confusion import Scores, confusion_matrix, scores
 from rgbt_seg_ros.evaluation.evaluator import spread
@@ -20,6 +20,8 @@ from rgbt_seg_ros.training.augmentation import Neutral
 from rgbt_seg_ros.training.loading import Normaliser, iterate, neutral_of, outcome, prefetch
 from rgbt_seg_ros.training.sources import LabelledSource
 
+Image = npt.NDArray[np.uint8]
+
 _BATCH = 4
 
 
@@ -27,9 +29,9 @@ _BATCH = 4
 class Item:
     """One validation sample: images of the network's size, uint8, and the label mask in its own size."""
 
-    rgb: ByteArray
-    thermal: ByteArray
-    label: ByteArray
+    rgb: Image
+    thermal: Image
+    label: Image
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class Shown:
     """One sample of the picture grid: (h, w) images, (H, W) masks; confidence is round(255·p)."""
 
     item: Item
-    prediction: ByteArray
-    confidence: ByteArray
+    prediction: Image
+    confidence: Image
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Validation:
 
 
 class ValidationItems(TorchDataset["Item | UserError"]):
-    """The validation samples of all sources in one sequence, each read again each time."""
+    """The validation samples of all sources in one sequence, each read anew."""
 
     def __init__(self, sources: Sequence[LabelledSource], limit: int, size: tuple[int, int]) -> None:
         """Take ``limit`` samples of each source, evenly spread (0: all), for a network of input size (H, W)."""

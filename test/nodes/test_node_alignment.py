@@ -190,6 +190,54 @@ def test_depth_and_camera_info_complete_a_file_that_holds_the_extrinsic_only(cli
     assert drops["pair_not_aligned"] > before
 
 
+def test_a_camera_info_of_zeros_beside_a_good_stream_loses_no_pair(client, start, tmp_path):
+    from sensor_msgs.msg import CameraInfo
+
+    calibration, path = rig(), tmp_path / "extrinsic.yaml"
+    write_calibration(path, without_lenses(calibration))
+    infos = {name: client.node.create_publisher(CameraInfo, f"{name}/camera_info", 10) for name in ("rgb", "thermal")}
+    settings = {"alignment.mode": "plane", "alignment.plane_distance": 4.0, "alignment.calibration": path}
+    node = start(**settings)
+    listen(client)
+    client.connect()
+    client.wait(infos["rgb"].get_subscription_count)
+    sent = []
+
+    def send(stamp):
+        for name, publisher in infos.items():
+            publisher.publish(info_of(getattr(calibration, name), stamp))
+        if len(sent) % 10 == 5:  # with pairs every 0.1 s about one a second
+            zeros = info_of(calibration.rgb, stamp)
+            zeros.k, zeros.p = [0.0] * 9, [0.0] * 12
+            infos["rgb"].publish(zeros)
+        client.send("rgb", stamp, np.zeros((48, 64, 3), np.uint8))
+        client.send("thermal", stamp, np.zeros(calibration.thermal.size, np.uint8))
+        sent.append(stamp)
+
+    def send_next():
+        send(client.later())
+
+    first = until_seen(client, send)
+    before = drops_at(client, first).get("pair_not_aligned", 0)
+    client.until(lambda: sum(stamp > first for stamp in sent) >= 40, send_next, 0.1)
+    last = until_seen(client, send)
+    assert drops_at(client, last).get("pair_not_aligned", 0) == before
+    sentence = (
+        "rgb/camera_info: K: K[0] (fx) is 0: the camera is not calibrated; the last camera_info that can be used stays"
+    )
+    assert node.log.count(sentence) == 1
+
+    def diagnosed():
+        return any(sentence in status.message for array in client.received["/diagnostics"] for status in array.status)
+
+    client.until(diagnosed, send_next, 0.1)
+
+
+def drops_at(client, stamp):
+    (report,) = client.at("segmentation/report", stamp)
+    return dict(zip(report.drop_reason, report.drop_count, strict=True))
+
+
 def test_images_of_another_camera_are_counted_and_named(client, start, tmp_path):
     other = shifted(0, 12)
     path = tmp_path / "other.yaml"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -228,3 +229,71 @@ def test_a_zoom_is_followed_there_and_back(tf2, monkeypatch):
             now[0] += 0.03
         assert found[-1].calibration.rgb.k[0] == focal
     assert not refused
+
+
+CANNOT_BE = {
+    "not calibrated": ({"k": [0.0] * 9}, r"K\[0\] \(fx\) is 0"),
+    "ones": ({"k": [1.0, 0.0, 320.0, 0.0, 1.0, 240.0, 0.0, 0.0, 1.0]}, "too short for an image of 480x640"),
+    "of a larger image": ({"k": [1120.0, 0.0, 645.0, 0.0, 1116.0, 472.0, 0.0, 0.0, 1.0]}, "lies outside the image"),
+    "stretched": ({"k": [560.0, 0.0, 322.5, 0.0, 5580.0, 236.0, 0.0, 0.0, 1.0]}, "fx 560 and fy 5580 differ"),
+    "another lens": ({"distortion_model": "omni"}, "distortion_model: 'omni'"),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), CANNOT_BE.values(), ids=CANNOT_BE)
+@pytest.mark.parametrize("every", [0.9, 1.2])
+def test_a_camera_info_that_cannot_be_used_does_not_displace_a_good_one(tf2, monkeypatch, change, words, every):
+    Buffer.transform = extrinsic()
+    now = [100.0]
+    monkeypatch.setattr(alignment_source.time, "monotonic", lambda: now[0])
+    source, node, found, refused = listening()
+    node.take["thermal/camera_info"](info(RIG.thermal))
+    node.take["rgb/camera_info"](info(RIG.rgb))
+    good, next_bad = found[-1], now[0]
+    for _ in range(200):
+        if now[0] >= next_bad:
+            node.take["rgb/camera_info"](info(RIG.rgb, **change))
+            next_bad += every
+        node.take["rgb/camera_info"](info(RIG.rgb))
+        now[0] += 0.05
+        assert found[-1] is good
+    assert re.search(words, source.unusable)
+    assert source.unusable == refused[-1]
+    assert source.unusable.startswith("/front/rgb/camera_info: ")
+    assert source.unusable.endswith("; the last camera_info that can be used stays in use")
+    assert len(refused) == 1, "it is logged once, not with every message"
+    now[0] += 11
+    assert not source.unusable
+
+
+def test_a_good_camera_info_takes_the_place_of_one_that_came_first_and_cannot_be_used(tf2):
+    Buffer.transform = extrinsic()
+    source, node, found, _ = listening()
+    node.take["rgb/camera_info"](info(RIG.rgb, k=[0.0] * 9))
+    node.take["rgb/camera_info"](info(RIG.rgb, k=[1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0]))
+    assert source.problem
+    node.take["rgb/camera_info"](info(RIG.rgb))
+    node.take["rgb/camera_info"](info(RIG.rgb, k=[0.0] * 9))
+    assert source.unusable, "a good one is kept even before the other camera has come"
+    node.take["thermal/camera_info"](info(RIG.thermal))
+    assert not found[-1].waiting_for
+    node.take["thermal/camera_info"](info(replace(RIG.thermal, size=(100, 100))))
+    assert not found[-1].waiting_for
+
+
+@pytest.mark.parametrize("role", ["rgb", "thermal"])
+def test_a_live_calibration_of_other_cameras_is_refused(tmp_path, role):
+    """Otherwise every pair would be dropped from then on."""
+    source = AlignmentSource(settings(**{"alignment.mode": "auto"}))
+    source.frames = (RIG.rgb.frame_id, f"/{RIG.thermal.frame_id}")
+    paths = {name: tmp_path / f"{name}.yaml" for name in ("same", "other", "any")}
+    write_calibration(paths["same"], RIG)
+    write_calibration(paths["other"], replace(RIG, **{role: replace(getattr(RIG, role), frame_id="another")}))
+    write_calibration(paths["any"], replace(RIG, **{role: replace(getattr(RIG, role), frame_id="")}))
+    live = {name: settings(**{"alignment.mode": "auto", "alignment.calibration": str(p)}) for name, p in paths.items()}
+    with pytest.raises(UserError, match=rf"other\.yaml: {role}\.frame_id: the calibration is for 'another'"):
+        source.changed(live["other"])
+    for name in ("same", "any"):
+        source.changed(live[name])
+    source.frames = ("", "")
+    source.changed(live["other"])

@@ -135,7 +135,7 @@ def test_large_images_are_judged_in_their_own_pixels():
 
 def test_images_of_another_size_are_refused_with_the_name_of_the_pair():
     pair = replace(streets()[0][0], rgb=np.zeros((120, 160, 3), np.uint8))
-    with pytest.raises(CalibrationError, match=r"rgb\.size: .* 320x240 .*, this one is 160x120 \(pair 0\)$"):
+    with pytest.raises(CalibrationError, match=r"rgb\.size: .* 240x320 .*, this one has 120x160 \(pair 0\)$"):
         checked(rig(), [pair], mode="plane")
 
 

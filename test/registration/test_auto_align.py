@@ -12,7 +12,14 @@ from rgbt_seg_ros.pipeline.calibration.transforms import flat
 from rgbt_seg_ros.registration.auto import HomographyModel, Limits, RotationModel, align
 from rgbt_seg_ros.registration.auto.align import Alignment
 from rgbt_seg_ros.registration.auto.confidence import Evidence
-from rgbt_seg_ros.registration.auto.result import RefusedError, check_accepted, motion_between, verdict
+from rgbt_seg_ros.registration.auto.result import (
+    RefusedError,
+    calibration_of,
+    check_accepted,
+    judge,
+    motion_between,
+    verdict,
+)
 from rgbt_seg_ros.registration.image_pairs import ImagePair, SourceError
 
 SIZE = (240, 320)
@@ -109,9 +116,10 @@ def test_a_single_pair_needs_more_confidence_than_several_and_is_told_as_one() -
         check_accepted(Alignment(START, replace(several, halves=60.0, deviation=9.0)), motion, Limits())
     good = Alignment(START, Evidence(correlation=0.4, halves=0.5, deviation=0.3))
     check_accepted(good, motion, Limits())
-    assert verdict(good) == (
-        "The homography is of one pair, and may be several px off: corners are expected within about 1 px; use more pairs."
-    )
+    pair = both(3, np.eye(3))
+    told = verdict(good, judge(good, calibration_of(good, None, (SIZE, SIZE), "boxes"), [pair]))
+    assert told.startswith("The homography comes from one pair, and may be several px off: corners are within ")
+    assert told.endswith(" px of the truth, with 95 %; use more pairs.")
 
 
 def test_images_too_small_to_align_are_refused() -> None:

@@ -51,7 +51,7 @@ def test_every_malformed_row_is_named(tmp_path):
         read_points(path, (480, 640), (512, 640))
     text = str(caught.value)
     assert text.startswith(
-        f"{path}: line 3: 3 values, 4 expected; line 4: rgb_y 'x' is no number; line 5: thermal_x 'nan'"
+        f"{path}: line 3: 3 values, 4 expected; line 4: rgb_y 'x' is not a number; line 5: thermal_x 'nan'"
     )
     assert "line 6: thermal point (3, 900) is outside of the image of 640x512" in text
     assert "line 2" not in text
@@ -73,12 +73,12 @@ def test_of_many_malformed_rows_the_rest_is_counted(tmp_path):
         (f"{HEADER.strip()},X,Y\n", "X, Y and Z were expected together"),
         (f"{HEADER.strip()},X,Y,Z,depth\n", "X, Y, Z and depth; one of them"),
         (f"{HEADER.strip()},rgb_x\n", "a column twice"),
-        (f"{HEADER.strip()},depth\n1,2,3,4,0\n", "line 2: depth 0 is no distance in metres above 0"),
+        (f"{HEADER.strip()},depth\n1,2,3,4,0\n", "line 2: depth 0 is not a distance in m above 0"),
         (
             f"{HEADER.strip()},depth\n1,2,3,4,1e300\n",
-            "line 2: depth 1e+300 is no distance in metres above 0, at most 100000",
+            "line 2: depth 1e+300 is not a distance in m above 0, at most 100000",
         ),
-        (f"{HEADER.strip()},X,Y,Z\n1,2,3,4,1,1,-2\n", "line 2: Z -2 is no distance"),
+        (f"{HEADER.strip()},X,Y,Z\n1,2,3,4,1,1,-2\n", "line 2: Z -2 is not a distance"),
         (f"{HEADER.strip()},X,Y,Z\n1,2,3,4,-1e9,1,2\n", "line 2: X -1e+09 is more than 100000 m"),
     ],
 )

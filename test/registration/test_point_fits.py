@@ -54,7 +54,7 @@ def test_a_homography_comes_back_from_noise_and_outliers(seed):
     assert np.linalg.norm(apply(fit.matrix, CORNERS) - apply(TRUTH, CORNERS), axis=1).max() <= 0.5
     assert not fit.errors.inliers[bad].any()
     assert fit.errors.inliers.sum() == len(points) - len(bad)
-    assert fit.errors.figures()["rms_px"] == pytest.approx(0.2 * np.sqrt(2), rel=0.3)
+    assert fit.errors.metrics()["rms_px"] == pytest.approx(0.2 * np.sqrt(2), rel=0.3)
 
 
 def test_the_covariance_of_a_homography_is_that_of_many_trials():

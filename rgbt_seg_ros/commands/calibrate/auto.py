@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rgbt_seg_ros.arguments import add_overwrite, add_topics, check_output, number, positive
 from rgbt_seg_ros.commands.calibrate._reading import check_image_sizes
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rgbt_seg_ros.pipeline.calibration import Calibration
-    from rgbt_seg_ros.registration.image_pairs import ImagePair
+from rgbt_seg_ros.commands.calibrate._time_offset import add_time_offset, find_offset, pairing_with, with_offset
 
 
 def register(actions: Any) -> None:
@@ -58,6 +53,7 @@ def register(actions: Any) -> None:
         help="largest change of scale to search (default: 6)",
     )
     add_topics(parser)
+    add_time_offset(parser)
     parser.add_argument("--picture", metavar="PNG", help="write thermal edges, in red, over the RGB images")
     add_overwrite(parser)
     parser.set_defaults(run=run)
@@ -71,24 +67,30 @@ def run(args: argparse.Namespace) -> int:
     """
     from pathlib import Path
 
+    from rgbt_seg_ros.data.folders import write_image
     from rgbt_seg_ros.nodes.bridge import find_bridge
     from rgbt_seg_ros.pipeline.calibration import read_calibration, write_calibration
     from rgbt_seg_ros.registration.auto import Limits, align
     from rgbt_seg_ros.registration.auto.result import (
+        aligner_of,
         calibration_of,
         check_accepted,
+        judge,
         motion_between,
         start_of,
         to_text,
     )
-    from rgbt_seg_ros.registration.edge_picture import check_picture
+    from rgbt_seg_ros.registration.edge_picture import check_picture, edge_grid
     from rgbt_seg_ros.registration.image_pairs import common_sizes, read_image_pairs
 
     check_output([path for path in (args.output, args.picture) if path], args.overwrite)
     if args.picture:
         check_picture(Path(args.picture))
     base = read_calibration(args.calibration) if args.calibration else None
-    pairs = read_image_pairs(args.source, args.pairs, args.rgb_topic, args.thermal_topic, bridge=find_bridge())
+    offset = find_offset(args, args.source, base)
+    pairs = read_image_pairs(
+        args.source, args.pairs, args.rgb_topic, args.thermal_topic, pairing_with(offset), find_bridge()
+    )
     sizes = common_sizes(pairs)
     if base is not None:
         check_image_sizes(base, *sizes, args)
@@ -97,24 +99,11 @@ def run(args: argparse.Namespace) -> int:
     found = align(pairs, start, limits)
     motion = motion_between(start, found.model)
     check_accepted(found, motion, limits)
-    calibration = calibration_of(found, base, sizes, args.source)
+    calibration = with_offset(calibration_of(found, base, sizes, args.source), offset)
+    judgement = judge(found, calibration, pairs)
     if args.picture:
-        draw(Path(args.picture), pairs, calibration, args.model)
+        write_image(Path(args.picture), edge_grid(aligner_of(found, calibration), pairs[:4]))
     write_calibration(args.output, calibration)
-    print(to_text(found, motion))
+    print(to_text(found, motion, judgement))
     print(args.output)
     return 0
-
-
-def draw(path: Any, pairs: Sequence[ImagePair], calibration: Calibration, model: str) -> None:
-    """Write the edges of the aligned thermal images over the RGB images; a rotation is shown for scenes far away."""
-    from dataclasses import replace
-
-    from rgbt_seg_ros.data.folders import write_image
-    from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
-    from rgbt_seg_ros.registration.edge_picture import edge_grid
-
-    settings = AlignmentSettings("homography")
-    if model == "rotation":
-        settings, calibration = AlignmentSettings("plane"), replace(calibration, plane_distance=1000.0)
-    write_image(path, edge_grid(Aligner(calibration, settings), pairs[:4]))

@@ -34,7 +34,7 @@ def register(actions: Any) -> None:
         "--pick",
         nargs=2,
         metavar=("RGB", "THERMAL"),
-        help="two images to pick points in by hand; FILE gets them; picking continues from the points in it",
+        help="two images to pick points in by hand; FILE gets them, points in it are kept",
     )
     add_known_arguments(parser)
     add_reading_arguments(parser)
@@ -142,11 +142,11 @@ def summary(result: PointsResult) -> str:
 
     from rgbt_seg_ros.registration.pose_fit import PoseFit
 
-    errors, figures = result.errors, result.errors.figures()
+    errors, metrics = result.errors, result.errors.metrics()
     where = "thermal" if isinstance(result.fit, PoseFit) else "RGB"
     lines = [
         f"{result.model} of {int(errors.inliers.sum())} of {len(errors.residuals)} points: error in the {where} image "
-        f"{figures['rms_px']:.2f} px RMS, {figures['median_px']:.2f} median, {figures['max_px']:.2f} at most"
+        f"{metrics['rms_px']:.2f} px RMS, {metrics['median_px']:.2f} median, {metrics['max_px']:.2f} at most"
     ]
     if isinstance(result.fit, PoseFit):
         sigma = np.sqrt(np.diag(result.fit.covariance))

@@ -14,6 +14,7 @@ from rgbt_seg_ros.commands.calibrate._reading import (
     check_image_sizes,
     read_known,
 )
+from rgbt_seg_ros.commands.calibrate._time_offset import add_time_offset, find_offset, pairing_with, with_offset
 from rgbt_seg_ros.errors import UserError
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def register(actions: Any) -> None:
         "--count", type=positive, default=60, metavar="N", help="at most N pairs, spread over the source (default: 60)"
     )
     add_topics(source)
+    add_time_offset(source)
     add_reading_arguments(parser)
     add_overwrite(parser)
     parser.set_defaults(run=run)
@@ -85,7 +87,10 @@ def run(args: argparse.Namespace) -> int:
     check_output([args.output], args.overwrite)
     options = TargetOptions(Board(args.board, args.grid[0], args.grid[1], args.spacing), args.k3, args.plane)
     base = read_known(args)
-    pairs = read_image_pairs(args.pairs, args.count, args.rgb_topic, args.thermal_topic, bridge=find_bridge())
+    offset = find_offset(args, args.pairs, base)
+    pairs = read_image_pairs(
+        args.pairs, args.count, args.rgb_topic, args.thermal_topic, pairing_with(offset), find_bridge()
+    )
     rgb, thermal = common_sizes(pairs)
     if base is None:
         base = Calibration(
@@ -98,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
         )
     except UserError as error:
         raise UserError(f"{args.pairs}: {error}") from error
-    write_calibration(args.output, result.calibration)
+    write_calibration(args.output, with_offset(result.calibration, offset))
     fitted = ("extrinsic",) if args.plane is None else ("extrinsic", "homography")
     print("\n".join((*describe(result), *kept_notes(base, fitted), args.output)))
     return 0

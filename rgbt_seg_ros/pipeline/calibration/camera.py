@@ -50,7 +50,7 @@ def within(place: str, names: Mapping[str, str] | None = None, between: str = ":
         between: What stands between place and key.
 
     Raises:
-        CalibrationError: Of the block, with the place before its key; a SettingError likewise.
+        CalibrationError: Of the block, or a SettingError of it, with the place before its key.
     """
     try:
         yield

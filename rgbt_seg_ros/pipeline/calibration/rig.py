@@ -20,7 +20,7 @@ LARGEST_TIME_OFFSET = 10.0
 
 @dataclass(frozen=True)
 class Calibration:
-    """A calibrated rig. Vectors are columns; T_a_b takes points of frame b into frame a, H_a_b pixels likewise.
+    """A calibrated rig. Vectors are columns; T_a_b takes points of frame b into frame a, and H_a_b pixels in the same way.
 
     Attributes:
         rgb: The RGB camera.

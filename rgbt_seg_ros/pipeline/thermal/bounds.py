@@ -79,7 +79,7 @@ class SmoothedBounds:
     """Bounds that approach those of the frames with a time constant: an exponential moving average over the stamps.
 
     One hot object that enters the picture then darkens the rest over that time instead of at once. The outcome depends on the
-    sequence of bounds and stamps alone, on no clock. A stamp that runs backwards starts anew (a bag that loops); after a pause
+    sequence of bounds and stamps alone, on no clock. A stamp that runs backwards starts over (a bag that loops); after a pause
     of many time constants the old bounds weigh nothing.
     """
 

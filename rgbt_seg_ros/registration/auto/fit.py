@@ -38,7 +38,7 @@ class Basis:
     Attributes:
         matrix: (N, 2, n) px of the RGB image, of N cells.
         precision: (n, n) px⁻², what is expected of parameters.
-        model: The first so many parameters are the model's.
+        model: How many of the parameters, the first ones, are the model's.
     """
 
     matrix: FloatArray

@@ -20,7 +20,7 @@ from rgbt_seg_ros.pipeline.calibration.transforms import flat, inverse
 
 Size = tuple[int, int]
 
-_FAR = 1e3
+FAR = 1e3
 """m; where far scenes are: the distance between the cameras no longer counts."""
 
 
@@ -138,7 +138,7 @@ class RotationModel:
 
     def positions(self, size: Size) -> FloatArray:
         """See ``Model``."""
-        points = rays(self.calibration.rgb.scaled(size), pixel_grid(size)) * _FAR
+        points = rays(self.calibration.rgb.scaled(size), pixel_grid(size)) * FAR
         back = inverse(self.calibration.extrinsic)
         return project(self.calibration.thermal, points @ back[:3, :3].T + back[:3, 3])
 
@@ -163,7 +163,7 @@ class RotationModel:
         turn, _ = cv2.Rodrigues(np.asarray(parameters, np.float64) / self._radian())
         extrinsic = self.calibration.extrinsic.copy()
         extrinsic[:3, :3] = turn @ extrinsic[:3, :3]
-        # Rounding must not add up to something that is no rotation.
+        # Rounding must not add up to something that is not a rotation.
         left, _, right = np.linalg.svd(extrinsic[:3, :3])
         extrinsic[:3, :3] = left @ right
         return RotationModel(replace(self.calibration, t_rgb_thermal=flat(extrinsic)))

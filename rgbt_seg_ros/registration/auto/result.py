@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel
 from rgbt_seg_ros.pipeline.calibration.transforms import flat
+from rgbt_seg_ros.registration.alignment_check import AlignmentCheck, check_alignment
 from rgbt_seg_ros.registration.auto.align import Alignment
 from rgbt_seg_ros.registration.auto.coarse import Limits
 from rgbt_seg_ros.registration.auto.confidence import LEAST_OF_ONE
-from rgbt_seg_ros.registration.auto.models import HomographyModel, Model, RotationModel, Size
+from rgbt_seg_ros.registration.auto.models import FAR, HomographyModel, Model, RotationModel, Size
 from rgbt_seg_ros.registration.fit_report import stamped
+from rgbt_seg_ros.registration.image_pairs import ImagePair
 
 _BEYOND = 1.25
 """Of a limit: what is found so far out was not looked for on its other side."""
@@ -121,6 +125,46 @@ def check_accepted(alignment: Alignment, motion: Motion, limits: Limits) -> None
             )
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """How far an alignment can be trusted, by its own evidence and by the check that ``calibrate check`` makes.
+
+    Attributes:
+        within: px of the RGB image; every corner lies within this of the truth, with 95 %.
+        check: What the check says of the calibration on the same pairs.
+        trusted: Whether both speak for it.
+    """
+
+    within: float
+    check: AlignmentCheck
+    trusted: bool
+
+
+def judge(alignment: Alignment, calibration: Calibration, pairs: Sequence[ImagePair]) -> Judgement:
+    """Judge an alignment by both.
+
+    What the check measures is another view of the same images: where it finds an offset, the truth may lie there too.
+
+    Args:
+        alignment: What was found.
+        calibration: With it.
+        pairs: What it was found in.
+    """
+    check = check_alignment(aligner_of(alignment, calibration), pairs)
+    within = alignment.evidence.within
+    if check.offset.told:
+        within = max(within, check.offset.off * check.zoom + check.uncertainty)
+    sure = alignment.evidence.pairs > 1 and alignment.evidence.confidence >= LEAST_OF_ONE
+    return Judgement(within, check, sure and check.verdict == "good")
+
+
+def aligner_of(alignment: Alignment, calibration: Calibration) -> Aligner:
+    """Return what aligns by an alignment: by its homography, or by its rotation for scenes far away."""
+    if isinstance(alignment.model, RotationModel):
+        return Aligner(replace(calibration, plane_distance=FAR), AlignmentSettings("plane"))
+    return Aligner(calibration, AlignmentSettings("homography"))
+
+
 def calibration_of(alignment: Alignment, base: Calibration | None, sizes: tuple[Size, Size], pairs: str) -> Calibration:
     """Return the calibration with the model in it, all else kept, and where it came from.
 
@@ -136,18 +180,19 @@ def calibration_of(alignment: Alignment, base: Calibration | None, sizes: tuple[
         part, whole = "extrinsic", replace(known, t_rgb_thermal=alignment.model.calibration.t_rgb_thermal)
     else:
         part, whole = "homography", replace(known, h_rgb_thermal=alignment.model.matrix)
-    figures = {
+    metrics = {
         "method": "orientation channels, coarse to fine, no target",
         "source": pairs,
         "pairs": evidence.pairs,
         "confidence": round(evidence.confidence, 3),
         "corner_std_px": round(evidence.deviation, 3),
         "corner_error_px": round(evidence.expected_error, 2),
+        "corner_within_px": round(evidence.within, 2),
     }
-    return stamped(whole, part, "rgbt-seg calibrate auto", figures)
+    return stamped(whole, part, "rgbt-seg calibrate auto", metrics)
 
 
-def to_text(alignment: Alignment, motion: Motion) -> str:
+def to_text(alignment: Alignment, motion: Motion, judgement: Judgement) -> str:
     """Return what was found, a line each, and a sentence at the end."""
     evidence = alignment.evidence
     rows = [
@@ -157,20 +202,21 @@ def to_text(alignment: Alignment, motion: Motion) -> str:
         f"scale                  {motion.scale:+.2f} %",
         f"expected corner error  {evidence.expected_error:.1f} px (standard deviation {evidence.deviation:.1f} px)",
         f"confidence             {evidence.confidence:.2f}",
+        f"check of these pairs   {judgement.check.sentence}",
     ]
     if isinstance(alignment.model, RotationModel):
         turn = cv2.Rodrigues(alignment.model.calibration.extrinsic[:3, :3])[0].ravel()
         rows.insert(1, f"extrinsic rotation     {' '.join(f'{math.degrees(v):+.2f}' for v in turn)} deg about x, y, z")
-    return "\n".join([*rows, verdict(alignment)])
+    return "\n".join([*rows, verdict(alignment, judgement)])
 
 
-def verdict(alignment: Alignment) -> str:
+def verdict(alignment: Alignment, judgement: Judgement) -> str:
     """Return one sentence: how far to trust it."""
     evidence = alignment.evidence
     what = "The rotation" if isinstance(alignment.model, RotationModel) else "The homography"
-    within = f"corners are expected within about {max(1.0, evidence.expected_error):.0f} px"
+    within = f"corners are within {max(1, math.ceil(judgement.within))} px of the truth, with 95 %"
     if evidence.pairs == 1:
-        return f"{what} is of one pair, and may be several px off: {within}; use more pairs."
-    trust = "can be trusted" if evidence.confidence >= LEAST_OF_ONE else "is likely right"
+        return f"{what} comes from one pair, and may be several px off: {within}; use more pairs."
+    trust = "can be trusted" if judgement.trusted else "is likely right"
     more = "" if evidence.pairs >= 4 else "; more pairs (--pairs) would make it surer"
     return f"{what} {trust}: {within}{more}."

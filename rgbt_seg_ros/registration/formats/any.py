@@ -152,7 +152,7 @@ def notes_of(calibration: Calibration) -> list[str]:
 
 
 def output_paths(given: Sequence[str | Path], kind: str) -> tuple[Path, ...]:
-    """Return the files to write: one, or two for ROS, where one that is no ``.yaml`` is a folder for them.
+    """Return the files to write: one, or two for ROS, where one that is not a ``.yaml`` is a folder for them.
 
     Raises:
         CalibrationError: Another number than the format has.

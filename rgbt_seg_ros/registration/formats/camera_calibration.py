@@ -59,7 +59,7 @@ def read_camera_calibration(
 
 
 def stereo_extrinsic(rgb: CameraModel, thermal: CameraModel) -> FloatArray | None:
-    """Return T_rgb_thermal (4, 4) that R and P of a stereo pair hold, None where these two are no such pair.
+    """Return T_rgb_thermal (4, 4) that R and P of a stereo pair hold, None where these two are not a stereo pair.
 
     A pair has a baseline, and its rectified images are one grid: equal focal lengths, and equal rows (columns, for cameras above
     each other). One camera of another pair has a baseline in P too; then P of the other does not go with it.

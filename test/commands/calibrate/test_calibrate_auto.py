@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from rgbt_seg_ros.cli import main
+from rgbt_seg_ros.data.bags.messages import header, image
+from rgbt_seg_ros.data.bags.writer import BagWriter
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel, read_calibration, write_calibration
 
 SIZE = (240, 320)
@@ -42,7 +44,15 @@ def test_it_writes_what_it_found(pairs: Path, tmp_path: Path, capsys: pytest.Cap
     assert calibration.provenance["homography_corner_std_px"] > 0
     assert cv2.imread(str(picture)) is not None
     printed = capsys.readouterr().out
-    for words in ("shift", "rotation", "scale", "expected corner error", "confidence", "The homography"):
+    for words in (
+        "shift",
+        "rotation",
+        "scale",
+        "expected corner error",
+        "confidence",
+        "check of these pairs",
+        "The homography",
+    ):
         assert words in printed
 
 
@@ -71,7 +81,10 @@ def test_a_picture_that_is_there_or_of_no_known_kind_is_refused_before_the_work(
 ) -> None:
     there = tmp_path / "there.png"
     there.write_text("mine")
-    for picture, words in ((there, "exists already"), (tmp_path / "edges.gif", "'.gif' is no picture; expected .png")):
+    for picture, words in (
+        (there, "exists already"),
+        (tmp_path / "edges.gif", "'.gif' is not a picture; expected .png"),
+    ):
         arguments = [str(tmp_path / "nothing"), "-o", str(tmp_path / "found.yaml"), "--picture", str(picture)]
         assert main(["calibrate", "auto", *arguments]) == 2
         assert f"{picture}: {words}" in capsys.readouterr().err
@@ -93,3 +106,32 @@ def test_a_file_that_is_there_stays(pairs: Path, tmp_path: Path, capsys: pytest.
     assert main(["calibrate", "auto", str(pairs), "-o", str(output)]) == 2
     assert output.read_text() == "mine"
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_the_pairs_of_a_bag_are_made_with_the_time_offset_of_the_calibration(
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One frame a second, thermal stamps 0.4 s late, and in each gap another scene at the stamp that would pair without it."""
+    bag, known, output = tmp_path / "bag", tmp_path / "known.yaml", tmp_path / "found.yaml"
+    topics = {name: f"/{name}/image_raw" for name in ("rgb", "thermal")}
+    images = {name: [cv2.imread(str(pairs / name / f"{index}.png"), 0) for index in range(2)] for name in topics}
+    with BagWriter(bag) as writer:
+        for topic in topics.values():
+            writer.add_topic(topic, "sensor_msgs/msg/Image")
+        for index in range(6):
+            stamp = 1_700_000_000_000_000_000 + index * 10**9
+            for name, late, which in (("rgb", 0, index % 2), ("thermal", 0, 1 - index % 2), ("thermal", 4, index % 2)):
+                at = stamp + late * 10**8
+                picture = images[name][which]
+                picture = np.repeat(picture[..., None], 3, 2) if name == "rgb" else picture
+                writer.write(topics[name], at, image(header(at, name), picture))
+    camera = CameraModel(SIZE)
+    write_calibration(known, Calibration(camera, camera, time_offset=-0.4))
+    arguments = ["calibrate", "auto", str(bag), "-o", str(output)]
+    assert main([*arguments, "--calibration", str(known)]) == 0
+    assert "time_offset -0.4000 s of the calibration is used" in capsys.readouterr().err
+    found = read_calibration(output)
+    assert found.time_offset == -0.4
+    assert np.allclose(found.homography @ (160, 120, 1), TRUTH @ (160, 120, 1), atol=0.5)
+    assert main([*arguments, "--overwrite", "--time-offset", "0"]) == 2
+    assert "refused: " in capsys.readouterr().err

@@ -170,7 +170,7 @@ def test_what_does_not_fit_is_refused_in_one_sentence(data, tmp_path, refusal):
     )
     (tmp_path / "depth").mkdir()
     assert "no depth image named 0" in refusal("calibrate", "check", data / "true.yaml", tmp_path, "--mode", "depth")
-    for wrong, words in ((np.zeros((24, 32), np.uint16), "32x24"), (np.zeros((240, 320), np.uint8), "of uint8")):
+    for wrong, words in ((np.zeros((24, 32), np.uint16), "24x32"), (np.zeros((240, 320), np.uint8), "of uint8")):
         for name in "01":
             cv2.imwrite(
                 str(tmp_path / "depth" / f"{name}.png"), wrong if name == "1" else np.ones((240, 320), np.uint16)
@@ -193,7 +193,7 @@ def test_files_that_are_there_stay_unless_they_are_to_be_replaced(option, data, 
 
 def test_a_picture_of_no_known_kind_is_refused_before_anything_is_read(tmp_path, refusal):
     line = refusal("calibrate", "check", tmp_path / "none.yaml", tmp_path, "--picture", tmp_path / "edges.txt")
-    assert line.endswith("edges.txt: '.txt' is no picture; expected .png or .jpg")
+    assert line.endswith("edges.txt: '.txt' is not a picture; expected .png or .jpg")
 
 
 def test_points_that_the_calibration_cannot_place_are_counted_and_make_it_off(data, tmp_path, capsys):

@@ -104,3 +104,38 @@ def test_what_cannot_be_is_refused_in_one_sentence(bag, tmp_path, refusal):
     assert "neither a bag nor a folder" in refusal("calibrate", "time", tmp_path)
     assert "/none" in refusal("calibrate", "time", bag, "--rgb-topic", "/none")
     assert "nowhere.yaml" in refusal("calibrate", "time", bag, "--calibration", tmp_path / "nowhere.yaml")
+
+
+def test_the_pairs_of_other_actions_are_made_with_the_delay_of_the_bag_the_file_or_the_option(bag, tmp_path, capsys):
+    from argparse import Namespace
+    from dataclasses import replace
+
+    from rgbt_seg_ros.commands.calibrate._time_offset import find_offset, pairing_with, with_offset
+
+    args = Namespace(time_offset=None, rgb_topic=None, thermal_topic=None)
+    example = read_calibration(EXAMPLE)
+    offset = find_offset(args, str(bag), example)
+    assert offset == pytest.approx(-0.04, abs=0.005)
+    assert re.search(
+        r"note: .*late: thermal stamps are 4\d\.\d ms late, by .*; time_offset -0\.0\d+ s is used",
+        capsys.readouterr().err,
+    )
+    assert pairing_with(offset).thermal_offset == offset
+    assert with_offset(example, offset).time_offset == offset
+    assert find_offset(args, str(bag), replace(example, time_offset=-0.25)) == -0.25
+    assert "time_offset -0.2500 s of the calibration is used" in capsys.readouterr().err
+    assert find_offset(Namespace(**{**vars(args), "time_offset": 0.1}), str(bag), example) == 0.1
+    assert find_offset(args, str(tmp_path), None) == 0.0
+
+
+def test_a_delay_that_cannot_be_told_is_said_and_taken_as_none(tmp_path, capsys):
+    from argparse import Namespace
+
+    from rgbt_seg_ros.commands.calibrate._time_offset import find_offset
+
+    still = record(tmp_path / "still", 0.04, moving=False)
+    args = Namespace(time_offset=None, rgb_topic=None, thermal_topic=None)
+    assert find_offset(args, str(still), None) == 0.0
+    assert re.search(
+        r"note: .*still: the delay cannot be told: .*; 0 is assumed, --time-offset", capsys.readouterr().err
+    )

@@ -88,3 +88,16 @@ def test_scaling_there_and_back_is_the_same_camera():
     back = original.scaled((333, 777)).scaled((480, 640))
     np.testing.assert_allclose(back.k, original.k, atol=1e-9)
     assert replace(back, k=original.k, p=original.p) == original
+
+
+@pytest.mark.parametrize("count", [12, 14])
+@pytest.mark.parametrize("seed", range(3))
+def test_thin_prism_and_tilt_project_as_opencv_does(count, seed):
+    rng = np.random.default_rng(seed)
+    scales = (0.2, 0.1, 1e-3, 1e-3, 0.05, 0.05, 0.03, 0.01, 3e-3, 1e-3, 3e-3, 1e-3, 0.05, 0.05)
+    lens = camera("rational_polynomial", tuple(rng.uniform(-1, 1, 14) * scales)[:count])
+    points = rng.uniform((-1, -0.8, 2.5), (1, 0.8, 5), (300, 3))
+    expected = cv2.projectPoints(points, np.zeros(3), np.zeros(3), lens.matrix, np.array(lens.d))[0][:, 0]
+    found = project(lens, points)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    np.testing.assert_allclose(rays(lens, found) * points[:, 2:], points, atol=1e-6)

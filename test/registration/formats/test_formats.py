@@ -354,3 +354,89 @@ def test_a_driver_that_leaves_out_what_it_does_not_have_is_understood():
     rig = default_rig()
     empty = info(rig.rgb, distortion_model="", d=[], r=np.zeros(9), p=np.zeros(12))
     assert camera_from_info(empty, "rgb/camera_info") == replace(rig.rgb, d=())
+
+
+def turned(axis, angle, move):
+    transform = np.eye(4)
+    transform[:3, :3] = cv2.Rodrigues(np.eye(3)[axis] * angle)[0]
+    transform[:3, 3] = move
+    return transform
+
+
+@pytest.mark.parametrize(
+    ("key", "towards_camera"),
+    [
+        ("T_cam_imu", True),
+        ("T_imu_cam", False),
+        ("T_cam_body", True),
+        ("T_body_cam", False),
+        ("T_c_i", True),
+        ("T_rig_cam", False),
+        ("T_base_link_cam", False),
+    ],
+)
+@pytest.mark.parametrize("matrix", ["rows", "opencv"])
+def test_an_extrinsic_through_a_third_frame_is_read_whichever_way_it_is_named(tmp_path, key, towards_camera, matrix):
+    third = {"cam0": turned(1, 0.3, (0.1, 0.2, -0.1)), "cam1": turned(0, -0.2, (0.25, 0.18, -0.1))}  # T_imu_cam
+    data = chain()
+    del data["cam1"]["T_cn_cnm1"]
+    for name, pose in third.items():
+        value = inverse(pose) if towards_camera else pose
+        opencv = {"rows": 4, "cols": 4, "dt": "d", "data": value.ravel().tolist()}
+        data[name][key] = opencv if matrix == "opencv" else value.tolist()
+    found = read_chain(tmp_path, data)
+    np.testing.assert_allclose(found.extrinsic, inverse(third["cam0"]) @ third["cam1"], atol=1e-12)
+    assert "extrinsic_note" not in found.provenance
+
+
+@pytest.mark.parametrize("key", ["T_cam1_cam0", "T_cn_cm", "T_left_right", "T_imu"])
+def test_a_transform_that_is_not_read_is_named(tmp_path, key):
+    data = chain()
+    data["cam1"][key] = data["cam1"].pop("T_cn_cnm1")
+    found = read_chain(tmp_path, data)
+    assert found.t_rgb_thermal is None
+    assert found.provenance["extrinsic_note"] == f"no extrinsic is known to follow from cam1.{key}, so none is read"
+    alone = chain()
+    alone["cam0"]["T_imu_cam"] = np.eye(4).tolist()
+    del alone["cam1"]["T_cn_cnm1"]
+    assert "cam0.T_imu_cam" in read_chain(tmp_path, alone).provenance["extrinsic_note"]
+    del alone["cam0"]["T_imu_cam"]
+    assert "extrinsic_note" not in read_chain(tmp_path, alone).provenance
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"k": np.array((1.0, 0, 0.5, 0, 1.0, 0.5, 0, 0, 1.0))}, "K: focal lengths of 1 and 1 px are too short"),
+        ({"k": np.array((560.0, 0, 700.0, 0, 558.0, 236.0, 0, 0, 1.0))}, r"K: the principal point \(700, 236\) lies"),
+        ({"k": np.array((560.0, 0, 322.0, 0, 558.0, -9.0, 0, 0, 1.0))}, r"K: the principal point \(322, -9\) lies"),
+        ({"k": np.array((560.0, 0, 322.0, 0, 55.8, 236.0, 0, 0, 1.0))}, "K: fx 560 and fy 55.8 differ"),
+        ({"k": np.array((0.0,) * 9)}, r"K: K\[0\] \(fx\) is 0"),
+    ],
+)
+def test_intrinsics_that_no_camera_has_are_refused_at_every_door(tmp_path, change, words):
+    rig = default_rig()
+    with pytest.raises(CalibrationError, match=f"rgb/camera_info: {words}"):
+        camera_from_info(info(rig.rgb, **change), "rgb/camera_info")
+    numbers = ", ".join(str(float(value)) for value in change["k"])
+    text = RGB_FILE.replace(
+        RGB_FILE[RGB_FILE.index("[ 560.5") : RGB_FILE.index("]\ndistortion_model") + 1], f"[{numbers}]"
+    )
+    file_words = words.replace("K: ", r"camera_matrix\.data: ", 1)
+    with pytest.raises(CalibrationError, match=rf"rgb\.yaml: {file_words}"):
+        read_camera_calibration(*write_pair(tmp_path, (text, RGB_FILE)))
+
+
+def test_a_region_and_binning_of_the_topic_are_applied():
+    camera = default_rig().rgb
+    found = camera_from_info(
+        info(camera, binning_x=2, binning_y=3, roi=region(x_offset=10, y_offset=20, width=601, height=450)), "topic"
+    )
+    assert found.size == (150, 300)
+    assert found.k[0] == pytest.approx(camera.k[0] / 2)
+    assert found.k[2] == pytest.approx((camera.k[2] - 10 + 0.5) / 2 - 0.5)
+    assert found.k[5] == pytest.approx((camera.k[5] - 20 + 0.5) / 3 - 0.5)
+    rectified = info(camera, roi=region(y_offset=8, width=640, height=400, do_rectify=True))
+    assert camera_from_info(rectified, "topic").size == (400, 640)
+    with pytest.raises(CalibrationError, match="roi: do_rectify is true"):
+        camera_from_info(rectified, "topic", rectified=True)
