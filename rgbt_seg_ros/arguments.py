@@ -27,6 +27,9 @@ NODE = "/rgbt_segmentation"
 LARGEST_SIDE = 16384
 """Pixels; as of the network's input (``network.spec.MAX_SIDE``, which takes seconds to import)."""
 
+LARGEST_SIZE = 1 << 24
+"""Pixels of an image, such as 4096x4096; as of the network's input (``network.spec.MAX_INPUT_PIXELS``)."""
+
 LONGEST = 1e9
 """Seconds, 31 years: no time on a command line is longer, so that no number of nanoseconds leaves its 64 bits."""
 
@@ -57,7 +60,7 @@ def image_size(text: str) -> tuple[int, int]:
     """Parse HxW, and return (height, width) in pixels.
 
     Raises:
-        ArgumentTypeError: It has another form, or a side above ``LARGEST_SIDE``.
+        ArgumentTypeError: It has another form, or a side above ``LARGEST_SIDE``, or more pixels than ``LARGEST_SIZE``.
     """
     match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text, re.ASCII)
     if not match:
@@ -65,6 +68,8 @@ def image_size(text: str) -> tuple[int, int]:
     height, width = int(match[1]), int(match[2])
     if max(height, width) > LARGEST_SIDE:
         raise argparse.ArgumentTypeError(f"'{text}' has a side of more than {LARGEST_SIDE} pixels")
+    if height * width > LARGEST_SIZE:
+        raise argparse.ArgumentTypeError(f"'{text}' has {height * width} pixels; expected at most {LARGEST_SIZE}")
     return height, width
 
 

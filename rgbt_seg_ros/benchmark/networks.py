@@ -14,7 +14,7 @@ from rgbt_seg_ros.benchmark.rows import NetworkReport, NetworkRow, PlainRow
 from rgbt_seg_ros.benchmark.settings import CALIBRATION_SCENES, SEED, Candidate, NetworkSettings, load
 from rgbt_seg_ros.benchmark.timing import BenchError, Rounds, interleave, ratio, summarise
 from rgbt_seg_ros.data.synthetic import render_scene
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.errors import in_words
 from rgbt_seg_ros.logs import logger_to
 from rgbt_seg_ros.pipeline import backends
 from rgbt_seg_ros.pipeline.backends import Engine, EngineRequest, Images
@@ -101,7 +101,7 @@ def _open(candidate: Candidate, settings: NetworkSettings, say: Say, note: Say) 
             )
         )
     except Exception as error:  # whatever an engine raises, the others can still be measured
-        return Opened(candidate, problem=_words(error))
+        return Opened(candidate, problem=in_words(error))
     return Opened(candidate, engine, open_s=time.perf_counter() - start)
 
 
@@ -125,13 +125,6 @@ def _telling(rounds: Rounds, say: Say) -> Callable[[int], None]:
     return progress
 
 
-def _words(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if isinstance(error, UserError):
-        return text
-    return f"{type(error).__name__}: {text[:200]}"
-
-
 def _count_cpu(run: Callable[[], object], spent: list[float]) -> None:
     """Run, and note the processor's time (s) that all threads of this process took meanwhile."""
     start = time.process_time()
@@ -149,7 +142,7 @@ def _guarded(name: str, run: Callable[[], object], broken: dict[str, str]) -> Ca
             except Exception as error:  # as in _open
                 if name == _PLAIN:
                     raise
-                broken[name] = _words(error)
+                broken[name] = in_words(error)
 
     return guarded
 
@@ -217,7 +210,7 @@ def _compare(entry: Opened, pairs: list[Images], reference: list[Masks], size: t
         first = time.perf_counter() - start
         masks = [_segment(entry.engine, pair, size) for pair in pairs]
     except Exception as error:  # as in _open
-        return replace(row, problem=_words(error))
+        return replace(row, problem=in_words(error))
     return replace(
         row,
         engine=entry.engine.name,

@@ -87,9 +87,7 @@ def run(args: argparse.Namespace) -> int:
         given = ("backend", "precision", "device", "threads", "no_fresh")
         useless = [f"--{name.replace('_', '-')}" for name in given if getattr(args, name)]
         if useless:
-            raise UserError(
-                f"--stages: measures no network, and on one core; {', '.join(useless)} means nothing with it"
-            )
+            raise UserError(f"--stages: measures no network, and on one core; leave out {', '.join(useless)}")
         with limited(1):
             return _run_stages(args)
     with limited(args.threads):

@@ -14,6 +14,9 @@ MIN_SIDE = 32
 
 MAX_SIDE = 16384
 
+MAX_INPUT_PIXELS = 1 << 24
+"""Most pixels of the network's input, such as 4096x4096; a larger one asks for more memory than robots have."""
+
 
 def _expect(condition: bool, key: str, value: object, expected: str) -> None:
     if not condition:

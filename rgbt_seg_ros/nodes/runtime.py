@@ -5,9 +5,10 @@ from __future__ import annotations
 import ctypes
 import gc
 
-# mallopt(3). An image's buffer above the threshold is mapped again for every message, and every page of it faults.
-_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD, _M_TOP_PAD = -3, -1, -2
-_MALLOPT = {_M_MMAP_THRESHOLD: 1 << 25, _M_TRIM_THRESHOLD: 1 << 28, _M_TOP_PAD: 1 << 26}
+# mallopt(3). An image's buffer above the threshold is mapped again for every message, and every page of it faults. Each thread
+# that allocates may get an arena of its own, and what one holds back no other can use: a model is loaded in a new thread.
+_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_ARENA_MAX = -3, -1, -2, -8
+_MALLOPT = {_M_MMAP_THRESHOLD: 1 << 25, _M_TRIM_THRESHOLD: 1 << 28, _M_TOP_PAD: 1 << 26, _M_ARENA_MAX: 2}
 
 
 def tune_allocator() -> bool:

@@ -66,7 +66,7 @@ PARAMETERS = (
     Parameter("model.temperature", 0.0, "softmax temperature; 0 = the model's own", (), 0.0, 100.0),
     Parameter("sync.policy", "nearest", "how frames are paired by stamp", POLICIES),
     Parameter("sync.slop", 0.05, "s, largest difference of the stamps of a pair", (), 0.0, 10.0),
-    Parameter("sync.queue_size", 30, "frames of one stream that may wait for a partner", (), 1, 1000),
+    Parameter("sync.queue_size", 30, "frames of one stream that may wait for a partner", (), 1, 300),
     Parameter(
         "sync.thermal_offset",
         0.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 
@@ -9,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rgbt_seg_ros.arrays import AnyArray, ByteArray
+from rgbt_seg_ros.decoding import shown
 from rgbt_seg_ros.errors import SettingError, UserError
 from rgbt_seg_ros.network import ModelSpec
+from rgbt_seg_ros.network.spec import MAX_INPUT_PIXELS, MAX_SIDE
 from rgbt_seg_ros.pipeline.alignment import Aligner, resize
 from rgbt_seg_ros.pipeline.thermal.stage import ThermalFrame, ThermalInput
 
@@ -91,16 +94,21 @@ def parse_input_size(text: str, model: tuple[int, int], image: tuple[int, int]) 
     """Return (H, W) for ``model``, ``image`` or ``HxW``.
 
     Raises:
-        SettingError: Of ``input_size``: anything else.
+        SettingError: Of ``input_size``: anything else, or a size that is too large.
     """
     if text == "model":
         return model
     if text == "image":
         return image
-    parts = text.split("x")
-    if len(parts) == 2 and all(part.isdigit() and int(part) > 0 for part in parts):
-        return int(parts[0]), int(parts[1])
-    raise SettingError("input_size", f"'{text}' is not model, image or HxW in pixels, such as 480x640")
+    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text, re.ASCII)
+    if not match:
+        raise SettingError("input_size", f"{shown(text)} is not model, image or HxW in pixels, such as 480x640")
+    height, width = int(match[1]), int(match[2])
+    if max(height, width) > MAX_SIDE:
+        raise SettingError("input_size", f"'{text}' has a side of more than {MAX_SIDE} pixels")
+    if height * width > MAX_INPUT_PIXELS:
+        raise SettingError("input_size", f"'{text}' has more than {MAX_INPUT_PIXELS} pixels")
+    return height, width
 
 
 def prepare(

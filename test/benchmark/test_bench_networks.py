@@ -11,7 +11,7 @@ from rgbt_seg_ros.benchmark.settings import Candidate, NetworkSettings, candidat
 from rgbt_seg_ros.benchmark.timing import BenchError, Rounds
 from rgbt_seg_ros.errors import SettingError, UserError
 from rgbt_seg_ros.pipeline import backends
-from rgbt_seg_ros.pipeline.backends import EngineError, TorchEngine
+from rgbt_seg_ros.pipeline.backends import EngineError, TorchEngine, selection
 
 
 class Other(TorchEngine):
@@ -64,6 +64,13 @@ def test_an_engine_that_works_has_every_figure(engines):
     assert found["ratio_to_plain_forward"] < found["ratio_to_plain_eager"]
     assert report.plain[0].forward.median_ms < report.plain[0].latency.median_ms
     assert report.notes == ("openvino it is",)
+
+
+@pytest.mark.parametrize(("flags", "said"), [({"avx512_vnni"}, True), ({"avx512_bf16"}, False)])
+def test_a_precision_that_the_processor_emulates_is_noted(monkeypatch, flags, said):
+    monkeypatch.setattr(selection, "read_flags", lambda: frozenset(flags))
+    notes = measure(settings(("torch",), ("fp32", "bf16"))).notes
+    assert any("no instructions for bf16" in note and "a third of the speed of fp32" in note for note in notes) == said
 
 
 @pytest.mark.parametrize(

@@ -102,5 +102,5 @@ def test_rounds_that_cannot_be(values):
 
 
 def test_nothing_to_time():
-    with pytest.raises(BenchError, match="nothing to time"):
+    with pytest.raises(BenchError, match="no runs to time"):
         interleave({}, Rounds(count=1))

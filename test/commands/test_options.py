@@ -13,7 +13,7 @@ import pytest
 from rgbt_seg_ros import arguments
 from rgbt_seg_ros.cli import build_parser, main
 from rgbt_seg_ros.network import VARIANTS
-from rgbt_seg_ros.network.spec import MAX_SIDE
+from rgbt_seg_ros.network.spec import MAX_INPUT_PIXELS, MAX_SIDE
 from rgbt_seg_ros.pipeline.backends import BACKENDS, PRECISIONS
 
 
@@ -88,9 +88,12 @@ def test_the_help_names_every_choice():
     ):
         assert set(known) == set(words.replace(" or ", ", ").split(", "))
     assert arguments.LARGEST_SIDE == MAX_SIDE
+    assert arguments.LARGEST_SIZE == MAX_INPUT_PIXELS
 
 
-@pytest.mark.parametrize("text", ["480", "0x4", "480x", "640 x 480", "\u00b2x4", "9" * 5000 + "x4", "16385x4"])
+@pytest.mark.parametrize(
+    "text", ["480", "0x4", "480x", "640 x 480", "\u00b2x4", "9" * 5000 + "x4", "16385x4", "16384x1025"]
+)
 def test_what_is_not_a_size_is_refused_in_one_short_sentence(text):
     with pytest.raises(argparse.ArgumentTypeError) as refusal:
         arguments.image_size(text)

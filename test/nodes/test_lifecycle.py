@@ -63,7 +63,7 @@ def test_every_transition_and_what_it_means(client, start):
         ({"runtime.worker_cores": "'4000'"}, "runtime.worker_cores: core 4000 is not among those of this process"),
         ({"sync.policy": "closest"}, "sync.policy: 'closest' is not one of nearest, approximate, exact"),
         ({"sync.slop": 99.0}, "expected a number with a decimal point from 0 to 10"),
-        ({"sync.queue_size": "many"}, "expected a whole number from 1 to 1000"),
+        ({"sync.queue_size": "many"}, "expected a whole number from 1 to 300"),
         ({"alignment.mode": "stereo"}, "alignment.mode: 'stereo' is not one of auto, none, homography, plane, depth"),
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),

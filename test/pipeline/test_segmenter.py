@@ -105,6 +105,12 @@ def test_a_pixel_of_nans_is_labelled_zero_without_confidence():
     ("settings", "words"),
     [
         ({"input_size": "big"}, "^input_size: 'big'"),
+        ({"input_size": "20000x20000"}, "^input_size: '20000x20000' has a side of more than 16384 pixels"),
+        ({"input_size": "16384x16384"}, "^input_size: '16384x16384' has more than 16777216 pixels"),
+        ({"input_size": "0x640"}, "^input_size: '0x640' is not model"),
+        ({"input_size": "²x³"}, "^input_size: '²x³' is not model, image or HxW"),
+        ({"input_size": "-480x640"}, "^input_size: '-480x640' is not model, image or HxW"),
+        ({"input_size": f"{'9' * 5000}x640"}, "^input_size: '9.* is not model, image or HxW"),
         ({"threshold": 2.0}, "^threshold"),
         ({"temperature": -1.0}, "^temperature"),
         ({"device": "tpu"}, "^device: 'tpu' is not one of auto, cpu"),

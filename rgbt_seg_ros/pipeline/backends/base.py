@@ -37,6 +37,10 @@ class EngineError(UserError):
     """An engine that cannot be opened or built, or that failed."""
 
 
+class SizeError(EngineError):
+    """Images of a size that no engine takes; nothing is wrong with the engine."""
+
+
 def check_names(backend: str, device: str, precision: str) -> None:
     """Refuse names that mean nothing on any machine.
 

@@ -6,22 +6,22 @@ import errno
 import fcntl
 import hashlib
 import os
-import platform
 import re
 import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
 import torch
 
 from rgbt_seg_ros.network import FusionNetwork, ModelSpec
 from rgbt_seg_ros.pipeline.backends.base import EngineError
+from rgbt_seg_ros.pipeline.backends.checksums import seal
+from rgbt_seg_ros.pipeline.backends.processor import describe_processor
 
-FORMAT = 1
-"""Counts changes to what engines are built of (folding, masks): with a new number they are built again."""
+FORMAT = 2
+"""Counts changes to what engines are built of (folding, masks) or kept (checksums): with a new number they are built again."""
 
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -63,16 +63,9 @@ def model_hash(network: FusionNetwork, spec: ModelSpec, temperature: float) -> s
     return digest.hexdigest()[:16]
 
 
-@cache
 def cpu_hash() -> str:
     """Return 8 hexadecimal digits that change with the CPU's instructions: code built for one may not run on another."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-        found = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
-        instructions = found[1] if found else text
-    except OSError:
-        instructions = platform.processor()
-    return hashlib.sha256(f"{platform.machine()} {instructions}".encode()).hexdigest()[:8]
+    return hashlib.sha256(describe_processor().encode()).hexdigest()[:8]
 
 
 def entry_name(*parts: object) -> str:
@@ -105,6 +98,7 @@ def cached(folder: Path, build: Callable[[Path], None], rebuild: bool = False) -
     old = part.with_name(f"{part.name}{_OLD}")
     try:
         build(part)
+        seal(part)
         _flush(part)
         part.chmod(0o755)
         if rebuild:

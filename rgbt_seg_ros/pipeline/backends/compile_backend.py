@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,33 +24,36 @@ PACKAGE = "model.pt2"
 
 
 @contextmanager
-def _inductor_folder(folder: Path) -> Iterator[None]:
-    """Let inductor keep its parts in the cache instead of /tmp, unless the user says where."""
+def _inductor_folder(parent: Path) -> Iterator[None]:
+    """Let inductor keep its parts in a folder of this build alone, unless the user says where.
+
+    What it would find there of earlier builds has no checksums, and grows without end.
+    """
     name = "TORCHINDUCTOR_CACHE_DIR"
     if name in os.environ:
         yield
         return
-    os.environ[name] = str(folder)
-    try:
-        yield
-    finally:
-        del os.environ[name]
+    with tempfile.TemporaryDirectory(prefix="inductor-", dir=parent) as folder:
+        os.environ[name] = folder
+        try:
+            yield
+        finally:
+            del os.environ[name]
 
 
-def compile_package(module: ImagesToMasks, shape: Shape, path: Path, inductor: Path) -> None:
+def compile_package(module: ImagesToMasks, shape: Shape, path: Path) -> None:
     """Compile for one size, weights frozen into it.
 
     Args:
         module: On the CPU.
         shape: Number of pairs and sizes.
-        path: The ``.pt2`` file to write.
-        inductor: Folder of the compiler's own cache.
+        path: The ``.pt2`` file to write; the compiler works in the folder of it.
     """
     import torch._inductor
 
     rgb = torch.zeros((shape.batch, *shape.input_size, 3), dtype=torch.uint8)
     thermal = torch.zeros((shape.batch, *shape.input_size), dtype=torch.uint8)
-    with warnings.catch_warnings(), torch.no_grad(), _inductor_folder(inductor):
+    with warnings.catch_warnings(), torch.no_grad(), _inductor_folder(path.parent):
         warnings.simplefilter("ignore")
         program = torch.export.export(module, (rgb, thermal))
         torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs={"freezing": True})
@@ -94,7 +98,7 @@ class CompileEngine(KeptEngine):
         def build(folder: Path) -> None:
             self._log.info(f"{self.name}: compiling for {shape}, once; this takes a minute or two")
             module = self._module(shape, DTYPES[self.precision])
-            compile_package(module, shape, folder / PACKAGE, folder.parent / "inductor")
+            compile_package(module, shape, folder / PACKAGE)
 
         run = self._kept(shape, build, lambda folder: torch._inductor.aoti_load_package(str(folder / PACKAGE)))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rgbt_seg_ros.errors import SettingError, UserError
 from rgbt_seg_ros.files import replacing
-from rgbt_seg_ros.network.spec import MAX_SIDE, MIN_SIDE
+from rgbt_seg_ros.network.spec import MAX_INPUT_PIXELS, MAX_SIDE, MIN_SIDE
 from rgbt_seg_ros.pipeline.backends.base import EngineError, EngineRequest, reason
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.selection import available, lacks_onnx
@@ -56,6 +56,8 @@ def export_model(
     size = input_size or request.spec.input_size
     if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
         raise SettingError("input_size", f"{size[0]}x{size[1]} has a side that is not {MIN_SIDE} to {MAX_SIDE} pixels")
+    if size[0] * size[1] > MAX_INPUT_PIXELS:
+        raise SettingError("input_size", f"{size[0]}x{size[1]} has more than {MAX_INPUT_PIXELS} pixels")
     shape = Shape(1, size, output_size or size)
     device = "cuda" if target == "tensorrt" else "cpu"
     # An int8 engine in the cache may have been calibrated with other images.

@@ -11,6 +11,8 @@ from typing import TypeVar
 
 from rgbt_seg_ros.pipeline.backends.base import EngineError, reason
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder, cached, model_hash
+from rgbt_seg_ros.pipeline.backends.cache_limit import limit_bytes, shrink
+from rgbt_seg_ros.pipeline.backends.checksums import verify
 from rgbt_seg_ros.pipeline.backends.memory import is_out_of_memory
 from rgbt_seg_ros.pipeline.backends.sized import Shape, SizedEngine
 
@@ -33,10 +35,10 @@ class KeptEngine(SizedEngine):
         """Return the folder of the cache where the engine for a size is, built or not."""
 
     def _kept(self, shape: Shape, build: Callable[[Path], None], read: Callable[[Path], T]) -> T:
-        """Return what ``read`` makes of the cache's folder for a size.
+        """Return what ``read`` makes of the cache's folder for a size, whose checksums are compared first.
 
-        What cannot be read is built again, and where the cache cannot be written the engine is built for this process alone, each
-        with a warning.
+        What has changed on the disk or cannot be read is built again, and where the cache cannot be written the engine is built
+        for this process alone, each with a warning. A build may make the cache too large: others are removed then.
 
         Args:
             shape: The size.
@@ -54,12 +56,16 @@ class KeptEngine(SizedEngine):
             folder, built = cached(place, build, rebuild=self._request.rebuild)
         except CacheError as error:
             return self._for_the_process(error, build, read)
+        if built:
+            self._shrink(folder)
         try:
+            if not built:
+                verify(folder)
             return read(folder)
         except Exception as error:  # as in prepare
             if built or is_out_of_memory(error):
                 raise
-            broken = f"{folder}: the engine in the cache cannot be read ({reason(error)})"
+            broken = f"{folder}: the engine in the cache cannot be used ({reason(error)})"
             if not self._request.build:
                 raise EngineError(f"{broken}; the backend '{self.backend}' builds it again") from error
             self._log.error(f"{broken}; it is built again")
@@ -67,7 +73,11 @@ class KeptEngine(SizedEngine):
             folder, _ = cached(place, build, rebuild=True)
         except CacheError as error:
             return self._for_the_process(error, build, read)
+        self._shrink(folder)
         return read(folder)
+
+    def _shrink(self, keep: Path) -> None:
+        shrink(self._cache.parent, keep, limit_bytes(self._log), self._log)
 
     def _for_the_process(self, error: CacheError, build: Callable[[Path], None], read: Callable[[Path], T]) -> T:
         self._log.error(f"{error}; {self.name} is built at every start")

@@ -1,8 +1,9 @@
-"""How GPU memory that runs out is recognised among other failures; the caller decides what to do about it."""
+"""How GPU memory that runs out is recognised among other failures, and how memory is given back that libraries keep."""
 
 from __future__ import annotations
 
 import gc
+from contextlib import suppress
 
 import torch
 
@@ -38,3 +39,20 @@ def forget_workspace() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def forget_traces() -> None:
+    """Give back what TorchScript keeps of every network that was ever traced in this process: its weights, frozen into a graph.
+
+    Nothing is done where a traced or scripted module is still alive, such as one of the program around this package: it would
+    lose its methods. torch has no public function for it; this is what its own tests call between each other.
+    """
+    gc.collect()
+    if any(issubclass(type(found), torch.jit.ScriptModule) for found in gc.get_objects()):
+        return
+    with suppress(AttributeError):  # of another version of torch, which keeps it
+        from torch.jit import _recursive, _state
+
+        torch._C._jit_clear_class_registry()
+        _recursive.concrete_type_store = _recursive.ConcreteTypeStore()
+        _state._clear_class_state()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from rgbt_seg_ros.arrays import ByteArray
-from rgbt_seg_ros.errors import SettingError
+from rgbt_seg_ros.errors import SettingError, UserError
 from rgbt_seg_ros.pipeline.backends.base import EngineError, EngineRequest
 from rgbt_seg_ros.pipeline.backends.cache import entry_name
+from rgbt_seg_ros.pipeline.backends.checksums import seal
 from rgbt_seg_ros.pipeline.backends.devices import DTYPES
 from rgbt_seg_ros.pipeline.backends.kept import KeptEngine
 from rgbt_seg_ros.pipeline.backends.onnx_model import export_onnx
@@ -106,7 +108,12 @@ class OnnxruntimeEngine(KeptEngine):
             # ONNX Runtime names TensorRT's engines after the graph, whatever its weights and sizes are: a folder for each model.
             where = {"trt_engine_cache_path": str(folder / "tensorrt")}
             providers = [(name, {**more, **where} if name == _TENSORRT else more) for name, more in self._providers]
-            return onnxruntime.InferenceSession(str(folder / MODEL), options, providers=providers)
+            session = onnxruntime.InferenceSession(str(folder / MODEL), options, providers=providers)
+            if (folder / "tensorrt").is_dir():
+                # TensorRT's engines are part of this one from now on.
+                with suppress(UserError, OSError):
+                    seal(folder)
+            return session
 
         session = self._kept(shape, build, read)
         # ONNX Runtime falls back to its next provider with a line on stderr, where nobody sees it.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ import numpy as np
 import torch
 
 from rgbt_seg_ros.arrays import ByteArray
-from rgbt_seg_ros.errors import SettingError
-from rgbt_seg_ros.pipeline.backends.base import Calibration, EngineRequest
+from rgbt_seg_ros.errors import SettingError, UserError
+from rgbt_seg_ros.pipeline.backends.base import Calibration, EngineRequest, reason
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, entry_name
+from rgbt_seg_ros.pipeline.backends.checksums import seal, verify
 from rgbt_seg_ros.pipeline.backends.kept import KeptEngine
 from rgbt_seg_ros.pipeline.backends.openvino_model import REVISION, attach_masks, convert, quantise
+from rgbt_seg_ros.pipeline.backends.processor import emulated, read_flags
 from rgbt_seg_ros.pipeline.backends.sized import Runner, Shape
 
 MODEL = "model.xml"
@@ -78,9 +82,10 @@ class OpenvinoEngine(KeptEngine):
             known = ", ".join(self._core.available_devices)
             raise SettingError("device", f"openvino {openvino.__version__} finds no {self._device} (it has {known})")
         self._runs_on(self._device.lower(), precision)
-        # What int8 leaves in floats takes the fastest the device has.
+        # What int8 leaves in floats takes the fastest the device has. OpenVINO counts bf16 that is emulated, too.
         capabilities = self._core.get_property(self._device, "OPTIMIZATION_CAPABILITIES") if precision == "int8" else ()
-        rest = "f16" if on_gpu else "bf16" if "BF16" in capabilities else "f32"
+        in_bf16 = "BF16" in capabilities and not emulated("bf16", read_flags())
+        rest = "f16" if on_gpu else "bf16" if in_bf16 else "f32"
         self._hint = _HINTS.get(precision, rest)
         self._calibration = request.calibration
         self._version = openvino.__version__
@@ -130,17 +135,27 @@ class OpenvinoEngine(KeptEngine):
             model = quantise(module, shape.batch, shape.input_size, _batches(self._calibration, shape))
         openvino.save_model(model, str(folder / MODEL), compress_to_fp16=False)
 
-    def _kernels(self) -> dict[str, str]:
-        """Return the setting that caches what is compiled, for seconds, for a GPU; empty where it cannot be written.
+    def _kernels(self, shape: Shape) -> Path | None:
+        """Return the folder of what was compiled, for seconds, for a GPU and a size; None where it cannot be written.
 
-        Those of a CPU are generated while the model loads.
+        It is part of no engine, but is an entry of the cache of its own: sealed when it was filled, and emptied where a file has
+        changed. What a CPU runs is generated while the model loads.
         """
         try:
-            folder = self._cache / "kernels"
+            folder = self._cache / entry_name(self.place(shape).name, shape, "kernels")
             folder.mkdir(parents=True, exist_ok=True)
         except (CacheError, OSError):
-            return {}
-        return {"CACHE_DIR": str(folder)} if os.access(folder, os.W_OK) else {}
+            return None
+        if not os.access(folder, os.W_OK):
+            return None
+        if any(folder.iterdir()):
+            try:
+                verify(folder)
+            except (UserError, OSError) as error:
+                self._log.warning(f"{folder}: cannot be used ({reason(error)}); it is compiled again")
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(exist_ok=True)
+        return folder
 
     def _build(self, shape: Shape) -> Runner:
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": self._hint}
@@ -148,9 +163,13 @@ class OpenvinoEngine(KeptEngine):
             settings["INFERENCE_NUM_THREADS"] = str(torch.get_num_threads())
             # Its own pinning leaves the thread that asked for a run on all cores of the process, whatever it was bound to.
             settings["ENABLE_CPU_PINNING"] = "NO"
-        else:
-            settings |= self._kernels()
+        kernels = None if self._device == "CPU" else self._kernels(shape)
+        if kernels:
+            settings["CACHE_DIR"] = str(kernels)
         compiled = self._core.compile_model(self.model(shape), self._device, settings)
+        if kernels:
+            with suppress(UserError, OSError):  # what is not sealed is not used
+                seal(kernels)
         request = compiled.create_infer_request()
 
         def runner(rgb: ByteArray, thermal: ByteArray) -> tuple[ByteArray, ByteArray]:

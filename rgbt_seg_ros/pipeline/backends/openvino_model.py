@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -14,6 +15,7 @@ from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.network.folded_norms import spell_out
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.masks import Upsample, decide_planes
+from rgbt_seg_ros.pipeline.backends.memory import forget_traces
 
 IN_FLOATS = (
     "Add",
@@ -37,6 +39,10 @@ are faster in bf16: OpenVINO's 8-bit ones take twice as long."""
 
 REVISION = 2
 """Counts changes to how models are converted and calibrated: with a new number it is done again."""
+
+
+_TRACING = threading.Lock()
+"""What TorchScript keeps is forgotten while nobody traces."""
 
 
 class _Logits(nn.Module):
@@ -64,10 +70,12 @@ class _Masks(nn.Module):
 def _convert(module: nn.Module, examples: tuple[torch.Tensor, ...]) -> Any:
     import openvino
 
-    with warnings.catch_warnings(), torch.no_grad():
+    with _TRACING, warnings.catch_warnings(), torch.no_grad():
         # Tracing warns of every shape it takes for a constant; the shapes are.
         warnings.simplefilter("ignore")
-        return openvino.convert_model(module, example_input=examples, input=[list(e.shape) for e in examples])
+        model = openvino.convert_model(module, example_input=examples, input=[list(e.shape) for e in examples])
+        forget_traces()
+        return model
 
 
 def _images(batch: int, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:

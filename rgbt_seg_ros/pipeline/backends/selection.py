@@ -13,6 +13,7 @@ from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.pipeline.backends.base import Engine, EngineRequest
 from rgbt_seg_ros.pipeline.backends.devices import select_device
 from rgbt_seg_ros.pipeline.backends.fallback import FallbackEngine, Opener
+from rgbt_seg_ros.pipeline.backends.processor import emulated, read_flags
 
 _ENGINES = {
     "torch": ("eager_backend", "EagerEngine"),
@@ -78,7 +79,8 @@ def select_engine(request: EngineRequest) -> Engine:
 
     Args:
         request: With ``backend: auto``, the fastest engine runs that works on the device without building for minutes; which, and
-            why, is logged. With ``exact``, an engine that is named does not give way: what it raises is passed on.
+            why, is logged. A precision that the processor only emulates is warned of. With ``exact``, an engine that is named
+            does not give way: what it raises is passed on.
 
     Returns:
         An engine; most build themselves at the first pair of a size, so run one before the camera starts.
@@ -86,6 +88,14 @@ def select_engine(request: EngineRequest) -> Engine:
     Raises:
         SettingError: Of ``backend``, ``device`` or ``precision``: what cannot be used here, nor by torch in its place.
     """
+    engine = _select(request)
+    cost = emulated(engine.precision, read_flags()) if engine.device == "cpu" else ""
+    if cost:
+        request.log.warning(f"precision: this processor has no instructions for {engine.precision}, which is {cost}")
+    return engine
+
+
+def _select(request: EngineRequest) -> Engine:
     backend, missing = request.backend, available()
     if backend == "torch":
         return _open("torch", request)

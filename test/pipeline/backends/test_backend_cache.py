@@ -19,6 +19,7 @@ from rgbt_seg_ros.logs import logger_to
 from rgbt_seg_ros.network import read_model
 from rgbt_seg_ros.pipeline.backends import EngineError, EngineRequest, openvino_backend, select_engine
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder, cached
+from rgbt_seg_ros.pipeline.backends.checksums import MANIFEST, seal
 from rgbt_seg_ros.pipeline.backends.fallback import FallbackEngine
 from rgbt_seg_ros.pipeline.backends.kept import KeptEngine
 from rgbt_seg_ros.pipeline.backends.memory import is_out_of_memory
@@ -64,10 +65,9 @@ def request_of(demo, tmp_path):
 def test_an_engine_that_cannot_be_read_is_built_anew_with_one_warning(request_of, tmp_path):
     request, said = request_of
     place = Kept(request).place(Shape(1, SIZE, SIZE))
-    place.mkdir(parents=True)
-    (place / "word").write_text("wh")
+    cached(place, lambda folder: (folder / "word").write_text("wh"))
     Kept(request).infer([PAIR], SIZE)
-    assert said == [f"{place}: the engine in the cache cannot be read ('wh' is no engine); it is built again"]
+    assert said == [f"{place}: the engine in the cache cannot be used ('wh' is no engine); it is built again"]
     Kept(request).infer([PAIR], SIZE)
     assert len(said) == 1
     assert [entry.name for entry in place.parent.iterdir()] == [place.name]
@@ -111,7 +111,7 @@ def test_what_must_not_be_built_is_not_built_anew_either(request_of):
         Kept(unbuilt).infer([PAIR], SIZE)
     place = Kept(request).place(Shape(1, SIZE, SIZE))
     place.mkdir(parents=True)
-    with pytest.raises(EngineError, match=r"cannot be read.*the backend 'compile' builds it again"):
+    with pytest.raises(EngineError, match=r"cannot be used.*the backend 'compile' builds it again"):
         Kept(unbuilt).infer([PAIR], SIZE)
     assert said == []
 
@@ -150,7 +150,7 @@ def test_a_truncated_file_of_a_real_engine_is_built_anew(demo, tmp_path, name):
     (second,) = again.infer([PAIR], SIZE)
     assert again.name == f"{name} cpu fp32"
     assert len(said) == 1
-    assert "cannot be read" in said[0]
+    assert "cannot be used" in said[0]
     np.testing.assert_array_equal(first.label, second.label)
     if name == "onnxruntime":
         return  # whose export takes seconds
@@ -161,6 +161,65 @@ def test_a_truncated_file_of_a_real_engine_is_built_anew(demo, tmp_path, name):
         np.testing.assert_array_equal(without.infer([PAIR], SIZE)[0].label, first.label)
     assert without.name == f"{name} cpu fp32"
     assert len(said) == 2
+
+
+@pytest.mark.parametrize("count", [1, 8, 64])
+def test_flipped_bits_never_reach_the_engine(request_of, count):
+    request, said = request_of
+    place = Kept(request).place(Shape(1, SIZE, SIZE))
+    Kept(request).infer([PAIR], SIZE)
+    for name in ("word", MANIFEST):
+        content = np.frombuffer((place / name).read_bytes(), np.uint8).copy()
+        for bit in np.random.default_rng(count).choice(content.size * 8, min(count, content.size * 8), replace=False):
+            content[bit // 8] ^= 1 << bit % 8
+        (place / name).write_bytes(content.tobytes())
+        Kept(request).infer([PAIR], SIZE)
+        assert len(said) == 1
+        assert said.pop().startswith(f"{place}: the engine in the cache cannot be used (")
+    Kept(request).infer([PAIR], SIZE)
+    assert said == []
+
+
+def test_an_openvino_engine_with_flipped_bits_is_built_again_and_gives_the_same_masks(demo, tmp_path):
+    pytest.importorskip("openvino")
+    warned: list[str] = []
+
+    def masks(**more):
+        log = logger_to(lambda _: None, warned.append)
+        request = EngineRequest(demo[1], demo[0], device="cpu", cache=tmp_path, log=log, **more)
+        return openvino_backend.OpenvinoEngine(request).infer([PAIR], SIZE)[0]
+
+    first = masks()
+    for name, count in (("model.xml", 3), ("model.bin", 2), ("model.bin", 64), ("model.bin", 1)):
+        (path,) = tmp_path.rglob(name)
+        whole = path.read_bytes()
+        content = np.frombuffer(whole, np.uint8).copy()
+        for bit in np.random.default_rng(count).choice(content.size * 8, count, replace=False):
+            content[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(content.tobytes())
+        with pytest.raises(EngineError, match=rf"\({name} has changed since it was built: its SHA-256 differs\)"):
+            masks(build=False)
+        if count > 1:
+            path.write_bytes(whole)
+    assert warned == []
+    again = masks()
+    assert len(warned) == 1
+    assert "(model.bin has changed since it was built: its SHA-256 differs); it is built again" in warned[0]
+    np.testing.assert_array_equal(again.label, first.label)
+    np.testing.assert_array_equal(again.confidence, first.confidence)
+
+
+def test_a_new_engine_makes_room_in_the_cache(request_of, monkeypatch):
+    request, said = request_of
+    monkeypatch.setenv("RGBT_SEG_CACHE_MB", "0")
+    places = []
+    for width in (32, 64, 96):
+        images = (np.zeros((32, width, 3), np.uint8), np.zeros((32, width), np.uint8))
+        Kept(request).infer([images], SIZE)
+        places.append(Kept(request).place(Shape(1, (32, width), SIZE)))
+    assert [place.is_dir() for place in places] == [False, False, True]
+    Kept(request).infer([PAIR], SIZE)  # one that was removed is built again, without a warning
+    assert said == []
 
 
 def test_of_two_that_build_at_once_one_is_kept_whole(tmp_path):
@@ -291,7 +350,19 @@ def test_kernels_of_an_intel_gpu_are_kept_where_there_is_a_place(request_of, tmp
     shape = Shape(1, SIZE, SIZE)
     request = replace(request_of[0], device="gpu")
     openvino_backend.OpenvinoEngine(request).prepare(shape)
-    assert intel.pop("CACHE_DIR") == str(tmp_path / "openvino" / "kernels")
+    (kernels,) = (tmp_path / "openvino").glob("*_kernels")
+    assert intel.pop("CACHE_DIR") == str(kernels)
+    (kernels / "1.blob").write_bytes(b"compiled")
+    for whole, content in ((False, b"compiled"), (True, b"compiled"), (False, b"complied")):
+        if whole:
+            seal(kernels)
+        (kernels / "1.blob").write_bytes(content)
+        openvino_backend.OpenvinoEngine(request).prepare(shape)
+        assert (kernels / "1.blob").exists() == whole
+        assert len(request_of[1]) == (not whole)
+        request_of[1].clear()
+        (kernels / "1.blob").write_bytes(b"compiled")
+    intel.clear()
     (tmp_path / "file").write_text("")
     openvino_backend.OpenvinoEngine(replace(request, cache=tmp_path / "file")).prepare(shape)
     assert intel["INFERENCE_PRECISION_HINT"] == "f16"
@@ -311,7 +382,8 @@ def test_what_was_written_is_on_the_disk_before_it_has_its_name(tmp_path, monkey
     monkeypatch.setattr(os, "fsync", lambda file: (done.append("flush"), fsync(file)))
     monkeypatch.setattr(os, "replace", lambda source, target: (done.append("rename"), rename(source, target)))
     cached(tmp_path / "engine", lambda folder: (folder / "word").write_text("x"))
-    assert done == ["flush", "rename"]
+    assert done[-1] == "rename"
+    assert done[-3:-1] == ["flush", "flush"]  # the word, and the checksums
 
 
 class OutOfMemory(Kept):

@@ -233,7 +233,7 @@ def test_compile_builds_once_and_loads_then(demo, tmp_path, monkeypatch):
     assert not list((tmp_path / "compile").glob(".part-*"))
     package = unbuilt.place(shape) / "model.pt2"
     os.truncate(package, package.stat().st_size // 2)
-    with pytest.raises(EngineError, match=r"cannot be read .*; the backend 'compile' builds it again"):
+    with pytest.raises(EngineError, match=r"cannot be used .*; the backend 'compile' builds it again"):
         CompileEngine(replace(request, build=False)).infer([(rgb, thermal)], SIZE)
 
 

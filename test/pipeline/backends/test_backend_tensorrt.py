@@ -12,6 +12,7 @@ import torch
 from rgbt_seg_ros.logs import logger_to
 from rgbt_seg_ros.network import read_model
 from rgbt_seg_ros.pipeline.backends import EngineError, EngineRequest, tensorrt_backend
+from rgbt_seg_ros.pipeline.backends.checksums import seal
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.tensorrt_backend import TensorrtEngine
 
@@ -164,9 +165,10 @@ def test_an_engine_that_tensorrt_refuses_is_built_anew_with_one_warning(demo, te
     TensorrtEngine(request).infer([pair(0)], SIZE)
     (file,) = tmp_path.rglob("model.engine")
     file.write_bytes(b"of another driver")
+    seal(file.parent)
     TensorrtEngine(request).infer([pair(0)], SIZE)
     assert tensorrt.built == 2
-    assert sum("cannot be read (TensorRT does not take it" in sentence for sentence in said) == 1
+    assert sum("cannot be used (TensorRT does not take it" in sentence for sentence in said) == 1
     assert file.read_bytes() == b"engine"
 
 
