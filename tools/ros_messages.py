@@ -54,7 +54,7 @@ class RosDistribution(Distribution):
         found = find_tooling() if mode != "off" else None
         if mode == "on" and found is None:
             raise SystemExit(
-                "no ROS message generators found; expected a sourced ROS 2 or the wheels of constraints.txt"
+                "no ROS message generators found; expected a sourced ROS 2 or the wheels of constraints-jazzy.txt"
             )
         return found
 

@@ -16,16 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 _GENERATORS = ("ament_cmake", "rosidl_default_generators", "sensor_msgs")
-_BUILD_WHEELS = (
-    "ros-kilted-ament-cmake",
-    "ros-kilted-ament-cmake-include-directories",
-    "ros-kilted-ament-cmake-ros-core",
-    "ros-kilted-ament-package",
-    "ros-kilted-rosidl-core-generators",
-    "ros-kilted-rosidl-default-generators",
-    "ros-kilted-sensor-msgs",
-    "catkin_pkg",
-)
+# Of the wheels of a distribution those that the messages need besides the generators.
+_FIELDS = ("sensor-msgs",)
 
 
 @dataclass(frozen=True)
@@ -79,7 +71,22 @@ def lendable_wheels() -> list[str]:
     supported = sys.platform == "linux" and platform.machine() == "x86_64" and sys.version_info < (3, 14)
     if not supported or find_compiler() is None:
         return []
-    return [line for line in constraints() if line.split("==")[0] in _BUILD_WHEELS]
+    distribution = distribution_of_wheels()
+    generators = constraints(f"constraints-{distribution}.txt", "# message generation")
+    fields = [
+        line
+        for line in constraints(f"constraints-{distribution}.txt")
+        if line.split("==")[0].removeprefix(f"ros-{distribution}-") in _FIELDS
+    ]
+    return [*generators, *fields, *(line for line in constraints() if line.startswith("catkin_pkg=="))]
+
+
+def distribution_of_wheels() -> str:
+    """Return whose wheels to use, ``jazzy`` (default, the one with long-term support) or ``kilted``: ROS_WHEELS."""
+    name = os.environ.get("ROS_WHEELS") or "jazzy"
+    if not (ROOT / f"constraints-{name}.txt").is_file():
+        raise SystemExit(f"ROS_WHEELS is {name!r}; expected jazzy or kilted")
+    return name
 
 
 def build_tools() -> list[str]:
@@ -91,10 +98,12 @@ def build_tools() -> list[str]:
     ]
 
 
-def constraints() -> list[str]:
-    """Return the pinned requirements of constraints.txt."""
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if line and not line.startswith("#")]
+def constraints(file: str = "constraints.txt", heading: str = "") -> list[str]:
+    """Return the pinned requirements of a file, or those below the comment that begins with a heading."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    if heading:
+        text = text.partition(heading)[2].partition("\n")[2]
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
 def find_compiler() -> str | None:
