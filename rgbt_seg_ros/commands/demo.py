@@ -40,7 +40,7 @@ def register(subparsers: Any) -> None:
         type=number(0.0, 1000.0),
         default=0.0,
         metavar="HZ",
-        help="pairs per second; 0: as many as the machine can segment (default: 0)",
+        help="pairs per second; 0: each when the one before has come back (default: 0)",
     )
     parser.set_defaults(run=run)
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,22 @@ from std_msgs.msg import Header  # noqa: E402
 from rgbt_seg_ros.msg import FrameReport  # noqa: E402
 from rgbt_seg_ros.nodes.conversions import image_message  # noqa: E402
 from rgbt_seg_ros.nodes.demo.report import Received, Run, table, write  # noqa: E402
+from rgbt_seg_ros.pipeline.drops import DropReason  # noqa: E402
 from rgbt_seg_ros.pipeline.images import stamp_ns  # noqa: E402
 
 NAMESPACE = "/rgbt_demo"
-_START_TIMEOUT = 90.0
+_START_TIMEOUT = 600.0
+"""s; an engine that is built at the first start takes seconds, and minutes on a busy machine."""
 _PROBES = 3
-_PROBE_TIMEOUT = 90.0
+_PROBE_TIMEOUT = 300.0
+_MOST_PER_SECOND = 30.0
+_ANSWER_TIMEOUT = 30.0
+"""s after which a pair is sent again: best effort may lose one, and a busy machine may take seconds for it."""
+_ATTEMPTS = 3
+_REFUSED = "configure refused"
+"""In the node's log where it will never come up."""
+_BROKEN = (DropReason.PAIR_ERROR, DropReason.PAIR_NOT_ALIGNED, DropReason.PAIR_OUT_OF_MEMORY)
+"""Reasons that no overload explains."""
 _ENCODINGS = {"uint8": "mono8", "uint16": "mono16", "float32": "32FC1"}
 
 
@@ -124,13 +134,17 @@ def stop_node(process: subprocess.Popen[bytes]) -> int:
 def play(frames: Sequence[Sample], what: str, model: str, output: Path, rate: float) -> int:
     """Run the node on a sequence, write ``strip.png`` and ``table.md`` into ``output`` and print the table.
 
+    With ``rate`` 0 each pair is sent when the one before has come back, so that a busy machine only takes longer. At a given
+    rate (pairs per second) the table shows what the machine can do, drops by overload included.
+
     Returns:
-        0; 1 where a pair got no mask.
+        0; 1 where something is broken (see ``is_broken``), or the node ended with an error.
 
     Raises:
         UserError: The node did not come up; its last words are in the sentence.
     """
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    in_turn = not rate
     with tempfile.TemporaryDirectory(prefix="rgbt_demo_") as folder:
         log = Path(folder, "node.log")
         process = start_node(model, log)
@@ -138,25 +152,32 @@ def play(frames: Sequence[Sample], what: str, model: str, output: Path, rate: fl
             rclpy.init()
             player = Player()
             print("starting the node …", flush=True)
-            if not player.spin_until(lambda: player.connected() or process.poll() is not None, _START_TIMEOUT) or (
-                process.poll() is not None
-            ):
+
+            def failed() -> bool:
+                return process.poll() is not None or _REFUSED in log.read_text(errors="replace")
+
+            player.spin_until(lambda: player.connected() or failed(), _START_TIMEOUT)
+            if failed() or not player.connected():
                 raise UserError(f"demo: the node did not come up: {_last_line(log)}")
             before = _probe(player, frames[0])
-            rate = rate or _sustainable(player.received.reports.values())
-            stamps = _send(player, frames, rate)
-            player.spin_until(lambda: set(stamps) <= set(player.received.reports), 10.0)
+            start = time.monotonic()
+            if rate:
+                stamps = send_at(player, frames, rate)
+                player.spin_until(lambda: set(stamps) <= set(player.received.reports), 10.0)
+            else:
+                stamps = send_in_turn(player, frames, lambda: process.poll() is None)
+                rate = len(frames) / (time.monotonic() - start)
             player.close()
         finally:
             code = stop_node(process)
             rclpy.try_shutdown()
-        run = Run(frames, stamps, player.received, before, rate, what, model)
+        run = Run(frames[: len(stamps)], stamps, player.received, before, rate, what, model)
         write(run, output)
         print(table(run))
         print(f"picture strip: {output / 'strip.png'}")
         if code:
             print(f"the node ended with exit code {code}: {_last_line(log)}", file=sys.stderr)
-        return 0 if not code and set(stamps) <= set(player.received.masks) else 1
+        return int(code != 0 or len(stamps) < len(frames) or is_broken(run, in_turn))
 
 
 def _last_line(log: Path) -> str:
@@ -182,20 +203,8 @@ def _probe(player: Player, frame: Sample) -> FrameReport:
     return reports[max(reports)]
 
 
-def _sustainable(reports: Iterable[FrameReport]) -> float:
-    """Return pairs per second: what the slowest of the probes allows, with half to spare, at most 30.
-
-    Its wait does not count: a probe may have waited for an engine that built itself for the size of the one before.
-    """
-    return float(min(30.0, 0.5 / max(sum(_worked(report)) for report in reports)))
-
-
-def _worked(report: FrameReport) -> list[float]:
-    stages = zip(report.stage, report.stage_duration, strict=True)
-    return [duration for stage, duration in stages if stage != "wait"]
-
-
-def _send(player: Player, frames: Sequence[Sample], rate: float) -> list[int]:
+def send_at(player: Player, frames: Sequence[Sample], rate: float) -> list[int]:
+    """Send the pairs at a rate (per second), whatever becomes of them; return their stamps, ns."""
     stamps = []
     start = time.monotonic()
     for index, frame in enumerate(frames):
@@ -203,3 +212,34 @@ def _send(player: Player, frames: Sequence[Sample], rate: float) -> list[int]:
         player.spin_until(lambda: time.monotonic() >= due, 1.0 / rate + 1.0)  # noqa: B023  (used at once)
         stamps.append(player.publish(frame))
     return stamps
+
+
+def send_in_turn(player: Player, frames: Sequence[Sample], node_runs: Callable[[], bool]) -> list[int]:
+    """Send each pair when the one before has come back, again where it is lost; return the stamps that count, ns."""
+    stamps = []
+    for frame in frames:
+        due = time.monotonic() + 1.0 / _MOST_PER_SECOND
+        for _ in range(_ATTEMPTS):
+            stamp = player.publish(frame)
+            done = player.spin_until(
+                lambda: player.received.has_all_of(stamp) or not node_runs(),  # noqa: B023  (used at once)
+                _ANSWER_TIMEOUT,
+            )
+            if done:
+                break
+        stamps.append(stamp)
+        if not node_runs():
+            break
+        player.spin_until(lambda: time.monotonic() >= due, 1.0)  # noqa: B023  (used at once)
+    return stamps
+
+
+def is_broken(run: Run, in_turn: bool) -> bool:
+    """Return whether a run shows a fault, and not only a machine that is too slow for the rate.
+
+    Sent in turn, every pair has its mask. At a rate, overload drops pairs; but some masks come, and no pair fails.
+    """
+    if in_turn:
+        return not set(run.stamps) <= set(run.received.masks)
+    drops = run.drops()
+    return not set(run.stamps) & set(run.received.masks) or any(drops.get(reason, 0) for reason in _BROKEN)

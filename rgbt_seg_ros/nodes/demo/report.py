@@ -30,6 +30,10 @@ class Received:
     overlay: dict[int, Image] = field(default_factory=dict)
     reports: dict[int, FrameReport] = field(default_factory=dict)
 
+    def has_all_of(self, stamp: int) -> bool:
+        """Return whether everything about the pair of this stamp has come."""
+        return all(stamp in found for found in (self.masks, self.confidence, self.overlay, self.reports))
+
 
 @dataclass(frozen=True)
 class Run:
@@ -52,6 +56,15 @@ class Run:
     rate: float
     what: str
     model: str
+
+    def drops(self) -> dict[str, int]:
+        """Return how many frames and pairs of the sequence were dropped, by reason."""
+        if not self.received.reports:
+            return {}
+        last = max(self.received.reports.values(), key=lambda report: report.processed)
+        earlier = dict(zip(self.before.drop_reason, self.before.drop_count, strict=True))
+        counts = zip(last.drop_reason, last.drop_count, strict=True)
+        return {reason: count - earlier.get(reason, 0) for reason, count in counts if count > earlier.get(reason, 0)}
 
 
 def grey_mask(message: Image, name: str) -> npt.NDArray[np.uint8]:
@@ -93,12 +106,6 @@ def table(run: Run) -> str:
     received, stamps = run.received, run.stamps
     reports = [received.reports[stamp] for stamp in stamps if stamp in received.reports]
     last = max(received.reports.values(), key=lambda report: report.processed)
-    earlier = dict(zip(run.before.drop_reason, run.before.drop_count, strict=True))
-    drops = {
-        reason: count - earlier.get(reason, 0)
-        for reason, count in zip(last.drop_reason, last.drop_count, strict=True)
-        if count > earlier.get(reason, 0)
-    }
     stages = [dict(zip(r.stage, r.stage_duration, strict=True)) for r in reports]
     medians = {name: statistics.median(s[name] for s in stages) * 1e3 for name in (stages[0] if stages else ())}
     rows = [
@@ -107,7 +114,7 @@ def table(run: Run) -> str:
         ("pairs in", f"{len(stamps)} at {run.rate:.1f} per second"),
         ("masks out", str(sum(stamp in received.masks for stamp in stamps))),
         *_truth_row(run),
-        ("drops by reason", ", ".join(f"{reason} {count}" for reason, count in drops.items()) or "none"),
+        ("drops by reason", ", ".join(f"{reason} {count}" for reason, count in run.drops().items()) or "none"),
         ("latency, median / p99", _milliseconds([report.latency for report in reports])),
         ("of it the network", _milliseconds([stage["network"] for stage in stages])),
         ("node overhead, median / p99", _milliseconds([report.overhead for report in reports])),
