@@ -88,3 +88,67 @@ def test_interface_explains_every_finding_about_content():
 def test_links_lead_to_files(page):
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
     assert [link for link in links if not (page.parent / link).is_file()] == []
+
+
+RIDDLES = (
+    "anew",
+    "be told of",
+    "cannot be gone on with",
+    "come to nothing",
+    "comes to nothing",
+    "expected such as",
+    "for want of",
+    "gone on with",
+    "in one breath",
+    "is had",
+    "is no whole",
+    "none before as",
+    "not to be had",
+    "of ours",
+    "so-many",
+    "to be had",
+    "told anew",
+    "what it was before",
+    "what it was before as many",
+    "whoever",
+)
+"""Phrases that made readers guess; each has a plain way to say the same."""
+
+WRITTEN = (
+    "*.py",
+    "*.md",
+    "*.yaml",
+    "*.msg",
+    "*.xml",
+    "*.txt",
+    "*.toml",
+    "*.sh",
+    "*.in",
+    "Makefile",
+    "scripts/*",
+    ".ci/run",
+)
+FOLDERS = ("benchmarks", "cmake", "config", "docs", "launch", "msg", "rgbt_seg_ros", "scripts", "test", "tools")
+
+
+def written():
+    """Yield every file of the repository that people read, without what a build or an environment put there."""
+    candidates = [path for path in ROOT.iterdir() if path.is_file()]
+    candidates += [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.is_file()]
+    for path in sorted(candidates):
+        generated = ROOT / "rgbt_seg_ros" / "msg" in path.parents
+        if path != Path(__file__) and not generated and any(path.match(pattern) for pattern in WRITTEN):
+            yield path
+
+
+def test_riddles_do_not_return():
+    phrase = re.compile(
+        r"\b(?:" + "|".join(riddle.replace(" ", r"[\s#]+") for riddle in RIDDLES) + r")\b", re.IGNORECASE
+    )
+    found = [
+        f"{path.relative_to(ROOT)}:{text.count(chr(10), 0, match.start()) + 1}: {match[0]!r}"
+        for path in written()
+        for text in [path.read_text(encoding="utf-8")]
+        for match in phrase.finditer(text)
+    ]
+    assert found == []

@@ -92,7 +92,7 @@ def box_counts(prediction: ByteArray, boxes: Sequence[Box], num_classes: int) ->
         num_classes: K; every box's class id is below it.
 
     Returns:
-        The counts; a box is hit if at least ``HIT_PERCENT`` of its pixels carry its class, whoever else's they may be.
+        The counts; a box is hit if at least ``HIT_PERCENT`` of its pixels carry its class, even where another box covers them.
     """
     shape = (prediction.shape[0], prediction.shape[1])
     counts = BoxCounts.none(num_classes)

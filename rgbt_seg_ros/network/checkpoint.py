@@ -20,7 +20,7 @@ from rgbt_seg_ros.network.fusion_network import FusionNetwork
 from rgbt_seg_ros.network.model_file import ModelFileError, build, check_tensors, has_deep_supervision
 from rgbt_seg_ros.network.spec import ClassInfo, ModelSpec, Provenance
 
-# Start of the official name → start of ours, within a fusion stage and within the decoder. A name that is not listed is the
+# Start of the official name → its start here, within a fusion stage and within the decoder. A name that is not listed is the
 # same in both.
 _STAGE = {
     "ir_proj.": "thermal_projection.",

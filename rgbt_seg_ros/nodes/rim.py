@@ -1,4 +1,4 @@
-"""The rim of the node: no callback lets an exception out, whoever registered it.
+"""The rim of the node: no callback lets an exception out, also one that rclpy registered.
 
 rclpy ends the process for an exception in a callback. Some of them are not this package's: the parameter services and the
 subscription to ``/clock`` belong to rclpy itself, and raise for what a stranger sends.

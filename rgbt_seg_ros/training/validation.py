@@ -57,7 +57,7 @@ class Validation:
 
 
 class ValidationItems(TorchDataset["Item | UserError"]):
-    """The validation samples of all sources in one sequence, each read anew."""
+    """The validation samples of all sources in one sequence, each read again every time."""
 
     def __init__(self, sources: Sequence[LabelledSource], limit: int, size: tuple[int, int]) -> None:
         """Take ``limit`` samples of each source, evenly spread (0: all), for a network of input size (H, W)."""

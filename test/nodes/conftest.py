@@ -29,7 +29,7 @@ NAMESPACE = "/front"
 NODE = f"{NAMESPACE}/rgbt_segmentation"
 SIZE = (48, 64)
 PATIENCE = 180.0
-"""s until a test fails for want of something. A machine that is ten times slower than others gets there in time."""
+"""s until a test fails because something is missing. A machine that is ten times slower than others gets there in time."""
 # Eager torch: an engine that is built would be built for every size of every test.
 SMALL = {"model.input_size": "32x64", "runtime.threads": 1, "runtime.backend": "torch"}
 OUTPUTS = ("mask", "confidence", "overlay", "result", "report")
@@ -147,7 +147,7 @@ class Client:
     def connect(self):
         """Wait until the node listens to every stream as it is published.
 
-        Where it subscribes before it knows of the publisher, it does so anew within a second: what is sent just then is lost.
+        Where it subscribes before it knows of the publisher, it subscribes again within a second: what is sent just then is lost.
         """
         self.wait(lambda: all(self._is_listened_to(publisher) for publisher in self._publishers.values()))
 

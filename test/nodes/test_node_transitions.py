@@ -232,7 +232,7 @@ def test_a_pair_that_was_overtaken_while_it_waited_is_counted_and_not_prepared_a
     older, newer = jobs
     frame = node._session._prepare(0, older, loaded)
     assert node._session._prepare(0, newer, loaded) is not None
-    # The model has changed since it was made ready: making it anew would turn the time of what is smoothed back.
+    # The model has changed since it was made ready: making it again would turn the time of what is smoothed back.
     assert node._session._prepare(0, frame, replace(loaded)) is None
     assert pair.dropped()["pair_superseded"] == 1
 

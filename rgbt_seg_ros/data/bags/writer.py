@@ -132,7 +132,7 @@ class BagWriter:
         """Add a topic of another bag, with the definition and the hash of its type there.
 
         SQLite bags up to Humble carry no definitions. A type that is unknown besides is written as an empty one: its messages are
-        copied and played all the same, by whoever knows it.
+        copied and played all the same, by programs that know it.
         """
         definition, digest = topic.definition, topic.digest
         if not (definition and digest) and topic.type not in self._types.fielddefs:

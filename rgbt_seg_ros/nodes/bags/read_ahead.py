@@ -1,4 +1,4 @@
-"""Read a bag in a thread of its own, some megabytes ahead of whoever wants its messages."""
+"""Read a bag in a thread of its own, some megabytes ahead of the reader of its messages."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ReadAhead:
                     self._waiting.append(message)
                     self._bytes += len(message.data)
                     self._changed.notify_all()
-        except BaseException as error:  # handed to whoever reads: a thread has nobody to raise it to
+        except BaseException as error:  # handed to the reader: nothing catches it in a thread
             self._error = error
         finally:
             with self._changed:

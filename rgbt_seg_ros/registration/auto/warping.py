@@ -53,7 +53,7 @@ def warped(pair: Prepared, positions: FloatArray) -> tuple[Float32Array, ByteArr
     small = (max(1, round(height / step)), max(1, round(width / step))) if step > 1 else (height, width)
     image, visible = _resized(pair.thermal, small), pair.seen
     if small != (height, width):
-        # Whoever takes every second pixel of a sharp image sees patterns that are not there.
+        # Every second pixel of a sharp image shows patterns that are not there.
         visible = np.asarray(cv2.resize(pair.seen, small[::-1], interpolation=cv2.INTER_AREA), np.uint8)
     ratio = np.array((small[1] / width, small[0] / height))
     places = np.nan_to_num((positions + 0.5) * ratio - 0.5, nan=-1e4).clip(-1e4, 3e4).astype(np.float32)

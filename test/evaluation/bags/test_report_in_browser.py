@@ -61,7 +61,7 @@ def visit(page, folder, *options):
 
 
 def measure(page, folder):
-    """Return sizes of images and plots, by a copy of the page that may run a script of ours."""
+    """Return sizes of images and plots, by a copy of the page that may run the script of this test."""
     text = re.sub("<meta http-equiv.*?>", "", page.read_text(encoding="utf-8"))
     copy = folder / "measured.html"
     copy.write_text(text.replace("</body>", MEASURE + "</body>"), encoding="utf-8")

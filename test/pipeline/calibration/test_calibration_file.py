@@ -194,7 +194,7 @@ def wrong_values(node):
     ("path", "node"), list(leaves()), ids=lambda value: ".".join(value) if isinstance(value, tuple) else ""
 )
 def test_a_value_that_the_schema_does_not_allow_is_refused_by_its_key(tmp_path, path, node):
-    # Width and height are one thing to whoever is told about them.
+    # Width and height are one thing to the reader of the sentence.
     key = "(size|width|height)" if path[-1] in ("width", "height") else path[-1]
     for value in wrong_values(node):
         with pytest.raises(CalibrationError, match=key) as caught:
