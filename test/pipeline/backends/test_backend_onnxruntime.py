@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.logs import logger_to
 from rgbt_seg_ros.network import read_model
 from rgbt_seg_ros.pipeline.backends import EngineError, EngineRequest, onnxruntime_backend
@@ -34,14 +35,14 @@ def test_onnxruntime_takes_tensorrt_before_cuda_before_the_cpu():
     ("device", "precision", "words"),
     [
         ("cuda", "auto", "has no CUDAExecutionProvider"),
-        ("cpu", "bf16", "does fp32, not bf16"),
-        ("gpu", "auto", "not on 'gpu'"),
-        ("cuda:one", "auto", "not on 'cuda:one'"),
-        ("cpu:1", "auto", "not on 'cpu:1'"),
+        ("cpu", "bf16", "does not run bf16 on cpu; expected auto, fp32"),
+        ("gpu", "auto", "does not run on 'gpu'"),
+        ("cuda:one", "auto", "does not run on 'cuda:one'"),
+        ("cpu:1", "auto", "does not run on 'cpu:1'"),
     ],
 )
 def test_onnxruntime_refuses_what_it_has_not(device, precision, words):
-    with pytest.raises(EngineError, match=words):
+    with pytest.raises(SettingError, match=words):
         select_providers(device, precision, [CPU])
 
 

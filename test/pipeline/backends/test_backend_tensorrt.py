@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.logs import logger_to
 from rgbt_seg_ros.network import read_model
 from rgbt_seg_ros.pipeline.backends import EngineError, EngineRequest, tensorrt_backend
@@ -192,7 +193,7 @@ def test_a_build_that_fails_is_one_sentence_and_leaves_nothing(demo, tensorrt, t
 
 def test_tensorrt_before_10_is_refused(demo, tensorrt, tmp_path):
     tensorrt.__version__ = "8.6.1"
-    with pytest.raises(EngineError, match=r"needs TensorRT 10 or newer, and this is 8\.6\.1"):
+    with pytest.raises(SettingError, match=r"needs TensorRT 10 or newer, and this is 8\.6\.1"):
         TensorrtEngine(request_of(demo, tmp_path)[0])
 
 
