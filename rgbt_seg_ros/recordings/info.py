@@ -5,17 +5,14 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosReliability
 
-from rgbt_seg_ros.data.bags.reader import METADATA, NANOSECONDS, Bag, BagError, RawMessage, Topic, header_stamp
+from rgbt_seg_ros.data.bags.reader import NANOSECONDS, Bag, BagError, RawMessage, Topic, header_stamp
 from rgbt_seg_ros.data.bags.topics import COMPRESSED, IMAGE
 from rgbt_seg_ros.recordings.statistics import mean_rate_hz, rate_hz
-from rgbt_seg_ros.yaml_text import read_yaml
 
-_STORAGES = {".mcap": "mcap", ".db3": "sqlite3"}
 Progress = Callable[[Iterable[RawMessage]], Iterable[RawMessage]]
 
 
@@ -137,26 +134,13 @@ def read_info(bag: Bag, progress: Progress = _untouched) -> BagInfo:
     readers = {name: _TopicReader(bag, topic) for name, topic in sorted(bag.topics.items())}
     for raw in progress(bag.messages()):
         readers[raw.topic].take(raw)
-    storage, compression, distro = _recording(bag.path)
     return BagInfo(
         path=str(bag.path),
-        storage=storage,
-        compression=compression,
-        distro=distro,
+        storage=bag.recording.storage,
+        compression=bag.recording.compression,
+        distro=bag.recording.distro,
         start=bag.start,
         duration=(bag.end - bag.start) / NANOSECONDS,
         messages=bag.message_count,
         topics=tuple(reader.result() for reader in readers.values()),
     )
-
-
-def _recording(path: Path) -> tuple[str, str, str]:
-    """Return storage, compression and ROS distribution, by the metadata of a bag that could be opened."""
-    if not path.is_dir():
-        return _STORAGES[path.suffix], "none", ""
-    content = read_yaml(path / METADATA, "rosbag2 metadata file", BagError)
-    metadata = content["rosbag2_bagfile_information"]
-    mode = str(metadata.get("compression_mode") or "none").lower()
-    compression = "none" if mode == "none" else f"{metadata.get('compression_format')} ({mode})"
-    distro = str(metadata.get("ros_distro") or "")
-    return str(metadata["storage_identifier"]), compression, "" if distro == "unknown" else distro

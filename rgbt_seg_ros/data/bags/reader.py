@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import heapq
 import struct
+from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rosbags.highlevel import AnyReader
-from rosbags.interfaces import Connection, ConnectionExtRosbag2, Qos
-from rosbags.typesys import TypesysError
+from rosbags.interfaces import Qos
+from rosbags.typesys.store import Typestore
 
-from rgbt_seg_ros.data.bags.types import typestore
+from rgbt_seg_ros.data.bags.definitions import digest_of, qos_of, types_of
+from rgbt_seg_ros.data.bags.files import METADATA, STORAGES, open_files
+from rgbt_seg_ros.data.bags.storage import Channel, StorageError
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.words import counted
 
 NANOSECONDS = 1_000_000_000
-METADATA = "metadata.yaml"
-STORAGES = (".mcap", ".db3")
 _CDR_STAMP = {1: struct.Struct("<iI"), 0: struct.Struct(">iI")}
 
 
@@ -35,10 +36,11 @@ class Topic:
     Attributes:
         name: As recorded.
         type: Message type, such as ``sensor_msgs/msg/Image``.
-        count: Messages, as the bag's index says.
+        count: Messages that the bag's files hold.
         qos: What its publishers offered; may be empty.
-        definition: Text of the type as the bag carries it; empty: it does not.
-        digest: Hash of the type (REP 2011); empty where the bag carries no definition.
+        definition: Text of the type (ros2msg) as the bag carries it; empty: the bag has none.
+        digest: Hash of the type (REP 2011); empty where the bag carries neither hash nor definition.
+        promised: Messages that ``metadata.yaml`` counts; ``count`` where it counts fewer.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Topic:
     qos: tuple[Qos, ...] = ()
     definition: str = ""
     digest: str = ""
+    promised: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,34 +87,67 @@ def header_stamp(message: RawMessage, bag: Path | None = None) -> int:
 
 
 class Bag:
-    """An open bag; a context manager. Memory does not grow with its length."""
+    """An open bag; a context manager. Memory does not grow with its length.
+
+    A topic is judged by itself, and only when its messages are asked for: one that is not of ROS takes nothing from the others.
+
+    Attributes:
+        path: As it was named.
+        topics: By name. Where one name has several types, the one with most messages.
+        recording: How the bag is stored.
+    """
 
     def __init__(self, path: str | Path) -> None:
         """Open a folder with ``metadata.yaml``, or a single ``.mcap`` or ``.db3`` file.
 
         Raises:
-            BagError: The bag does not exist or is truncated, or its metadata cannot be read.
+            BagError: The bag does not exist, or a file of it cannot be read at all.
         """
         self.path = Path(path)
         _check_path(self.path)
-        with _translated(self.path):
-            self._reader = AnyReader([self.path], default_typestore=typestore())
-            self._reader.open()
+        self._opened = ExitStack()
+        with ExitStack() as undo:
+            undo.enter_context(self._opened)
+            self.recording, files = open_files(self.path, self._opened, BagError)
+            undo.pop_all()
+        self._files = sorted(files, key=lambda file: file.start if file.start is not None else 0)
+        self._channels: dict[str, list[list[Channel]]] = {}
+        """By topic, for each file its channels of the topic's name and type."""
+        self._described: dict[str, Channel] = {}
+        self._stores: dict[str, Typestore] = {}
         self.topics: dict[str, Topic] = {}
-        for name, connections in _by_topic(self._reader.connections).items():
-            first = connections[0]
-            qos = first.ext.offered_qos_profiles if isinstance(first.ext, ConnectionExtRosbag2) else ()
-            count = sum(entry.msgcount for entry in connections)
-            self.topics[name] = Topic(name, first.msgtype, count, tuple(qos), first.msgdef.data, self._digest(first))
+        self._gather()
 
-    def _digest(self, connection: Connection) -> str:
-        """Return the hash of a topic's type; of its definition where the bag, of Humble or a single file, carries no hash."""
-        if connection.digest or not connection.msgdef.data:
-            return connection.digest
-        try:
-            return self._reader.typestore.hash_rihs01(connection.msgtype)
-        except (KeyError, TypesysError):  # a definition without one of its parts
-            return ""
+    def _gather(self) -> None:
+        channels = [channel for file in self._files for channel in file.channels.values()]
+        counts = Counter[tuple[str, str]]()
+        for channel in channels:
+            counts[channel.topic, channel.type] += channel.count
+        for promise in self.recording.promises:
+            counts.setdefault((promise.topic, promise.type), 0)
+        for (name, kind), count in sorted(counts.items(), key=lambda entry: (entry[0][0], -entry[1])):
+            if name in self.topics:
+                continue
+            mine = [
+                [channel for channel in file.channels.values() if (channel.topic, channel.type) == (name, kind)]
+                for file in self._files
+            ]
+            promise = next(
+                (entry for entry in self.recording.promises if (entry.topic, entry.type) == (name, kind)), None
+            )
+            best = max(
+                (channel for each in mine for channel in each),
+                key=lambda channel: (bool(channel.definition), bool(channel.digest)),
+                default=Channel(0, name, kind, promise.serialization if promise else "cdr"),
+            )
+            if promise is not None:
+                best = replace(best, digest=best.digest or promise.digest)
+            profiles = [profile for each in mine for channel in each for profile in qos_of(channel.qos)]
+            qos = tuple(dict.fromkeys(profiles or (promise.qos if promise else ())))
+            self._channels[name], self._described[name] = mine, best
+            definition = best.definition if best.encoding == "ros2msg" else ""
+            promised = max(count, promise.count if promise else 0)
+            self.topics[name] = Topic(name, kind, count, qos, definition, digest_of(best), promised)
 
     def __enter__(self) -> Bag:
         return self
@@ -123,27 +159,27 @@ class Bag:
 
     def close(self) -> None:
         """Close its files."""
-        self._reader.close()
+        self._opened.close()
 
     @property
     def start(self) -> int:
         """Log time (ns) of the first message; 0 in an empty bag."""
-        return self._reader.start_time if self.message_count else 0
+        return min((file.start for file in self._files if file.start is not None), default=0)
 
     @property
     def end(self) -> int:
         """Log time (ns) of the last message; 0 in an empty bag."""
-        return self._reader.end_time - 1 if self.message_count else 0
+        return max((file.end for file in self._files if file.end is not None), default=0)
 
     @property
     def message_count(self) -> int:
-        """Messages of all topics, as the bag's index says."""
-        return self._reader.message_count
+        """Messages of all topics that its files hold."""
+        return sum(topic.count for topic in self.topics.values())
 
     def messages(
         self, topics: Collection[str] = (), start: int | None = None, stop: int | None = None
     ) -> Iterator[RawMessage]:
-        """Yield messages in the order of their log times.
+        """Yield messages in the order of their log times, whatever files they lie in.
 
         Args:
             topics: Only these; none: all. Unknown names are refused.
@@ -151,38 +187,77 @@ class Bag:
             stop: Log time (ns) to stop before.
 
         Raises:
-            BagError: A topic that the bag has not, or a part of the bag that cannot be read: the sentence says how far it got.
+            BagError: A topic is not in the bag; or, after the messages that could be read, some are missing: a part of a file
+                cannot be read, a file was not closed, or ``metadata.yaml`` counts more. The sentence says how many were read.
         """
-        for name in topics:
+        names = tuple(topics) or tuple(self.topics)
+        for name in names:
             self.require(name)
-        chosen = [entry for entry in self._reader.connections if not topics or entry.topic in topics]
         read = 0
-        with _translated(self.path, lambda: f" after {counted(read, 'message')}"):
-            for connection, log_time, data in self._reader.messages(chosen, start, stop):
-                read += 1
-                yield RawMessage(connection.topic, connection.msgtype, log_time, data)
-        expected = sum(entry.msgcount for entry in chosen)
+        losses: list[str] = []
+        streams = [self._from(index, names, start, stop, losses) for index in range(len(self._files))]
+        # Files of a split recording follow each other; overlapping ones are merged by time.
+        for message in heapq.merge(*streams, key=lambda message: message.log_time):
+            read += 1
+            yield message
+        losses = [*losses, *(loss for file in self._files if (loss := file.loss) and loss not in losses)]
+        expected = sum(self.topics[name].promised for name in names)
+        if losses:
+            raise BagError(f"{self.path}: {counted(read, 'message')} read, then: {'; '.join(losses)}")
         if start is None and stop is None and read < expected:
             raise BagError(
-                f"{self.path}: ends after {read} of {counted(expected, 'message')}; it may be truncated, or was not closed"
+                f"{self.path}: holds {read} of the {counted(expected, 'message')} that {METADATA} counts; the others are lost"
             )
+
+    def _from(
+        self, index: int, names: Collection[str], start: int | None, stop: int | None, losses: list[str]
+    ) -> Iterator[RawMessage]:
+        channels = {channel.id: channel for name in names for channel in self._channels[name][index]}
+        if not channels:
+            return
+        try:
+            for key, log_time, data in self._files[index].messages(tuple(channels), start, stop):
+                channel = channels[key]
+                content = self.recording.unpack(data)
+                yield RawMessage(channel.topic, channel.type, log_time, content)
+        except StorageError as error:
+            losses.append(str(error))
 
     def decode(self, message: RawMessage) -> Any:
         """Return the message with its fields as attributes; images' data is a (N,) uint8 array.
 
         Raises:
-            BagError: The bytes are not such a message.
+            BagError: The bytes are not such a message, or the bag does not say how to read them.
         """
+        store = self._store(message.topic)
         try:
-            return self._reader.deserialize(message.data, message.type)
+            return store.deserialize_cdr(message.data, message.type)
         except Exception as error:  # rosbags raises many kinds of exception for bytes that are not a message
             raise BagError(
                 f"{self.path}: {message.topic}: a message cannot be read as {message.type} ({error})"
             ) from error
 
+    def _store(self, name: str) -> Typestore:
+        if name not in self._stores:
+            try:
+                self._stores[name] = types_of(self._described[self.require(name).name])
+            except StorageError as error:
+                raise BagError(f"{self.path}: {name}: {error}") from error
+        return self._stores[name]
+
+    def problem(self, topic: str) -> str:
+        """Return why the messages of a topic cannot be read, without the bag's path; empty: they can."""
+        try:
+            self._store(topic)
+        except BagError as error:
+            return str(error).removeprefix(f"{self.path}: ")
+        return ""
+
     def has_header(self, topic: str) -> bool:
         """Return whether the messages of a topic begin with a std_msgs/Header, by the definition of their type."""
-        found = self._reader.typestore.fielddefs.get(self.require(topic).type)
+        if self.problem(topic):
+            return False
+        found = self._store(topic).fielddefs.get(self.topics[topic].type)
         if found is None or not found[1]:
             return False
         kind, detail = found[1][0][1]
@@ -192,7 +267,7 @@ class Bag:
         """Return a topic of the bag.
 
         Raises:
-            BagError: There is none of that name, or its type is not one of ``types``; the sentence lists what there is.
+            BagError: The bag has no topic of that name, or its type is not one of ``types``; the sentence lists the topics.
         """
         found = self.topics.get(topic)
         if found is None:
@@ -204,13 +279,6 @@ class Bag:
     def listing(self) -> str:
         """Return the topics in words."""
         return ", ".join(f"{topic.name} ({topic.type}, {topic.count})" for topic in self.topics.values()) or "no topics"
-
-
-def _by_topic(connections: list[Connection]) -> dict[str, list[Connection]]:
-    result: dict[str, list[Connection]] = {}
-    for connection in sorted(connections, key=lambda entry: entry.topic):
-        result.setdefault(connection.topic, []).append(connection)
-    return result
 
 
 def is_bag(path: Path) -> bool:
@@ -244,17 +312,3 @@ def _check_path(path: Path) -> None:
         raise BagError(f"{path}: not a bag; expected a folder with {METADATA}, or a file *.mcap or *.db3")
     if not path.is_dir() and path.suffix not in STORAGES:
         raise BagError(f"{path}: not a bag; expected a folder with {METADATA}, or a file *.mcap or *.db3")
-
-
-@contextmanager
-def _translated(path: Path, where: Any = lambda: "") -> Iterator[None]:
-    """Turn whatever the library raises about a file into one sentence."""
-    try:
-        yield
-    except (UserError, GeneratorExit, KeyboardInterrupt, MemoryError):
-        raise
-    except FileNotFoundError as error:
-        raise BagError(f"{path}: no such bag ({error})") from error
-    except Exception as error:  # AnyReaderError, ReaderError, OSError, struct.error, apsw's: a file cut at any byte
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise BagError(f"{path}: cannot be read{where()} ({reason}); it may be truncated, or was not closed") from error

@@ -18,6 +18,8 @@ _RGB = re.compile(r"(?:^|[/_])(?:rgb|colou?r|visible|vis|left|front|camera)\d*(?
 _NOT_A_CAMERA = re.compile(
     r"(?:^|[/_])(?:segmentation|depth|mask|label|labels|confidence|overlay|ground_truth)(?=$|[/_])"
 )
+_OTHER_FORM = re.compile(r"/(?:compressedDepth|theora|zstd|ffmpeg)$")
+"""Forms of an image that image_transport publishes beside it, and that are not read here."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,13 @@ def _choose(bag: Bag, camera: str, name: str | None, transport: str, option: str
     types = tuple(TYPES.values())
     if name is not None:
         return bag.require(name, types)
-    images = [topic for topic in bag.topics.values() if topic.type in types and not _NOT_A_CAMERA.search(topic.name)]
+    images = [
+        topic
+        for topic in bag.topics.values()
+        if topic.type in types and not (_NOT_A_CAMERA.search(topic.name) or _OTHER_FORM.search(topic.name))
+    ]
+    # A topic that was recorded without a message is a candidate only where all are.
+    images = [topic for topic in images if topic.count] or images
     for candidates in (_conventional(images, camera), _named(images, camera)):
         chosen = _one_form(candidates, TYPES[transport])
         if len(chosen) == 1:

@@ -57,6 +57,7 @@ class Plan:
         topics: Those that are played, by name.
         start: First log time (ns).
         stop: Log time (ns) to stop before; None: play to the end.
+        whole: Whether all of the bag is played, so that messages that are missing from it are missed.
         latched: Messages of latched topics from before the start, which a subscriber would have been given.
     """
 
@@ -65,11 +66,12 @@ class Plan:
     start: int
     stop: int | None
     latched: tuple[RawMessage, ...]
+    whole: bool = False
 
     def messages(self) -> Iterator[RawMessage]:
         """Open the bag and yield what is to be played."""
         with Bag(self.path) as bag:
-            yield from bag.messages(tuple(self.topics), self.start, self.stop)
+            yield from bag.messages(tuple(self.topics), None if self.whole else self.start, self.stop)
 
 
 def make_plan(path: Path, settings: PlaySettings) -> Plan:
@@ -93,7 +95,7 @@ def make_plan(path: Path, settings: PlaySettings) -> Plan:
         if next(bag.messages(tuple(topics), start, stop), None) is None:
             length = (bag.end - bag.start) / NANOSECONDS
             raise BagError(f"{path}: no message in the part that was asked for; the bag holds {length:g} s")
-        return Plan(path, topics, start, stop, _latched_before(bag, topics, start))
+        return Plan(path, topics, start, stop, _latched_before(bag, topics, start), start <= bag.start and stop is None)
 
 
 def _check_names(path: Path, topics: Mapping[str, Topic], settings: PlaySettings) -> None:

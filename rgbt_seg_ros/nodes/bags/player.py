@@ -31,6 +31,9 @@ NODE = "rgbt_seg_bag_player"
 LATE = 10_000_000
 """ns after its time from which a message counts as late."""
 
+LONGEST_GAP = 3600 * NANOSECONDS
+"""ns without a message that are waited for."""
+
 _POLL = 50_000_000
 _IDLE = 0.01
 _GOODBYE = 2.0
@@ -121,7 +124,16 @@ class BagPlayer:
         for latched in self._plan.latched:
             self._publish(latched)
         last = self._plan.start
-        while message is not None and self._wait_until(pace.due(message.log_time)):
+        while message is not None:
+            gap = message.log_time - last
+            if gap > LONGEST_GAP:
+                # A clock that began in 1970 and was set later; nobody waits for that.
+                warn(f"no message for {gap / NANOSECONDS:.0f} s of the bag: the gap is skipped")
+                pace = Pace(time.monotonic_ns(), message.log_time, self._settings.rate)
+                if self._ticker is not None:
+                    self._ticker.start(pace)
+            if not self._wait_until(pace.due(message.log_time)):
+                break
             behind = time.monotonic_ns() - pace.due(message.log_time)
             self.worst = max(self.worst, behind)
             self.late += behind > LATE

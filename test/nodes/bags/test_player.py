@@ -265,7 +265,7 @@ def test_what_cannot_be_played_is_said_in_one_line(bag, tmp_path, capsys):
     assert "/note was named, but is not among" in refused(bag, "--topics", "/rgb/image_raw", "--wait-for", "/note")
     cut = tmp_path / "cut.mcap"
     cut.write_bytes((bag / "drive.mcap").read_bytes()[:-4000])
-    assert "may be truncated" in refused(cut)
+    assert "messages read, then: it ends in the middle of a record" in refused(cut)
     foreign = foreign_topic("/odd", "no_such_msgs/msg/Thing", "int32 a\n")
     assert "nothing to play" in refused(bag_with_foreign_topics(tmp_path / "odd", foreign, own=False))
     assert "/note cannot be published as '/new name' (Invalid topic name" in refused(bag, "--remap", "/note:=/new name")
