@@ -105,6 +105,7 @@ def qos_of(text: str | list[Any]) -> tuple[Qos, ...]:
     """
     try:
         profiles = parse_yaml(text, "QoS") if isinstance(text, str) else text
-        return tuple(parse_qos([{**_QOS, **profile} for profile in profiles or ()]))
+        complete: Any = [{**_QOS, **profile} for profile in profiles or ()]
+        return tuple(parse_qos(complete))
     except (UserError, KeyError, TypeError, ValueError, AttributeError):
         return ()

@@ -14,9 +14,10 @@ from typing import Any
 from rosbags.interfaces import Qos
 
 from rgbt_seg_ros.data.bags.definitions import qos_of
-from rgbt_seg_ros.data.bags.mcap_file import McapFile, unpack_zstd, zstd_module
+from rgbt_seg_ros.data.bags.mcap_file import McapFile
 from rgbt_seg_ros.data.bags.sqlite_file import SqliteFile
 from rgbt_seg_ros.data.bags.storage import Storage, StorageError, open_regular
+from rgbt_seg_ros.data.bags.zstandard import unpack_zstd, zstd
 from rgbt_seg_ros.files import Failure
 from rgbt_seg_ros.yaml_text import read_yaml
 
@@ -147,13 +148,13 @@ def _unpacked(place: Path, folder: Path, failure: Failure) -> Path:
     """Unpack a compressed file into a folder, while the disk keeps a tenth of its room."""
     target = folder / place.name.removesuffix(".zstd")
     try:
-        with open_regular(place) as packed, zstd_module.open(packed, "rb") as source, target.open("wb") as out:
+        with open_regular(place) as packed, zstd.open(packed, "rb") as source, target.open("wb") as out:
             room = shutil.disk_usage(folder).free * 9 // 10
             while block := source.read(_STEP):
                 room -= len(block)
                 if room < 0:
                     raise OSError(f"no room in {os.fspath(folder)}")
                 out.write(block)
-    except (OSError, EOFError, StorageError, zstd_module.ZstdError) as error:
+    except (OSError, EOFError, StorageError, zstd.ZstdError) as error:
         raise failure(f"{place}: cannot be unpacked ({error})") from error
     return target

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import struct
-import sys
 import zlib
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator
@@ -20,11 +19,7 @@ from typing import Any
 from lz4.frame import LZ4FrameDecompressor
 
 from rgbt_seg_ros.data.bags.storage import MOST_BYTES, Channel, StorageError, open_regular
-
-if sys.version_info >= (3, 14):
-    from compression import zstd as zstd_module
-else:
-    from backports import zstd as zstd_module
+from rgbt_seg_ros.data.bags.zstandard import unpack_zstd
 
 _MAGIC = b"\x89MCAP0\r\n"
 _RECORD = struct.Struct("<BQ")
@@ -333,18 +328,6 @@ def _unpack(content: bytes, chunk: _Chunk) -> bytes:
     if chunk.crc and zlib.crc32(unpacked) != chunk.crc:
         raise StorageError("a chunk does not match its checksum")
     return bytes(unpacked)
-
-
-def unpack_zstd(content: bytes, most: int = MOST_BYTES) -> bytes:
-    """Return what zstd unpacks, at most one byte more than ``most``.
-
-    Raises:
-        ValueError: It cannot be unpacked.
-    """
-    try:
-        return bytes(zstd_module.ZstdDecompressor().decompress(content, max_length=most + 1))
-    except (zstd_module.ZstdError, EOFError) as error:
-        raise ValueError(f"zstd: {error}") from error
 
 
 def _line(error: BaseException) -> str:

@@ -123,8 +123,9 @@ class Bag:
         counts = Counter[tuple[str, str]]()
         for channel in channels:
             counts[channel.topic, channel.type] += channel.count
-        for promise in self.recording.promises:
-            counts.setdefault((promise.topic, promise.type), 0)
+        promises = {(entry.topic, entry.type): entry for entry in self.recording.promises}
+        for key in promises:
+            counts.setdefault(key, 0)
         for (name, kind), count in sorted(counts.items(), key=lambda entry: (entry[0][0], -entry[1])):
             if name in self.topics:
                 continue
@@ -132,9 +133,7 @@ class Bag:
                 [channel for channel in file.channels.values() if (channel.topic, channel.type) == (name, kind)]
                 for file in self._files
             ]
-            promise = next(
-                (entry for entry in self.recording.promises if (entry.topic, entry.type) == (name, kind)), None
-            )
+            promise = promises.get((name, kind))
             best = max(
                 (channel for each in mine for channel in each),
                 key=lambda channel: (bool(channel.definition), bool(channel.digest)),

@@ -208,10 +208,10 @@ def test_a_read_only_folder_is_read(tmp_path):
 def test_chunks_without_indexes_and_summary_are_read(tmp_path, form):
     import lz4.frame
 
-    from rgbt_seg_ros.data.bags.mcap_file import zstd_module
+    from rgbt_seg_ros.data.bags.zstandard import zstd
 
     inside = b"".join((*NOTE, *(message(1, number) for number in (2, 0, 1))))
-    packed = {"": inside, "lz4": lz4.frame.compress(inside), "zstd": zstd_module.compress(inside)}[form]
+    packed = {"": inside, "lz4": lz4.frame.compress(inside), "zstd": zstd.compress(inside)}[form]
     head = struct.pack("<QQQI", START, START + 2 * 10**9, len(inside), 0) + text(form.encode())
     path = mcap(tmp_path / "x.mcap", mcap_record(6, head + struct.pack("<Q", len(packed)) + packed))
     assert texts(path) == (["0", "1", "2"], "")
