@@ -3,6 +3,7 @@
 # make test-other        only the latter
 # make lint              ruff and mypy alone
 # make venv              only set up .venv
+# make fuzz              nonsense for the node and the command line, half an hour or more
 # make clean             remove everything these commands made
 #
 # Each sets up what it needs in .venv inside the checkout, once; nothing else of the machine is touched.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
     from rgbt_seg_ros.data.folders import find_pairs, read_rgb, read_thermal, write_image
     from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
+    from rgbt_seg_ros.pipeline.content import Finding, judge_images, summary
     from rgbt_seg_ros.pipeline.rendering import overlay
     from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings
 
@@ -74,11 +76,18 @@ def run(args: argparse.Namespace) -> int:
     )
     segmenter = Segmenter.open(args.model, settings)
     output = Path(args.output)
+    found: list[Finding] = []
     for pair in tqdm(pairs, unit="pair", disable=None):
-        rgb = read_rgb(pair.rgb)
-        masks = segmenter(rgb, read_thermal(pair.thermal))
+        noted: list[Finding] = []
+        rgb, raw = read_rgb(pair.rgb, noted.append), read_thermal(pair.thermal, noted.append)
+        found += noted
+        if args.modality == "rgbt":
+            found += judge_images(rgb, raw, (str(pair.rgb), str(pair.thermal)))
+        masks = segmenter(rgb, raw)
         picture = overlay(rgb, masks.label, segmenter.spec.classes)
         for suffix, image in (("mask", masks.label), ("confidence", masks.confidence), ("overlay", picture)):
             write_image(output / f"{pair.name}_{suffix}.png", image)
+    for sentence in summary(found):
+        print(sentence, file=sys.stderr)
     print(f"{output}: {len(pairs)} pairs, {segmenter.spec.title}, {segmenter.name}")
     return 0

@@ -128,6 +128,14 @@ def pass_on(finding: Finding | None, note: Note) -> None:
         note(finding)
 
 
+def summary(findings: Iterable[Finding]) -> list[str]:
+    """Return a sentence for each kind of finding: the first one, and how many more images have it."""
+    kinds: dict[Content, list[Finding]] = {}
+    for finding in findings:
+        kinds.setdefault(finding.code, []).append(finding)
+    return [f"{same[0]}" + (f" (and {len(same) - 1} more images)" if len(same) > 1 else "") for same in kinds.values()]
+
+
 def thin(image: AnyArray) -> AnyArray:
     """Return a view of about two thousand pixels of (H, W) or (H, W, C), evenly spread; all of a small image."""
     height, width = image.shape[:2]

@@ -40,7 +40,6 @@ __all__ = [
 
 _Result = TypeVar("_Result")
 
-Bridge = Callable[[Any], npt.NDArray[np.uint8]]
 _THERMAL: dict[str, npt.DTypeLike] = {
     "mono8": np.uint8,
     "8UC1": np.uint8,
@@ -62,7 +61,7 @@ def is_compressed(message: Any) -> bool:
     return hasattr(message, "format")
 
 
-def check_rgb(message: Any, topic: str, bridge: Bridge | None = None, max_pixels: int = MAX_PIXELS) -> None:
+def check_rgb(message: Any, topic: str, max_pixels: int = MAX_PIXELS) -> None:
     """Refuse an RGB message that ``to_rgb`` could not convert, at no cost per pixel.
 
     Raises:
@@ -113,9 +112,7 @@ def to_depth(message: Any, topic: str, max_pixels: int = MAX_PIXELS) -> AnyArray
     return _native(view(message, topic, 1, _DEPTH[message.encoding], max_pixels))
 
 
-def to_rgb(
-    message: Any, topic: str, bridge: Bridge | None = None, max_pixels: int = MAX_PIXELS, note: Note = ignore
-) -> ByteArray:
+def to_rgb(message: Any, topic: str, max_pixels: int = MAX_PIXELS, note: Note = ignore) -> ByteArray:
     """Return (H, W, 3) uint8 RGB: a view of an rgb8 message, one pass over most others.
 
     Raises:
@@ -133,7 +130,6 @@ def to_rgb(
 def to_thermal(
     message: Any,
     topic: str,
-    on_palette: Callable[[str], None] = lambda encoding: None,
     max_pixels: int = MAX_PIXELS,
     note: Note = ignore,
 ) -> AnyArray:
@@ -150,11 +146,9 @@ def to_thermal(
         pass_on(judge_format(topic, message.format, image), note)
         if image.ndim == 2:
             return image
-        on_palette(f"compressed '{message.format}' in colour")
         return _grey(image, topic, cv2.COLOR_RGB2GRAY, note)
     check_thermal(message, topic, max_pixels)
     if message.encoding in _PALETTES:
-        on_palette(message.encoding)
         return _grey(view(message, topic, 3, np.uint8, max_pixels), topic, _PALETTES[message.encoding], note)
     return _native(view(message, topic, 1, _THERMAL[message.encoding], max_pixels))
 

@@ -12,8 +12,9 @@ import numpy as np
 from rgbt_seg_ros.data.bags.reader import NANOSECONDS, Bag, RawMessage, Topic, header_stamp
 from rgbt_seg_ros.data.bags.topics import Cameras
 from rgbt_seg_ros.errors import UserError
-from rgbt_seg_ros.pipeline.images import Bridge, check_rgb, check_thermal, is_compressed, to_rgb, to_thermal
+from rgbt_seg_ros.pipeline.images import check_rgb, check_thermal, is_compressed, to_rgb, to_thermal
 from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
+from rgbt_seg_ros.pipeline.stream_content import StreamJudge, judge_shapes
 from rgbt_seg_ros.recordings.delay import LARGEST, Delay, estimate_delay
 from rgbt_seg_ros.recordings.motion import Motion, MotionMeter, grey
 from rgbt_seg_ros.recordings.pairing_preview import (
@@ -59,6 +60,7 @@ class ImageNotes:
         invalid: Images that the node could not use, and messages that are none.
         first_invalid: Of the first of them, why.
         invalid_at: Of the first of them, seconds after the bag's start.
+        content: What is odd about what the images show, a sentence for each kind.
     """
 
     first: str
@@ -68,6 +70,7 @@ class ImageNotes:
     invalid: int
     first_invalid: str
     invalid_at: float | None
+    content: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,9 @@ class BagCheck:
 class _Camera:
     """Takes the messages of one camera."""
 
-    def __init__(self, topic: Topic, thermal: bool, bridge: Bridge | None, start: int) -> None:
-        self.topic, self._thermal, self._bridge, self._start = topic, thermal, bridge, start
+    def __init__(self, topic: Topic, thermal: bool, start: int, content: bool) -> None:
+        self.topic, self._thermal, self._start = topic, thermal, start
+        self._content = content
         self._stamps, self._log_times = array("q"), array("q")
         self._first, self._now = "", ""
         self._changes: list[tuple[float, str]] = []
@@ -124,6 +128,7 @@ class _Camera:
         self._invalid_at: float | None = None
         self._why = ""
         self.meter = MotionMeter()
+        self.judge = StreamJudge(topic.name, thermal)
 
     def take(self, raw: RawMessage, stamp: int, message: Any, measure: bool) -> bool:
         """Take an image; return whether the node could use it."""
@@ -135,9 +140,11 @@ class _Camera:
             if self._thermal:
                 check_thermal(message, raw.topic)
             else:
-                check_rgb(message, raw.topic, self._bridge)
+                check_rgb(message, raw.topic)
+            if self._content:
+                self.judge.see(message, stamp, at)
             if measure:
-                convert = to_thermal(message, raw.topic) if self._thermal else to_rgb(message, raw.topic, self._bridge)
+                convert = to_thermal(message, raw.topic) if self._thermal else to_rgb(message, raw.topic)
                 self.meter.add(stamp, grey(convert))
         except UserError as error:
             self._refuse(str(error), at)
@@ -174,6 +181,7 @@ class _Camera:
             self._invalid,
             self._why,
             self._invalid_at,
+            self.judge.sentences(),
         )
         return CameraCheck(self.topic, stream_statistics(stamps, log_times, self._start), notes)
 
@@ -181,11 +189,11 @@ class _Camera:
 class _Scan:
     """Reads both cameras once, in the order of recording."""
 
-    def __init__(self, bag: Bag, cameras: Cameras, options: CheckOptions, bridge: Bridge | None) -> None:
+    def __init__(self, bag: Bag, cameras: Cameras, options: CheckOptions) -> None:
         self._bag, self._options = bag, options
         self.cameras = (
-            _Camera(cameras.rgb, False, bridge, bag.start),
-            _Camera(cameras.thermal, True, bridge, bag.start),
+            _Camera(cameras.rgb, False, bag.start, options.image_seconds > 0),
+            _Camera(cameras.thermal, True, bag.start, options.image_seconds > 0),
         )
         self._frames = (array("b"), array("q"), array("q"))
         self._seen = [False, False]
@@ -229,7 +237,6 @@ def check_bag(
     bag: Bag,
     cameras: Cameras,
     options: CheckOptions,
-    bridge: Bridge | None = None,
     progress: Progress = _untouched,
 ) -> BagCheck:
     """Check a bag in one pass; memory holds the stamps and one small image of each camera.
@@ -238,15 +245,16 @@ def check_bag(
         bag: The bag.
         cameras: Its two image topics.
         options: What to look at.
-        bridge: Takes encodings that only cv_bridge knows; None: they count as invalid.
         progress: Wraps the messages, to show how far it is.
 
     Raises:
         BagError: The bag cannot be read to its end.
     """
-    scan = _Scan(bag, cameras, options, bridge)
+    scan = _Scan(bag, cameras, options)
     frames = scan.run(progress)
     rgb, thermal = (camera.result() for camera in scan.cameras)
+    shapes = judge_shapes(scan.cameras[0].judge, scan.cameras[1].judge, cameras.thermal.name)
+    thermal = replace(thermal, images=replace(thermal.images, content=(*thermal.images.content, *shapes)))
     pairing = preview_pairing(frames, options.pairing)
     difference = clock_difference(frames)
     # Transport of two cameras differs by less; what is more is another clock, or a camera that was recorded late.

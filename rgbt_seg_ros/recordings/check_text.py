@@ -119,6 +119,7 @@ def _camera_problems(camera: CameraCheck) -> Iterator[str]:
     if images.invalid:
         count = counted(images.invalid, "image")
         yield f"{count} cannot be used, the first at {images.invalid_at:.3f} s: {images.first_invalid}"
+    yield from images.content
     if images.changes:
         listed = ", ".join(f"{what} at {at:.3f} s" for at, what in images.first_changes)
         more = _more(images.changes, images.first_changes)

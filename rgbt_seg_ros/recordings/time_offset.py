@@ -19,7 +19,6 @@ from rgbt_seg_ros.data.folders import files_in, read_rgb, read_thermal
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.pipeline.calibration import Calibration
 from rgbt_seg_ros.pipeline.calibration.rig import LARGEST_TIME_OFFSET
-from rgbt_seg_ros.pipeline.images import Bridge
 from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
 from rgbt_seg_ros.recordings.check import CheckOptions, check_bag
 from rgbt_seg_ros.recordings.delay import LARGEST, Delay, estimate_delay
@@ -62,9 +61,7 @@ def _untouched(things: Iterable[T], count: int) -> Iterator[T]:
     yield from things
 
 
-def find_delay(
-    source: str, options: TimeOptions, bridge: Bridge | None = None, progress: Progress = _untouched
-) -> Delay:
+def find_delay(source: str, options: TimeOptions, progress: Progress = _untouched) -> Delay:
     """Find by how much thermal stamps are late.
 
     Args:
@@ -72,7 +69,6 @@ def find_delay(
             s with a decimal point), or listed with them in a ``times.csv`` beside them. The cameras need no equal rates, and
             images no partners.
         options: Where and how far to look.
-        bridge: Converts Bayer and YUV images of a bag; None: those are passed over.
         progress: Shows how far it is.
 
     Returns:
@@ -84,7 +80,7 @@ def find_delay(
     """
     path = Path(source)
     if is_bag(path):
-        delay = _in_bag(path, options, bridge, progress)
+        delay = _in_bag(path, options, progress)
     elif (path / "rgb").is_dir() and (path / "thermal").is_dir():
         delay = _in_folder(path, options, progress)
     else:
@@ -103,12 +99,12 @@ def find_delay(
     return delay
 
 
-def _in_bag(path: Path, options: TimeOptions, bridge: Bridge | None, progress: Progress) -> Delay:
+def _in_bag(path: Path, options: TimeOptions, progress: Progress) -> Delay:
     with Bag(path) as bag:
         cameras = find_cameras(bag, options.rgb_topic, options.thermal_topic)
         count = cameras.rgb.count + cameras.thermal.count
         what = CheckOptions(PairingSettings(), options.seconds, options.largest)
-        return check_bag(bag, cameras, what, bridge, lambda messages: progress(messages, count)).delay
+        return check_bag(bag, cameras, what, lambda messages: progress(messages, count)).delay
 
 
 def _in_folder(path: Path, options: TimeOptions, progress: Progress) -> Delay:

@@ -14,7 +14,7 @@ from rgbt_seg_ros.data.folders import find_pairs, read_rgb, read_thermal
 from rgbt_seg_ros.data.specs import FORMS, forms, open_dataset
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network.spec import ThermalPreprocessing
-from rgbt_seg_ros.pipeline.images import Bridge, to_rgb, to_thermal
+from rgbt_seg_ros.pipeline.images import to_rgb, to_thermal
 from rgbt_seg_ros.pipeline.pairing.nearest import NearestPairer, Pair, PairingSettings
 from rgbt_seg_ros.pipeline.thermal.stage import ThermalInput, ThermalSettings
 
@@ -47,7 +47,6 @@ def read_image_pairs(
     rgb_topic: str | None = None,
     thermal_topic: str | None = None,
     pairing: PairingSettings | None = None,
-    bridge: Bridge | None = None,
 ) -> list[ImagePair]:
     """Read image pairs, spread evenly over all there are.
 
@@ -58,7 +57,6 @@ def read_image_pairs(
         rgb_topic: Of a bag; None: by its name.
         thermal_topic: Of a bag; None: by its name.
         pairing: How to pair the frames of a bag; None: as the node does by default.
-        bridge: Converts Bayer and YUV images of a bag (``rgbt_seg_ros.nodes.bridge.find_bridge``); None: those are refused.
 
     Returns:
         From 1 to ``count`` pairs in order.
@@ -73,7 +71,7 @@ def read_image_pairs(
         return [ImagePair(sample.name, sample.rgb, stretched(sample.thermal)) for sample in samples]
     path = Path(source)
     if is_bag(path):
-        return _from_bag(path, count, rgb_topic, thermal_topic, pairing or PairingSettings(), bridge)
+        return _from_bag(path, count, rgb_topic, thermal_topic, pairing or PairingSettings())
     if (path / "rgb").is_dir() or (path / "thermal").is_dir():
         files = find_pairs(path / "rgb", path / "thermal")
         chosen = [files[index] for index in spread(len(files), count)]
@@ -124,7 +122,6 @@ def _from_bag(
     rgb_topic: str | None,
     thermal_topic: str | None,
     settings: PairingSettings,
-    bridge: Bridge | None,
 ) -> list[ImagePair]:
     with Bag(path) as bag:
         cameras = find_cameras(bag, rgb_topic, thermal_topic)
@@ -138,7 +135,7 @@ def _from_bag(
             )
         pairs = [pairs[index] for index in spread(len(pairs), count)]
         wanted = {(topics[0], pair.rgb) for pair in pairs} | {(topics[1], pair.thermal) for pair in pairs}
-        images = _decode(bag, topics, wanted, bridge)
+        images = _decode(bag, topics, wanted)
     return [
         ImagePair(
             f"{pair.rgb_stamp * 1e-9:.3f}", images[topics[0], pair.rgb], stretched(images[topics[1], pair.thermal])
@@ -159,9 +156,7 @@ def _pair_stamps(bag: Bag, topics: tuple[str, str], settings: PairingSettings) -
     return sorted(pairs + pairer.flush(), key=lambda pair: pair.rgb_stamp)
 
 
-def _decode(
-    bag: Bag, topics: tuple[str, str], wanted: set[tuple[str, int]], bridge: Bridge | None
-) -> dict[tuple[str, int], AnyArray]:
+def _decode(bag: Bag, topics: tuple[str, str], wanted: set[tuple[str, int]]) -> dict[tuple[str, int], AnyArray]:
     """Decode the wanted messages, given by topic and number within it."""
     images: dict[tuple[str, int], AnyArray] = {}
     numbers: Counter[str] = Counter()
@@ -172,9 +167,7 @@ def _decode(
             decoded = bag.decode(message)
             # A copy: the pixels may lie in the bag's buffer.
             is_rgb = message.topic == topics[0]
-            images[key] = (
-                to_rgb(decoded, message.topic, bridge).copy() if is_rgb else to_thermal(decoded, message.topic).copy()
-            )
+            images[key] = to_rgb(decoded, message.topic).copy() if is_rgb else to_thermal(decoded, message.topic).copy()
             if len(images) == len(wanted):
                 break
     return images

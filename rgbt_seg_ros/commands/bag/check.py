@@ -77,7 +77,6 @@ def run(args: argparse.Namespace) -> int:
 
     from rgbt_seg_ros.data.bags.reader import Bag
     from rgbt_seg_ros.data.bags.topics import find_cameras
-    from rgbt_seg_ros.nodes.bridge import find_bridge
     from rgbt_seg_ros.recordings.check import CheckOptions, check_bag
     from rgbt_seg_ros.recordings.check_text import as_dict, to_json, to_text
 
@@ -90,7 +89,6 @@ def run(args: argparse.Namespace) -> int:
             bag,
             cameras,
             options,
-            find_bridge(),
             lambda messages: tqdm(messages, total=count, unit="message", disable=None, leave=False),
         )
     print_results(args.json, to_json(as_dict(args.bag, check)), to_text(args.bag, check))

@@ -85,7 +85,6 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
     """Return a job for each bag."""
     from rgbt_seg_ros.data.bags.reader import find_bags
     from rgbt_seg_ros.evaluation.bags.job import Job
-    from rgbt_seg_ros.nodes.bridge import find_bridge
     from rgbt_seg_ros.nodes.message_filters_pairing import create_pairer
 
     bags = find_bags(Path(args.bag))
@@ -112,7 +111,6 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
             namespace=args.namespace,
             video=Path(args.video) if args.video else None,
             make_pairer=create_pairer,
-            find_bridge=find_bridge,
         )
         for bag in bags
     ]

@@ -68,7 +68,6 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from rgbt_seg_ros.data.folders import write_image
-    from rgbt_seg_ros.nodes.bridge import find_bridge
     from rgbt_seg_ros.pipeline.calibration import read_calibration, write_calibration
     from rgbt_seg_ros.registration.auto import Limits, align
     from rgbt_seg_ros.registration.auto.result import (
@@ -89,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     base = read_calibration(args.calibration) if args.calibration else None
     offset = find_offset(args, args.source, base)
     pairs = read_image_pairs(
-        args.source, args.pairs, args.rgb_topic, args.thermal_topic, pairing_with(offset), find_bridge()
+        args.source, args.pairs, args.rgb_topic, args.thermal_topic, pairing_with(offset)
     )
     sizes = common_sizes(pairs)
     if base is not None:

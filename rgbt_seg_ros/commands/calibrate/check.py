@@ -56,7 +56,6 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from rgbt_seg_ros.data.folders import write_image
-    from rgbt_seg_ros.nodes.bridge import find_bridge
     from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
     from rgbt_seg_ros.pipeline.calibration import CalibrationError
     from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
@@ -89,7 +88,6 @@ def run(args: argparse.Namespace) -> int:
             args.rgb_topic,
             args.thermal_topic,
             PairingSettings(thermal_offset=calibration.time_offset),
-            find_bridge(),
         )
         depths = None
         if aligner.mode == "depth":

@@ -77,7 +77,6 @@ def run(args: argparse.Namespace) -> int:
     """Find the board, fit, print how well it fits, and write the calibration."""
     from tqdm import tqdm
 
-    from rgbt_seg_ros.nodes.bridge import find_bridge
     from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel, write_calibration
     from rgbt_seg_ros.registration.board import Board
     from rgbt_seg_ros.registration.fit_report import kept_notes
@@ -89,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     base = read_known(args)
     offset = find_offset(args, args.pairs, base)
     pairs = read_image_pairs(
-        args.pairs, args.count, args.rgb_topic, args.thermal_topic, pairing_with(offset), find_bridge()
+        args.pairs, args.count, args.rgb_topic, args.thermal_topic, pairing_with(offset)
     )
     rgb, thermal = common_sizes(pairs)
     if base is None:

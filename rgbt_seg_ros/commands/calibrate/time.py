@@ -56,7 +56,6 @@ def run(args: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from rgbt_seg_ros.nodes.bridge import find_bridge
     from rgbt_seg_ros.pipeline.calibration import read_calibration, write_calibration
     from rgbt_seg_ros.recordings.check_text import delay_dict, delay_text, to_json
     from rgbt_seg_ros.recordings.time_offset import TimeOptions, find_delay, with_time_offset
@@ -71,7 +70,6 @@ def run(args: argparse.Namespace) -> int:
     delay = find_delay(
         args.source,
         TimeOptions(args.rgb_topic, args.thermal_topic, args.seconds, args.max_delay),
-        find_bridge(),
         lambda things, count: tqdm(things, total=count, unit="image", disable=None, leave=False),
     )
     offset = delay.thermal_offset

@@ -39,7 +39,6 @@ from rgbt_seg_ros.evaluation.files import write_texts
 from rgbt_seg_ros.evaluation.pictures import pictures_of
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.parameters.table import NodeSettings, settings_of
-from rgbt_seg_ros.pipeline.images import Bridge
 from rgbt_seg_ros.pipeline.rendering import overlay
 
 
@@ -122,16 +121,16 @@ class BagEvaluation:
         return self.models.segmenter.spec
 
     @cached_property
-    def bridge(self) -> Bridge | None:
-        """Converts Bayer and YUV images; None: they are refused."""
-        return self.job.find_bridge()
-
-    @cached_property
     def plan(self) -> Plan:
         """The pairs, as the node would make them; raises BagError."""
         pairing = self.settings.pairing_with(self.models.segmenter.aligner.calibration)
+        thermal = self.settings.segmenter.thermal
         return make_plan(
-            self.bag, self.cameras, lambda: self.job.make_pairer(self.settings.policy, pairing), self.bridge
+            self.bag,
+            self.cameras,
+            lambda: self.job.make_pairer(self.settings.policy, pairing),
+            (thermal.crop_top, thermal.crop_bottom),
+            self.models.segmenter.aligner.mode == "none",
         )
 
     @cached_property
@@ -146,7 +145,7 @@ class BagEvaluation:
     @cached_property
     def runner(self) -> Runner:
         """What segments the pairs; raises UserError where the classes of models and labels do not fit."""
-        return Runner(self.bag, self.plan, self.models, self.labels, self.bridge, self.job.batch)
+        return Runner(self.bag, self.plan, self.models, self.labels, self.job.batch)
 
     def run(self, progress: Progress) -> Result:
         """Take every step that is not done yet; raises as ``evaluate_bag``."""
@@ -199,7 +198,7 @@ class BagEvaluation:
             pair = self.plan.pairs[index]
             pictures = []
             if self.job.pictures:
-                images = read_pair(self.bag, self.cameras, pair, self.bridge)
+                images = read_pair(self.bag, self.cameras, pair)
                 label, _ = self.runner.label(pair, images.rgb, images.thermal)
                 sample = Sample("", "", images.rgb, images.thermal, label)
                 pictures = pictures_of(sample, self.models.segmenter(images.rgb, images.thermal), self.spec)
@@ -208,7 +207,7 @@ class BagEvaluation:
 
     def outputs(self) -> Iterator[PairOutput]:
         """Yield what the node would publish for each segmented pair; raises UserError where it can no longer be read."""
-        return pair_outputs(self.job.bag, self.plan, self.workspace, self.spec.num_classes, self.bridge)
+        return pair_outputs(self.job.bag, self.plan, self.workspace, self.spec.num_classes)
 
     def write_bag(self) -> list[Path]:
         """Write the bag with masks, if one was asked for; raises UserError where it cannot be written."""

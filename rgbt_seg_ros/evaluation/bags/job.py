@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from rgbt_seg_ros.evaluation.bags.totals import Sums
-from rgbt_seg_ros.pipeline.images import Bridge
 from rgbt_seg_ros.pipeline.pairing.nearest import NearestPairer, Pairer, PairingError, PairingSettings
 
 PairerFactory = Callable[[str, PairingSettings], Pairer]
@@ -23,11 +22,6 @@ def nearest_only(policy: str, settings: PairingSettings) -> Pairer:
     if policy != "nearest":
         raise PairingError("policy", f"'{policy}' needs message_filters, which a replay does not have", "nearest")
     return NearestPairer(settings)
-
-
-def no_bridge() -> Bridge | None:
-    """Return no converter of Bayer and YUV images."""
-    return None
 
 
 def silent(pairs: int, done: int) -> Callable[[], None]:
@@ -56,7 +50,6 @@ class Job:
         namespace: Of the topics in it.
         video: Where to write a video of the overlay; None: nowhere.
         make_pairer: Makes the pairer of a policy.
-        find_bridge: Returns what converts Bayer and YUV images; None where nothing can.
     """
 
     bag: Path
@@ -75,7 +68,6 @@ class Job:
     namespace: str = "/"
     video: Path | None = None
     make_pairer: PairerFactory = nearest_only
-    find_bridge: Callable[[], Bridge | None] = no_bridge
 
     @property
     def model(self) -> str:

@@ -12,13 +12,10 @@ from rgbt_seg_ros.evaluation.bags.plan import Plan
 from rgbt_seg_ros.evaluation.bags.records import read_records
 from rgbt_seg_ros.evaluation.bags.timings import durations_by_pair
 from rgbt_seg_ros.evaluation.bags.workspace import Workspace
-from rgbt_seg_ros.pipeline.images import Bridge
 from rgbt_seg_ros.pipeline.report import FrameFacts
 
 
-def pair_outputs(
-    path: Path, plan: Plan, workspace: Workspace, num_classes: int, bridge: Bridge | None
-) -> Iterator[PairOutput]:
+def pair_outputs(path: Path, plan: Plan, workspace: Workspace, num_classes: int) -> Iterator[PairOutput]:
     """Yield the outputs of every pair that was segmented, in the order of the plan.
 
     Args:
@@ -26,7 +23,6 @@ def pair_outputs(
         plan: Its pairs.
         workspace: Holds their masks.
         num_classes: K of the model.
-        bridge: Converts Bayer and YUV images; None: they are refused.
 
     Raises:
         UserError: The bag or the masks can no longer be read.
@@ -39,7 +35,7 @@ def pair_outputs(
             if record.skipped:
                 continue
             processed += 1
-            images = convert(bag, plan.cameras, rgb, thermal, bridge)
+            images = convert(bag, plan.cameras, rgb, thermal)
             label, confidence = workspace.masks(pair.index)
             spent = durations.get(pair.index, {})
             yield PairOutput(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from rgbt_seg_ros.data.bags.reader import NANOSECONDS, Bag, BagError, RawMessage
@@ -12,8 +12,9 @@ from rgbt_seg_ros.errors import UserError, name_settings
 from rgbt_seg_ros.evaluation.bags.axis import Axis, axis_of
 from rgbt_seg_ros.parameters.table import PARAMETER_OF
 from rgbt_seg_ros.pipeline.drops import DropReason
-from rgbt_seg_ros.pipeline.images import Bridge, check_rgb, check_thermal, stamp_ns
+from rgbt_seg_ros.pipeline.images import check_rgb, check_thermal, stamp_ns
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair, Pairer
+from rgbt_seg_ros.pipeline.stream_content import StreamJudge, judge_shapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Plan:
         dropped: Frames by reason; only reasons with drops.
         axis: The time axis.
         traffic: Of each bin of the axis.
-        notes: Sentences on frames that could not be used, one of each kind.
+        notes: Sentences on frames that could not be used, and on what the others show, one of each kind.
     """
 
     cameras: Cameras
@@ -90,8 +91,9 @@ class _Frame:
 class _Planner:
     """Feeds the pairer in the order of recording and notes its pairs and drops."""
 
-    def __init__(self, bag: Bag, cameras: Cameras, pairer: Pairer, bridge: Bridge | None) -> None:
-        self._bag, self._cameras, self._pairer, self._bridge = bag, cameras, pairer, bridge
+    def __init__(self, bag: Bag, cameras: Cameras, pairer: Pairer, crop: tuple[int, int], aligned: bool) -> None:
+        self._bag, self._cameras, self._pairer, self._aligned = bag, cameras, pairer, aligned
+        self._judges = StreamJudge(cameras.rgb.name, False), StreamJudge(cameras.thermal.name, True, crop)
         self._invalid: Counter[str] = Counter()
         self._notes: dict[str, str] = {}
         self._received = [0, 0]
@@ -130,14 +132,16 @@ class _Planner:
             if stream:
                 check_thermal(message, raw.topic)
             else:
-                check_rgb(message, raw.topic, self._bridge)
+                check_rgb(message, raw.topic)
         except UserError as error:
             kind = DropReason.INVALID.of("thermal" if stream else "rgb")
             self._invalid[kind] += 1
             self._notes.setdefault(kind, str(error))
         else:
+            stamp = stamp_ns(message.header)
+            self._judges[stream].see(message, stamp, (raw.log_time - (self._start or 0)) / NANOSECONDS)
             add = self._pairer.add_thermal if stream else self._pairer.add_rgb
-            pairs = add(stamp_ns(message.header), _Frame(ordinal, raw.log_time))
+            pairs = add(stamp, _Frame(ordinal, raw.log_time))
         self._settle(pairs, raw.log_time)
 
     def _settle(self, pairs: list[Pair], log_time: int) -> None:
@@ -180,11 +184,23 @@ class _Planner:
             {reason: count for reason, count in dropped.items() if count},
             axis,
             tuple(Traffic(*entry) for entry in bins),
-            tuple(self._notes.values()),
+            (*self._notes.values(), *self._content()),
         )
 
+    def _content(self) -> Iterator[str]:
+        for judge in self._judges:
+            yield from judge.sentences()
+        if self._aligned:
+            yield from judge_shapes(*self._judges, self._cameras.thermal.name)
 
-def make_plan(bag: Bag, cameras: Cameras, make_pairer: Callable[[], Pairer], bridge: Bridge | None = None) -> Plan:
+
+def make_plan(
+    bag: Bag,
+    cameras: Cameras,
+    make_pairer: Callable[[], Pairer],
+    crop: tuple[int, int] = (0, 0),
+    aligned: bool = True,
+) -> Plan:
     """Pair a whole bag as the node would, with no frame lost on the way and nothing superseded.
 
     Frames come in the order of their log times. At the end waiting frames are decided, as if none could follow.
@@ -193,14 +209,15 @@ def make_plan(bag: Bag, cameras: Cameras, make_pairer: Callable[[], Pairer], bri
         bag: The bag.
         cameras: Its two image topics.
         make_pairer: Makes the pairer of the parameters.
-        bridge: Takes encodings that only cv_bridge knows; None: they are refused.
+        crop: ``thermal.crop_top`` and ``thermal.crop_bottom``.
+        aligned: Whether the images are taken as aligned already (``alignment.mode: none``).
 
     Raises:
         BagError: The bag cannot be read to its end, or gives no pair: the sentence says why.
     """
     with name_settings(PARAMETER_OF):
         pairer = make_pairer()
-    plan = _Planner(bag, cameras, pairer, bridge).run()
+    plan = _Planner(bag, cameras, pairer, crop, aligned).run()
     if not plan.pairs:
         raise BagError(_why_no_pair(bag, plan))
     return plan

@@ -26,7 +26,6 @@ from rgbt_seg_ros.evaluation.confusion import confusion_matrix
 from rgbt_seg_ros.evaluation.counts import frame_counts
 from rgbt_seg_ros.parameters.table import PARAMETER_OF
 from rgbt_seg_ros.pipeline import Segmentation, Segmenter
-from rgbt_seg_ros.pipeline.images import Bridge
 from rgbt_seg_ros.pipeline.masks import UNLABELED, statistics
 from rgbt_seg_ros.pipeline.preparation import Prepared
 
@@ -77,12 +76,11 @@ class Runner:
         plan: Plan,
         models: Models,
         labels: LabelSource | None = None,
-        bridge: Bridge | None = None,
         batch: int = 1,
     ) -> None:
         """Take what there is to work with; nothing is read yet."""
         self._bag, self._plan, self._models = bag, plan, models
-        self._labels, self._bridge, self._batch = labels, bridge, batch
+        self._labels, self._batch = labels, batch
         spec = models.segmenter.spec
         table = labels.classes if labels is not None and labels.classes is not None else spec.classes
         self._classes = ClassMap(table, spec.classes, str(bag.path))
@@ -124,7 +122,7 @@ class Runner:
             start = time.perf_counter()
             try:
                 with name_settings(PARAMETER_OF):
-                    images = convert(self._bag, self._plan.cameras, rgb, thermal, self._bridge)
+                    images = convert(self._bag, self._plan.cameras, rgb, thermal)
                     conversion = time.perf_counter() - start
                     prepared = self._prepare(self._models.segmenter, images, pair)
                     other = self._models.other
