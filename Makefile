@@ -46,7 +46,7 @@ unexport RCUTILS_LOGGING_USE_STDOUT RCUTILS_CONSOLE_OUTPUT_FORMAT PYTEST_ADDOPTS
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-other demo lint test test-other clean
+.PHONY: help venv venv-other demo lint test test-other fuzz clean
 .DELETE_ON_ERROR:
 
 help:
@@ -108,6 +108,11 @@ test-other: venv-other
 	@$(OTHER_VENV)/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "make: the tests on $(OTHER) need Python 3.11 or later; they are left out" >&2; exit 0; }; \
 	HF_HUB_OFFLINE=1 PYTHONSAFEPATH=1 $(OTHER_VENV)/bin/python -m pytest -n 2 --dist loadfile $(OTHER_TESTS)
+
+# Half an hour or more: the short forms are tests.
+fuzz: venv
+	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/fuzz_files.py --cuts 50 --flips 100
+	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/fuzz_node.py --messages 2000
 
 clean:
 	rm -rf $(VENV) .venv-jazzy .venv-kilted build dist install log demo_output *.egg-info rgbt_seg_ros/msg rgbt_seg_ros/*.so

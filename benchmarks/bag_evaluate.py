@@ -42,7 +42,7 @@ def first_pairs(path: Path, count: int, short: Path) -> list[Images]:
     with Bag(path) as bag:
         cameras = find_cameras(bag)
         pairs = make_plan(bag, cameras, NearestPairer).pairs[:count]
-        images = [convert(bag, cameras, rgb, thermal, None) for _, rgb, thermal in read_pairs(bag, cameras, pairs)]
+        images = [convert(bag, cameras, rgb, thermal) for _, rgb, thermal in read_pairs(bag, cameras, pairs)]
         with BagWriter(short) as writer:
             for topic in bag.topics.values():
                 writer.copy_topic(topic)

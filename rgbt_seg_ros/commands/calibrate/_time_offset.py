@@ -35,7 +35,6 @@ def find_offset(args: argparse.Namespace, source: str, base: Calibration | None)
     from pathlib import Path
 
     from rgbt_seg_ros.data.bags.reader import is_bag
-    from rgbt_seg_ros.nodes.bridge import find_bridge
     from rgbt_seg_ros.recordings.time_offset import TimeOffsetError, TimeOptions, find_delay
 
     if not is_bag(Path(source)):
@@ -46,7 +45,7 @@ def find_offset(args: argparse.Namespace, source: str, base: Calibration | None)
         _note(f"{source}: time_offset {base.time_offset:.4f} s of the calibration is used")
         return base.time_offset
     try:
-        delay = find_delay(source, TimeOptions(args.rgb_topic, args.thermal_topic), find_bridge())
+        delay = find_delay(source, TimeOptions(args.rgb_topic, args.thermal_topic))
     except TimeOffsetError as error:
         _note(f"{error}; 0 is assumed, --time-offset sets it")
         return 0.0

@@ -87,9 +87,7 @@ def run(args: argparse.Namespace) -> int:
         check_picture(Path(args.picture))
     base = read_calibration(args.calibration) if args.calibration else None
     offset = find_offset(args, args.source, base)
-    pairs = read_image_pairs(
-        args.source, args.pairs, args.rgb_topic, args.thermal_topic, pairing_with(offset)
-    )
+    pairs = read_image_pairs(args.source, args.pairs, args.rgb_topic, args.thermal_topic, pairing_with(offset))
     sizes = common_sizes(pairs)
     if base is not None:
         check_image_sizes(base, *sizes, args)

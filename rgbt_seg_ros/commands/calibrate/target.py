@@ -87,9 +87,7 @@ def run(args: argparse.Namespace) -> int:
     options = TargetOptions(Board(args.board, args.grid[0], args.grid[1], args.spacing), args.k3, args.plane)
     base = read_known(args)
     offset = find_offset(args, args.pairs, base)
-    pairs = read_image_pairs(
-        args.pairs, args.count, args.rgb_topic, args.thermal_topic, pairing_with(offset)
-    )
+    pairs = read_image_pairs(args.pairs, args.count, args.rgb_topic, args.thermal_topic, pairing_with(offset))
     rgb, thermal = common_sizes(pairs)
     if base is None:
         base = Calibration(

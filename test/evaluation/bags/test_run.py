@@ -33,7 +33,7 @@ def outcomes(path, segmenter, first=0, before=None, labels="", other=None, batch
     with Bag(path) as bag, Bag(path) as second:
         plan = make_plan(bag, find_cameras(bag), NearestPairer)
         source = open_labels(second, labels) if labels else None
-        return list(Runner(bag, plan, Models(segmenter, other), source, None, batch).run(first, before))
+        return list(Runner(bag, plan, Models(segmenter, other), source, batch).run(first, before))
 
 
 def test_masks_are_those_of_the_segmenter(recording, segmenter):
