@@ -12,6 +12,7 @@ from rgbt_seg_ros.files import replacing
 from rgbt_seg_ros.network.spec import MAX_INPUT_PIXELS, MAX_SIDE, MIN_SIDE
 from rgbt_seg_ros.pipeline.backends.base import EngineError, EngineRequest, reason
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
+from rgbt_seg_ros.pipeline.backends.quiet_openvino import import_openvino
 from rgbt_seg_ros.pipeline.backends.selection import available, lacks_onnx
 from rgbt_seg_ros.pipeline.backends.sized import Shape
 
@@ -91,7 +92,7 @@ def _export_onnx(request: EngineRequest, shape: Shape, output: Path) -> None:
 
 
 def _export_openvino(request: EngineRequest, shape: Shape, output: Path) -> None:
-    import openvino
+    openvino = import_openvino()
 
     from rgbt_seg_ros.pipeline.backends.openvino_backend import OpenvinoEngine
 

@@ -22,6 +22,7 @@ from rgbt_seg_ros.pipeline.backends.checksums import seal, verify
 from rgbt_seg_ros.pipeline.backends.kept import KeptEngine
 from rgbt_seg_ros.pipeline.backends.openvino_model import REVISION, attach_masks, convert, quantise
 from rgbt_seg_ros.pipeline.backends.processor import emulated, read_flags
+from rgbt_seg_ros.pipeline.backends.quiet_openvino import import_openvino
 from rgbt_seg_ros.pipeline.backends.sized import Runner, Shape
 
 MODEL = "model.xml"
@@ -36,7 +37,7 @@ def _core() -> Any:
     Its CPU plugin lends the thread that makes the first one a stack for signals (sigaltstack). Whatever thread drops the last
     one unmaps that stack, and the next SIGINT of the first thread would end the process with a segmentation fault.
     """
-    import openvino
+    openvino = import_openvino()
 
     return openvino.Core()
 
@@ -66,7 +67,7 @@ class OpenvinoEngine(KeptEngine):
         ``device`` is ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
         """
         super().__init__(request)
-        import openvino
+        openvino = import_openvino()
 
         self._core = _core()
         self._device, precision = select_openvino_device(request.device), request.precision
@@ -115,7 +116,7 @@ class OpenvinoEngine(KeptEngine):
         return attach_masks(model, shape.output_size) if self.precision == "int8" else model
 
     def _convert(self, shape: Shape, folder: Path) -> None:
-        import openvino
+        openvino = import_openvino()
 
         if self.precision != "int8":
             self._log.info(f"{self.name}: converting for {shape}, once")

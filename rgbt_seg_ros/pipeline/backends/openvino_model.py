@@ -16,6 +16,7 @@ from rgbt_seg_ros.network.folded_norms import spell_out
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.masks import Upsample, decide_planes
 from rgbt_seg_ros.pipeline.backends.memory import forget_traces
+from rgbt_seg_ros.pipeline.backends.quiet_openvino import import_openvino
 
 IN_FLOATS = (
     "Add",
@@ -68,7 +69,7 @@ class _Masks(nn.Module):
 
 
 def _convert(module: nn.Module, examples: tuple[torch.Tensor, ...]) -> Any:
-    import openvino
+    openvino = import_openvino()
 
     with _TRACING, warnings.catch_warnings(), torch.no_grad():
         # Tracing warns of every shape it takes for a constant; the shapes are.
@@ -131,7 +132,7 @@ def attach_masks(network: Any, output_size: tuple[int, int]) -> Any:
         network: An ``openvino.Model`` as of ``quantise``; it becomes part of the result.
         output_size: (H, W) of the masks.
     """
-    import openvino
+    openvino = import_openvino()
 
     batch, classes, height, width = network.outputs[0].shape
     logits = torch.zeros((batch, classes, height, width))

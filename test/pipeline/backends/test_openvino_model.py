@@ -66,3 +66,10 @@ def test_int8_is_for_convolutions_over_all_channels(module):
     assert all(quantised_inputs(operation) == 2 for operation in plain)
     whole = attach_masks(network, (48, 80))
     assert [list(port.shape) for port in whole.outputs] == [[1, 48, 80], [1, 48, 80]]
+
+
+def test_a_conversion_reports_nothing_to_anybody(module):
+    from openvino.tools.ovc import telemetry_utils
+
+    convert(module, 1, SIZE)
+    assert telemetry_utils.tm.__name__.endswith("telemetry_stub")
