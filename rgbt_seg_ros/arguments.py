@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rgbt_seg_ros.decoding import shown
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.files import check_place, replacing
+from rgbt_seg_ros.terminal import printable
 
 MODEL = "a .safetensors model file, or demo"
 DATA = "such as synthetic:500@9, mfnet:DIR:test or boxes:DIR (docs/data.md)"
@@ -35,14 +37,12 @@ LONGEST = 1e9
 
 
 def positive(text: str) -> int:
-    """Parse a whole number from 1.
+    """Parse a whole number from 1 to below 2**63.
 
     Raises:
         ArgumentTypeError: It is not one.
     """
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1")
-    return int(text)
+    return _whole(text, 1, 2**63, "a whole number from 1")
 
 
 def seed(text: str) -> int:
@@ -51,9 +51,26 @@ def seed(text: str) -> int:
     Raises:
         ArgumentTypeError: It is not one.
     """
-    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < 2**32):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 to below 2**32")
-    return int(text)
+    return _whole(text, 0, 2**32, "a whole number from 0 to below 2**32")
+
+
+def whole(text: str) -> int:
+    """Parse a whole number of at most 18 digits, whose range a lower layer checks.
+
+    Raises:
+        ArgumentTypeError: It is not one.
+    """
+    return (
+        -_whole(text[1:], 0, 10**18, "a whole number") if text[:1] == "-" else _whole(text, 0, 10**18, "a whole number")
+    )
+
+
+def _whole(text: str, low: int, below: int, expected: str) -> int:
+    # Python's int() reads other alphabets' digits, and takes long for thousands of them or refuses them.
+    digits = text.lstrip("0") or "0"
+    if not (text.isascii() and text.isdigit() and len(digits) <= 19 and low <= int(digits) < below):
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not {expected}")
+    return int(digits)
 
 
 def image_size(text: str) -> tuple[int, int]:
@@ -86,7 +103,7 @@ def number(low: float, high: float, above: bool = False) -> Callable[[str], floa
         except ValueError:
             value = math.nan
         if not low <= value <= high or (above and value == low):
-            raise argparse.ArgumentTypeError(f"'{text}' is not {expected}")
+            raise argparse.ArgumentTypeError(f"{shown(text)} is not {expected}")
         return value
 
     return parse
@@ -236,7 +253,7 @@ def node_parameters(path: str | None, node: str = NODE) -> dict[str, Any]:
         return defaults()
     found = read_parameter_file(path, node)
     if found.unknown:
-        print(f"{path}: not parameters of the node: {', '.join(found.unknown)}", file=sys.stderr)
+        print(printable(f"{path}: not parameters of the node: {', '.join(found.unknown)}"), file=sys.stderr)
     return dict(found.values)
 
 

@@ -7,6 +7,8 @@ cannot be used (one line on stderr), 130 interrupted, 141 nobody reads the outpu
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import importlib
 import importlib.util
 import io
@@ -16,12 +18,18 @@ import pkgutil
 import signal
 import sys
 from collections.abc import Sequence
+from typing import TextIO, cast
 
 from rgbt_seg_ros import __version__, commands
 from rgbt_seg_ros.arguments import option_names
+from rgbt_seg_ros.children import protect_children
 from rgbt_seg_ros.errors import UserError, name_settings
+from rgbt_seg_ros.terminal import PrintableFormatter, PrintableStream, printable
 
 PROGRAM = "rgbt-seg"
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What no writer can foresee: the disk is full or read-only."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -47,25 +55,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file name may hold bytes that are no text in the terminal's encoding; stderr does the same by itself.
         sys.stdout.reconfigure(errors="backslashreplace")
-    logging.basicConfig(format="%(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(handlers=[handler])
     logging.getLogger("rgbt_seg_ros").setLevel(logging.INFO)
+    protect_children()
+    with contextlib.redirect_stdout(cast(TextIO, PrintableStream(sys.stdout))):
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
-        parsed = build_parser().parse_args(arguments)
+        with contextlib.redirect_stderr(cast(TextIO, PrintableStream(sys.stderr))):  # argparse quotes what was typed
+            parsed = build_parser().parse_args(arguments)
         with name_settings(option_names(parsed)):
             code = int(parsed.run(parsed))
         # Here a reader that has gone away can still be handled; at exit Python would print a traceback.
         sys.stdout.flush()
     except UserError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 2
+        return _refuse(str(error))
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # `rgbt-seg ... | head`: the reader has enough. Python flushes stdout once more at exit, so give it
-        # somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # `rgbt-seg ... | head`: the reader has enough
+        _drop_output()
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        if error.filename is None:  # a file that was open: standard output, or one that its writer did not name
+            _drop_output()
+        return _refuse(f"{error.filename or 'output'}: cannot be written ({error.strerror})")
     return code
+
+
+def _refuse(sentence: str) -> int:
+    print(f"{PROGRAM}: error: {printable(sentence)}", file=sys.stderr)
+    return 2
+
+
+def _drop_output() -> None:
+    """Give standard output somewhere to go: Python flushes it once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def decode(kind: type[T], data: object, key: str = "") -> T:
 
     Args:
         kind: A frozen dataclass whose fields are bool, int, float, str, tuples, dicts with str keys, Literals, unions of
-            these, or dataclasses likewise.
+            these, or dataclasses of them.
         data: What YAML gave.
         key: Where the mapping lies, for errors; empty at the top.
 

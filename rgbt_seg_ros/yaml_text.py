@@ -113,7 +113,7 @@ def read_yaml(path: str | Path, kind: str, failure: Failure = UserError, dialect
         dialect: Which words are numbers.
 
     Raises:
-        UserError: As ``failure`` makes it: the file cannot be read, is no YAML or is out of bounds. The sentence names the file
+        UserError: As ``failure`` makes it: the file cannot be read, is not YAML or is out of bounds. The sentence names the file
             and the place in it, and quotes nothing: it may have been a file that its reader must not see.
     """
     content = read_bounded(path, kind, MOST_BYTES, failure)
@@ -139,7 +139,7 @@ def parse_yaml(text: str, problem: str, failure: Failure = UserError, dialect: D
     if len(text) > MOST_BYTES:
         raise failure(f"{problem} (larger than {MOST_BYTES} bytes)")
     if text.startswith("%YAML:1.0"):
-        # OpenCV's FileStorage writes a first line that is no YAML 1.1.
+        # OpenCV's FileStorage writes a first line that is not YAML 1.1.
         text = text.removeprefix("%YAML:1.0").lstrip()
     try:
         reason = _out_of_bounds(text)
@@ -154,7 +154,7 @@ def parse_yaml(text: str, problem: str, failure: Failure = UserError, dialect: D
 
 
 def _out_of_bounds(text: str) -> str:
-    """Return why the text must not be built, or nothing; raises YAMLError where it is no YAML."""
+    """Return why the text must not be built, or nothing; raises YAMLError where it is not YAML."""
     sizes: dict[str, int] = {}
     """Values below each anchor, aliases counted as what they stand for."""
     opened: list[tuple[str | None, int]] = []

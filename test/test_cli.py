@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import logging
 import os
 import subprocess
 import sys
@@ -126,3 +128,74 @@ def test_starting_the_command_imports_nothing_heavy() -> None:
     result = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True, timeout=60)
 
     assert result.stdout == "[]\n"
+
+
+ESCAPES = "\x1b[31mcar\x1b[0m \x9b2J \u202e"
+
+
+def test_no_control_of_a_stranger_reaches_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def act(args: argparse.Namespace) -> int:
+        print(f"class {ESCAPES}")
+        logging.getLogger("rgbt_seg_ros").warning("log %s", ESCAPES)
+        raise UserError(f"model {ESCAPES}")
+
+    _use(monkeypatch, act)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+
+    assert cli.main(["act"]) == 2
+    output = capsys.readouterr()
+    assert output.out == "class \\u001b[31mcar\\u001b[0m \\u009b2J \\u202e\n"
+    assert output.err.startswith("log \\u001b[31mcar")
+    assert "error: model \\u001b[31mcar" in output.err
+    assert not set(output.err) & set("\x1b\x9b\u202e")
+
+
+@pytest.mark.parametrize("words", [["act", ESCAPES], [ESCAPES], ["act", f"--{ESCAPES}"]])
+def test_a_wrong_command_line_is_quoted_without_its_controls(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _use(monkeypatch, lambda args: 0)
+    with pytest.raises(SystemExit):
+        cli.main(words)
+    assert not set(capsys.readouterr().err) & set("\x1b\x9b\u202e")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/out/x"),
+            "/out/x: cannot be written (No space left on device)",
+        ),
+        (OSError(errno.EROFS, "Read-only file system", "demo"), "demo: cannot be written (Read-only file system)"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "/home/x"), "/home/x: cannot be written (Disk quota exceeded)"),
+    ],
+)
+def test_a_disk_that_takes_no_more_is_one_sentence(
+    error: OSError, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def act(args: argparse.Namespace) -> int:
+        raise error
+
+    _use(monkeypatch, act)
+
+    assert cli.main(["act"]) == 2
+    assert capsys.readouterr().err == f"rgbt-seg: error: {sentence}\n"
+
+
+def test_a_full_standard_output_is_one_sentence() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "rgbt_seg_ros.cli", "--help"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+        info = subprocess.run(
+            [sys.executable, "-m", "rgbt_seg_ros.cli", "model", "info", "demo"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert "Traceback" not in done.stderr
+    assert info.stderr == "rgbt-seg: error: output: cannot be written (No space left on device)\n"
+    assert info.returncode == 2

@@ -18,6 +18,7 @@ from typing import Any
 
 from rgbt_seg_ros.benchmark.settings import Candidate, load
 from rgbt_seg_ros.benchmark.timing import BenchError
+from rgbt_seg_ros.children import python_module
 
 TIME_LIMIT = 1800.0
 """s after which an engine that does not start is given up; some take minutes to build."""
@@ -73,7 +74,7 @@ def probe(model: str, candidate: Candidate, device: str, size: tuple[int, int]) 
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         # CLOCK_MONOTONIC is one clock for all processes of a machine.
         job["spawned"] = time.monotonic()
-        command = [sys.executable, "-m", "rgbt_seg_ros.benchmark.probe", json.dumps(job)]
+        command = python_module("rgbt_seg_ros.benchmark.probe", json.dumps(job))
         try:
             done = subprocess.run(
                 command, env=environment, capture_output=True, text=True, errors="replace", timeout=TIME_LIMIT

@@ -48,6 +48,7 @@ def register(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Play the sequence through the node; 1 where a pair came out without a mask."""
     from rgbt_seg_ros.errors import UserError
+    from rgbt_seg_ros.locks import folder_lock
     from rgbt_seg_ros.network import read_spec
 
     try:
@@ -58,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
         ) from error
     spec = read_spec(args.model)
     frames = _recorded(args.data) if args.data else _generated([entry.name for entry in spec.classes])
-    return play(frames, args.data or "a generated sequence", args.model, Path(args.output), args.rate)
+    with folder_lock(Path(args.output)):
+        return play(frames, args.data or "a generated sequence", args.model, Path(args.output), args.rate)
 
 
 def _recorded(folder: str) -> list[Sample]:

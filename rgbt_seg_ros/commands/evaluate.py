@@ -82,6 +82,21 @@ def _run_of(args: argparse.Namespace, segmenter: Segmenter) -> Run:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print the metrics, and write what was asked for."""
+    from contextlib import nullcontext
+
+    from rgbt_seg_ros.evaluation.files import ReportError
+    from rgbt_seg_ros.files import check_place
+    from rgbt_seg_ros.locks import folder_lock
+
+    if args.no_pictures and not args.report:
+        raise UserError("--no-pictures: only a --report has pictures")
+    for place in _places(args):
+        check_place(place, ReportError)
+    with folder_lock(Path(args.report), ReportError) if args.report else nullcontext():
+        return _evaluate(args)
+
+
+def _evaluate(args: argparse.Namespace) -> int:
     import time
 
     from tqdm import tqdm
@@ -89,16 +104,11 @@ def run(args: argparse.Namespace) -> int:
     from rgbt_seg_ros.data.specs import open_dataset
     from rgbt_seg_ros.evaluation.evaluator import evaluate, open_segmenters
     from rgbt_seg_ros.evaluation.examples import describe, find_examples
-    from rgbt_seg_ros.evaluation.files import ReportError, write_texts
+    from rgbt_seg_ros.evaluation.files import write_texts
     from rgbt_seg_ros.evaluation.metrics import all_metrics, to_json
     from rgbt_seg_ros.evaluation.report import to_html, to_markdown, to_summary
-    from rgbt_seg_ros.files import check_place
     from rgbt_seg_ros.pipeline.preparation import MODALITIES
 
-    if args.no_pictures and not args.report:
-        raise UserError("--no-pictures: only a --report has pictures")
-    for place in _places(args):
-        check_place(place, ReportError)
     dataset = open_dataset(args.data)
     spec, segmenters = open_segmenters(
         args.model, MODALITIES if args.ablation else (args.modality,), args.device, args.precision, args.backend

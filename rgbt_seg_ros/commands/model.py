@@ -40,6 +40,12 @@ def register(subparsers: Any) -> None:
     importing.add_argument(
         "--classes", metavar="FILE", help="class table (YAML) for checkpoints with neither 9 nor 5 classes"
     )
+    importing.add_argument(
+        "--weights",
+        default="",
+        metavar="NAME",
+        help="which weights of a checkpoint that holds several, such as model_state_dict (default: averaged ones, if any)",
+    )
     importing.set_defaults(run=run_import)
 
     new = actions.add_parser("new", help="make an untrained model file")
@@ -109,7 +115,7 @@ def run_import(args: argparse.Namespace) -> int:
 
     classes = read_classes(args.classes) if args.classes else None
     command = shlex.join(["rgbt-seg", *sys.argv[1:]])
-    return _write(args, *import_checkpoint(args.checkpoint, classes, args.input_size, command))
+    return _write(args, *import_checkpoint(args.checkpoint, classes, args.input_size, command, args.weights))
 
 
 def run_new(args: argparse.Namespace) -> int:

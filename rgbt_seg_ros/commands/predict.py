@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rgbt_seg_ros.arguments import MODEL, add_backend, add_device, add_modality, add_precision
-from rgbt_seg_ros.errors import name_settings
+from rgbt_seg_ros.errors import UserError, name_settings
+
+if TYPE_CHECKING:
+    from rgbt_seg_ros.data.folders import PairPaths
 
 
 def register(subparsers: Any) -> None:
@@ -52,19 +56,57 @@ def register(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
+def _places(pair: PairPaths, output: Path) -> list[Path]:
+    return [output / f"{pair.name}_{suffix}.png" for suffix in ("mask", "confidence", "overlay")]
+
+
+def check_outputs(pairs: Sequence[PairPaths], output: Path) -> None:
+    """Refuse to write over an image that is read, or through a symbolic link.
+
+    Args:
+        pairs: What is read.
+        output: Folder of what is written.
+
+    Raises:
+        UserError: The sentence names the file.
+    """
+    read = {_identity(path): path for pair in pairs for path in (pair.rgb, pair.thermal)}
+    for place in (place for pair in pairs for place in _places(pair, output)):
+        _refuse_link(place)
+        if place.exists() and _identity(place) in read:
+            raise UserError(f"{place}: would replace the input {read[_identity(place)]}; choose another folder with -o")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return what is the same for every name of one file."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _refuse_link(place: Path) -> None:
+    if place.is_symlink():
+        raise UserError(
+            f"{place}: is a symbolic link, which predict does not write through; remove it, or choose another folder"
+        )
+
+
 def run(args: argparse.Namespace) -> int:
     """Segment every pair."""
+    with name_settings({"normalisation": "--thermal-normalisation"}):
+        return _predict(args)
+
+
+def _predict(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from rgbt_seg_ros.data.folders import find_pairs, read_rgb, read_thermal, write_image
+    from rgbt_seg_ros.locks import folder_lock
     from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
     from rgbt_seg_ros.pipeline.content import Finding, judge_images, summary
     from rgbt_seg_ros.pipeline.rendering import overlay
     from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings
 
     pairs = find_pairs(args.rgb, args.thermal)
-    with name_settings({"normalisation": "--thermal-normalisation"}):
-        thermal = ThermalSettings(args.thermal_normalisation)
     settings = SegmenterSettings(
         input_size=args.input_size,
         threshold=args.threshold,
@@ -72,21 +114,24 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         precision=args.precision,
         modality=args.modality,
-        thermal=thermal,
+        thermal=ThermalSettings(args.thermal_normalisation),
     )
-    segmenter = Segmenter.open(args.model, settings)
     output = Path(args.output)
+    check_outputs(pairs, output)
+    segmenter = Segmenter.open(args.model, settings)
     found: list[Finding] = []
-    for pair in tqdm(pairs, unit="pair", disable=None):
-        noted: list[Finding] = []
-        rgb, raw = read_rgb(pair.rgb, noted.append), read_thermal(pair.thermal, noted.append)
-        found += noted
-        if args.modality == "rgbt":
-            found += judge_images(rgb, raw, (str(pair.rgb), str(pair.thermal)))
-        masks = segmenter(rgb, raw)
-        picture = overlay(rgb, masks.label, segmenter.spec.classes)
-        for suffix, image in (("mask", masks.label), ("confidence", masks.confidence), ("overlay", picture)):
-            write_image(output / f"{pair.name}_{suffix}.png", image)
+    with folder_lock(output):
+        for pair in tqdm(pairs, unit="pair", disable=None):
+            noted: list[Finding] = []
+            rgb, raw = read_rgb(pair.rgb, noted.append), read_thermal(pair.thermal, noted.append)
+            found += noted
+            if args.modality == "rgbt":
+                found += judge_images(rgb, raw, (str(pair.rgb), str(pair.thermal)))
+            masks = segmenter(rgb, raw)
+            images = (masks.label, masks.confidence, overlay(rgb, masks.label, segmenter.spec.classes))
+            for place, image in zip(_places(pair, output), images, strict=True):
+                _refuse_link(place)
+                write_image(place, image)
     for sentence in summary(found):
         print(sentence, file=sys.stderr)
     print(f"{output}: {len(pairs)} pairs, {segmenter.spec.title}, {segmenter.name}")

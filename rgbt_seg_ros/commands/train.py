@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rgbt_seg_ros.arguments import DATA, VARIANTS, add_device, add_precision
+from rgbt_seg_ros.arguments import DATA, VARIANTS, add_device, add_precision, whole
 
 
 def register(subparsers: Any) -> None:
@@ -29,10 +29,10 @@ def register(subparsers: Any) -> None:
     )
     configured = "what the configuration says"
     parser.add_argument("--variant", metavar="VARIANT", help=f"{VARIANTS} (default: {configured})")
-    parser.add_argument("--epochs", type=int, metavar="N", help=f"passes over the data (default: {configured})")
+    parser.add_argument("--epochs", type=whole, metavar="N", help=f"passes over the data (default: {configured})")
     add_device(parser, None, configured)
     add_precision(parser, None, configured, "auto, fp32, bf16 or fp16")
-    parser.add_argument("--workers", type=int, metavar="N", help=f"processes that load data (default: {configured})")
+    parser.add_argument("--workers", type=whole, metavar="N", help=f"processes that load data (default: {configured})")
     parser.add_argument(
         "--half", action="store_true", default=None, help="store the weights of model files in half precision"
     )

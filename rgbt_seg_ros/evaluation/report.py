@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from rgbt_seg_ros.evaluation.html_template import address, render_page
 from rgbt_seg_ros.evaluation.reliability_plot import reliability_svg
 from rgbt_seg_ros.evaluation.tables import Table, show, tables
 from rgbt_seg_ros.network import ClassInfo
+from rgbt_seg_ros.terminal import printable
 
 
 def title_of(metrics: Mapping[str, Any]) -> str:
@@ -17,28 +19,34 @@ def title_of(metrics: Mapping[str, Any]) -> str:
     return f"{metrics['model']} on {metrics['data']}"
 
 
-def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+def plain(text: str) -> str:
+    """Return Markdown that shows a text of strangers as it is: no HTML, no links, no control characters."""
+    return html.escape(printable(text), quote=False).replace("](", "]\\(")
+
+
+def cell(text: str) -> str:
+    """Return a text as one cell of a table in Markdown."""
+    return plain(text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " "))
 
 
 def markdown_table(table: Table) -> str:
     """Return a table in Markdown, numbers to the right."""
     rules = ("---", *("---" if table.kind in ("text", "frames") else "---:" for _ in table.header[1:]))
-    rows = [tuple(map(_cell, row)) for row in table.rows]
+    rows = [tuple(map(cell, row)) for row in table.rows]
     if table.links:
         rows = [
             (f"[{row[0]}]({address(link)})" if link else row[0], *row[1:])
             for row, link in zip(rows, table.links, strict=True)
         ]
-    lines = [tuple(map(_cell, table.header)), rules, *rows]
+    lines = [tuple(map(cell, table.header)), rules, *rows]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"## {table.title}\n\n{text}\n" + (f"\n{table.note}\n" if table.note else "")
+    return f"## {plain(table.title)}\n\n{text}\n" + (f"\n{plain(table.note)}\n" if table.note else "")
 
 
 def markdown_page(title: str, trained: bool, shown: Sequence[Table]) -> str:
     """Return a report in Markdown; it says so where the weights were never trained."""
     warning = "" if trained else "\n**UNTRAINED weights: these metrics mean nothing.**\n"
-    return f"# {title}\n{warning}\n" + "\n".join(markdown_table(table) for table in shown)
+    return f"# {plain(title)}\n{warning}\n" + "\n".join(markdown_table(table) for table in shown)
 
 
 def summary_of(shown: Sequence[Table]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rgbt_seg_ros.children import python_module
 from rgbt_seg_ros.data.bags.reader import Bag
 from rgbt_seg_ros.data.bags.topics import find_cameras
 from rgbt_seg_ros.errors import UserError
@@ -135,4 +135,4 @@ def recorder_command(output: Path, rosbag2: bool) -> list[str]:
 
 def own_command(action: str) -> list[str]:
     """Return ``rgbt-seg bag ACTION``, run by the Python that launch runs in."""
-    return [sys.executable, "-m", "rgbt_seg_ros.cli", "bag", action]
+    return python_module("rgbt_seg_ros.cli", "bag", action)

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-import pickle
 import re
-import struct
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -19,6 +15,8 @@ from rgbt_seg_ros.network.frequency_fusion import gaussian_kernel
 from rgbt_seg_ros.network.fusion_network import FusionNetwork
 from rgbt_seg_ros.network.model_file import ModelFileError, build, check_tensors, has_deep_supervision
 from rgbt_seg_ros.network.spec import ClassInfo, ModelSpec, Provenance
+from rgbt_seg_ros.network.torch_file import read_torch_file
+from rgbt_seg_ros.network.weights import choose_weights
 
 # Start of the official name → its start here, within a fusion stage and within the decoder. A name that is not listed is the
 # same in both.
@@ -71,7 +69,6 @@ def rename_decoder(rest: str) -> str:
 
 def rename(key: str) -> str:
     """Turn an official tensor name into ours; another name is returned unchanged."""
-    key = key.removeprefix("module.")
     if key.startswith("ir_encoder."):
         return "thermal_encoder." + key.removeprefix("ir_encoder.")
     if match := re.match(r"fusion_stage([1-4])\.(.*)", key):
@@ -92,81 +89,6 @@ def official_name(key: str) -> str:
     return key
 
 
-class _NumpyType:
-    """Stands in for numpy.dtype while a checkpoint is read: keeps the type's code and does nothing else."""
-
-    def __init__(self, code: object = "", *_: object) -> None:
-        self.code = code
-
-    def __setstate__(self, state: object) -> None:
-        """Ignore byte order and flags."""
-
-
-def _numpy_scalar(kind: object, data: object) -> float:
-    """Stand in for numpy's own function: a number from its little-endian bytes."""
-    codes = {"f2": "<e", "f4": "<f", "f8": "<d", "i4": "<i", "i8": "<q", "u4": "<I", "u8": "<Q", "b1": "<?"}
-    code = codes.get(str(kind.code)) if isinstance(kind, _NumpyType) else None
-    if code is None or not isinstance(data, bytes) or len(data) != struct.calcsize(code):
-        raise pickle.UnpicklingError("a numpy value that is not a plain number")
-    return float(struct.unpack(code, data)[0])
-
-
-def _path_text(*parts: object) -> str:
-    """Stand in for pathlib.PosixPath: its text."""
-    return "/".join(map(str, parts))
-
-
-# Beside tensors and plain values, checkpoints hold the best score as a numpy number and folders as paths. None of numpy's or
-# pathlib's own code runs on them: these names mean our stand-ins while a checkpoint is read.
-_STAND_INS: list[Callable[..., object] | tuple[Callable[..., object], str]] = [
-    (_numpy_scalar, "numpy.core.multiarray.scalar"),
-    (_numpy_scalar, "numpy._core.multiarray.scalar"),
-    (_NumpyType, "numpy.dtype"),
-    (_path_text, "pathlib.PosixPath"),
-    (_path_text, "pathlib._local.PosixPath"),
-]
-
-
-def _load(path: Path) -> Mapping[str, object]:
-    if not os.path.isfile(path):
-        raise ModelFileError(f"{path}: {'not a file' if os.path.exists(path) else 'no such checkpoint'}")
-    if not zipfile.is_zipfile(path):
-        raise ModelFileError(f"{path}: not a whole torch checkpoint (a zip archive was expected)")
-    try:
-        with torch.serialization.safe_globals(_STAND_INS):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        # torch's own text advises to load the file unsafely; only the name of what it stopped at is of use.
-        name = re.search(r"GLOBAL ([\w.]+)", str(error))
-        reason = f", such as {name[1]}" if name else ""
-        raise ModelFileError(
-            f"{path}: holds more than tensors and plain values{reason}; reading that would run the file's own code, which "
-            "is never done"
-        ) from error
-    except Exception as error:  # a damaged or hostile pickle can raise anything, and none of it is our bug
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelFileError(f"{path}: not a whole torch checkpoint ({reason})") from error
-    if not isinstance(content, dict):
-        raise ModelFileError(f"{path}: holds a {type(content).__name__}, not a checkpoint's dictionary")
-    return content
-
-
-def _tensors(content: Mapping[str, object], path: Path) -> dict[str, torch.Tensor]:
-    """Return the tensors under their official names, the averaged ones where there are any."""
-    found: dict[str, torch.Tensor] = {}
-    # The average holds learnable tensors only; it is what the authors evaluate. Buffers stay the model's.
-    for part, state in (
-        ("model_state_dict", content.get("model_state_dict", content)),
-        ("ema_state_dict", content.get("ema_state_dict") or {}),
-    ):
-        if not isinstance(state, dict):
-            raise ModelFileError(f"{path}: '{part}' is not a dictionary of tensors")
-        for key, tensor in state.items():
-            if isinstance(tensor, torch.Tensor):
-                found[str(key).removeprefix("module.")] = tensor
-    return found
-
-
 def _shape_of_model(state: Mapping[str, torch.Tensor], path: Path) -> tuple[str, int]:
     lateral = [state.get(f"decoder.lateral_convs.{level}.0.weight") for level in range(4)]
     head = state.get("decoder.seg_head.4.weight")
@@ -181,8 +103,11 @@ def _shape_of_model(state: Mapping[str, torch.Tensor], path: Path) -> tuple[str,
     raise ModelFileError(f"{path}: its channels {channels} are those of no variant ({', '.join(VARIANTS)})")
 
 
-def _check(state: Mapping[str, torch.Tensor], variant: str, count: int, path: Path) -> None:
-    """Refuse what is not exactly the official tensors of a variant, and a low-pass filter that is not the paper's."""
+def _check(state: dict[str, torch.Tensor], variant: str, count: int, path: Path) -> None:
+    """Refuse what is not exactly the official tensors of a variant, and a low-pass filter that is not the paper's.
+
+    A filter that was stored in half precision is replaced by the exact one.
+    """
     ours = [rename(key) for key in state]
     with torch.device("meta"):
         network = FusionNetwork(variant, count, has_deep_supervision(dict.fromkeys(ours)))
@@ -190,12 +115,16 @@ def _check(state: Mapping[str, torch.Tensor], variant: str, count: int, path: Pa
     problem = check_tensors(expected, state)
     if problem:
         raise ModelFileError(f"{path}: not an official {variant} checkpoint of {count} classes: {problem}")
-    gaussian = gaussian_kernel()
     for key, tensor in state.items():
-        if key.endswith(".lowpass.kernel") and not torch.allclose(
-            tensor.float(), gaussian.expand_as(tensor), rtol=0, atol=1e-3 * float(gaussian.max())
-        ):
+        if not key.endswith(".lowpass.kernel"):
+            continue
+        gaussian = gaussian_kernel().expand_as(tensor)
+        # Rounded to bfloat16, it differs by 0.4 % of a weight.
+        tolerance = max(1e-3, torch.finfo(tensor.dtype).eps) * float(gaussian.max())
+        if not torch.allclose(tensor.float(), gaussian, rtol=0, atol=tolerance):
             raise ModelFileError(f"{path}: {key} is not the paper's Gaussian (7×7, σ = 2)")
+        if torch.finfo(tensor.dtype).bits < 32:
+            state[key] = gaussian.contiguous()
 
 
 def import_checkpoint(
@@ -203,14 +132,16 @@ def import_checkpoint(
     classes: tuple[ClassInfo, ...] | None = None,
     input_size: tuple[int, int] | None = None,
     command: str = "",
+    weights: str = "",
 ) -> tuple[ModelSpec, FusionNetwork]:
     """Read an official checkpoint.
 
     Args:
-        path: A torch zip with ``model_state_dict`` (or a bare state dict); EMA weights replace the learnable ones.
+        path: A file of ``torch.save``, of any float type, that holds a state dict (``network.weights``).
         classes: The class table; None: by count, 9 MFNet, 5 PST900.
         input_size: (H, W); None: what its ``config`` says, else the data set's.
         command: Kept in the provenance.
+        weights: Which of several state dicts in the file; empty: the only one, with averaged weights in place of trained ones.
 
     Returns:
         The spec and the network in eval mode. Variant and class count come from the tensors alone.
@@ -219,8 +150,8 @@ def import_checkpoint(
         ModelFileError: Not such a file; the sentence names missing, unexpected and mis-shaped tensors, or what is wrong.
     """
     path = Path(path)
-    content = _load(path)
-    state = _tensors(content, path)
+    content = read_torch_file(path)
+    state = choose_weights(content, path, weights)
     variant, count = _shape_of_model(state, path)
     convention = BY_CLASS_COUNT.get(count)
     if classes is None and convention is None:

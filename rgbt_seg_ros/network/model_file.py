@@ -21,6 +21,8 @@ from rgbt_seg_ros.network.spec import ModelSpec
 
 FORMAT_VERSION = 1
 METADATA_KEY = "rgbt_seg_ros"
+_LONGEST = 1 << 20
+"""Characters of the metadata; 255 classes take 20,000."""
 
 _DEEP_SUPERVISION = ("decoder.auxiliary_head.", "decoder.deep_heads.")
 
@@ -71,7 +73,7 @@ def build(spec: ModelSpec, state: Mapping[str, torch.Tensor], where: str) -> Fus
 
     Args:
         spec: Variant and classes.
-        state: Tensors by name, any float dtype; cast to float32.
+        state: Tensors by name, any float dtype; copied as float32, once their names and shapes are those of the variant.
         where: What to name in an error.
 
     Returns:
@@ -92,7 +94,7 @@ def build(spec: ModelSpec, state: Mapping[str, torch.Tensor], where: str) -> Fus
     problem = check_tensors(network.state_dict(), state)
     if problem:
         raise ModelFileError(f"{where}: not a {spec.variant} network of {spec.num_classes} classes: {problem}")
-    floats = {key: t.float() if t.is_floating_point() else t for key, t in state.items()}
+    floats = {key: t.to(torch.float32 if t.is_floating_point() else t.dtype, copy=True) for key, t in state.items()}
     broken = [key for key, tensor in floats.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise ModelFileError(f"{where}: weights are not finite in {name_some(broken)}")
@@ -142,6 +144,8 @@ def _parse(path: Path, metadata: Mapping[str, str] | None) -> ModelSpec:
             f"{path}: a safetensors file, but not a model of rgbt_seg_ros (no '{METADATA_KEY}' in its metadata); "
             "an official checkpoint becomes one with 'rgbt-seg model import'"
         )
+    if len(text) > _LONGEST:
+        raise ModelFileError(f"{path}: its metadata has {len(text)} characters; expected at most {_LONGEST}")
     try:
         fields = json.loads(text)
         version = fields.pop("format_version")
@@ -196,10 +200,13 @@ def read_model(path: str | Path) -> tuple[ModelSpec, FusionNetwork]:
     path = resolve_model(path)
     with _open(path) as file:
         spec = _parse(path, file.metadata())
-        # Copied, since what safetensors returns is the mapped file itself: a model file that is overwritten in place
-        # would change the weights of a running node, and one that is truncated would kill it (SIGBUS).
-        state = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118  (not a dict)
-    return spec, build(spec, state, str(path))
+        try:
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
+        except (SafetensorError, KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+            raise ModelFileError(f"{path}: a tensor cannot be read ({in_words(error)})") from error
+        # It copies. What safetensors returns is the mapped file itself: a model file that is overwritten in place would
+        # change the weights of a running node, and one that is truncated would kill it (SIGBUS).
+        return spec, build(spec, state, str(path))
 
 
 def load_model(path: str | Path) -> FusionNetwork:

@@ -195,6 +195,7 @@ class SegmentationNode(GuardedNode):
         if calibrations and len(calibrations) < len(changed):
             raise ParameterError("model.file: cannot change together with calibrations; set it by itself")
         if "model.file" in changed:
+            self._own.read(changed)
             with name_settings(PARAMETER_OF):
                 configured.served.loader.start(changed["model.file"])
         elif calibrations:

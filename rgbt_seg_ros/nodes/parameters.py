@@ -25,7 +25,7 @@ _TEXTS = ("pairs", "model.input_size", "runtime.device", "runtime.callback_cores
 
 def descriptor(parameter: Parameter) -> ParameterDescriptor:
     """Return the descriptor ``ros2 param describe`` shows."""
-    descriptor = ParameterDescriptor(description=parameter.text)
+    descriptor = ParameterDescriptor(description=parameter.text, read_only=parameter.read_only)
     if parameter.choices:
         descriptor.additional_constraints = "one of " + ", ".join(parameter.choices)
     if parameter.low is not None and parameter.high is not None:

@@ -27,7 +27,7 @@ def check_pairs(names: Sequence[str]) -> tuple[str, ...]:
         names: Value of the parameter ``pairs``; one empty name stands for a single pair without a namespace of its own.
 
     Raises:
-        ParameterError: A name is no ROS name, is there twice, or means something else to the node.
+        ParameterError: A name is not a ROS name, is given twice, or means something else to the node.
     """
     if list(names) == [""]:
         return ("",)
@@ -38,11 +38,11 @@ def check_pairs(names: Sequence[str]) -> tuple[str, ...]:
         raise ParameterError(f"pairs: {len(names)} names; expected at most {LARGEST}")
     for name in names:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*", name):
-            raise ParameterError(f"pairs: '{name}' is no name; {expected}")
+            raise ParameterError(f"pairs: '{name}' is not a name; {expected}")
         if name in _RESERVED:
             raise ParameterError(f"pairs: '{name}' names topics or parameters of every pair; expected another name")
         if list(names).count(name) > 1:
-            raise ParameterError(f"pairs: '{name}' is there twice; {expected}")
+            raise ParameterError(f"pairs: '{name}' is given twice; {expected}")
     return tuple(names)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rgbt_seg_ros.cores import parse_cores
+from rgbt_seg_ros.decoding import shown
 from rgbt_seg_ros.errors import SettingError, UserError, name_settings
 from rgbt_seg_ros.pipeline.alignment import MODES, AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import BACKENDS, PRECISIONS
@@ -44,6 +47,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
+    read_only: bool = False
 
     def legal(self) -> str:
         """Return in words what values are legal."""
@@ -154,6 +158,12 @@ PARAMETERS = (
         "when GPU memory runs out: retry one pair at a time; cpu: then go on there",
         ON_OUT_OF_MEMORY,
     ),
+    Parameter(
+        "runtime.files_below",
+        "",
+        "folder in which model and calibration files have to lie, links followed; empty: anywhere; fixed at start",
+        read_only=True,
+    ),
 )
 
 
@@ -239,6 +249,7 @@ def settings_of(values: Mapping[str, Any]) -> NodeSettings:
             raise SettingError(parameter.name, f"'{value}' is not one of {', '.join(parameter.choices)}")
     if not values["model.file"]:
         raise SettingError("model.file", "empty", "the path of a .safetensors model file, or demo")
+    _check_files(values)
     cores = {name: parse_cores(values[PARAMETER_OF[name]], PARAMETER_OF[name]) for name in CORES}
     with name_settings(PARAMETER_OF):
         return _built(
@@ -259,6 +270,23 @@ def settings_of(values: Mapping[str, Any]) -> NodeSettings:
             thermal_qos=values["thermal.qos"],
             runtime=_built(RuntimeSettings, values, **cores),
         )
+
+
+def _check_files(values: Mapping[str, Any]) -> None:
+    """Refuse files outside ``runtime.files_below``, where it is set; the demo model belongs to the package."""
+    below = values["runtime.files_below"]
+    if not below:
+        return
+    if not os.path.isdir(below):
+        raise SettingError("runtime.files_below", f"{shown(below)} is not a folder")
+    for name in ("model.file", "alignment.calibration"):
+        file = values[name]
+        if not file or (name == "model.file" and file == "demo"):
+            continue
+        if not Path(os.path.realpath(file)).is_relative_to(os.path.realpath(below)):
+            raise SettingError(
+                name, f"{shown(file)} is outside the folder of runtime.files_below", f"a file below {below}"
+            )
 
 
 def _built(settings: type[T], values: Mapping[str, Any], **given: Any) -> T:

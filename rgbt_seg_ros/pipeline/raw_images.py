@@ -71,7 +71,7 @@ _COLOURS = {
 
 def fail(message: Any, topic: str, problem: str) -> ConversionError:
     """Return the error of a raw message."""
-    return ConversionError(f"{topic}: {message.encoding or 'no encoding'} {message.width}x{message.height}: {problem}")
+    return ConversionError(f"{topic}: {message.encoding or 'no encoding'} {message.height}x{message.width}: {problem}")
 
 
 def view(

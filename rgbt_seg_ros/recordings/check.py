@@ -162,7 +162,7 @@ class _Camera:
         self._invalid += 1
 
     def _describe(self, message: Any, at: float) -> None:
-        now = message.format if is_compressed(message) else f"{message.encoding} {message.width}x{message.height}"
+        now = message.format if is_compressed(message) else f"{message.encoding} {message.height}x{message.width}"
         self._first = self._first or now
         if self._now not in ("", now):
             self._change_count += 1

@@ -105,7 +105,7 @@ class _TopicReader:
         if not self._image and self._topic.type in (IMAGE, COMPRESSED):
             message = self._bag.decode(raw)
             size = (
-                f"{message.encoding} {message.width}x{message.height}" if self._topic.type == IMAGE else message.format
+                f"{message.encoding} {message.height}x{message.width}" if self._topic.type == IMAGE else message.format
             )
             self._image = str(size)
 

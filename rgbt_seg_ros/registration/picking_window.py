@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 
 from rgbt_seg_ros.arrays import ByteArray
+from rgbt_seg_ros.children import python_code
 from rgbt_seg_ros.registration.correspondences import PIXELS, PointsError, read_points, write_points
 from rgbt_seg_ros.registration.picking import Picks, draw, lay_out
 
@@ -28,7 +28,7 @@ def check_display() -> None:
     """
     # In a process of its own: without a display Qt ends the whole process, and no exception tells of it.
     try:
-        code = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, timeout=60).returncode
+        code = subprocess.run(python_code(_PROBE), capture_output=True, timeout=60).returncode
     except (OSError, subprocess.TimeoutExpired):
         code = 1
     if code:

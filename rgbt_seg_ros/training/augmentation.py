@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.data.samples import IGNORED
 from rgbt_seg_ros.training.augmentation_config import AugmentationConfig, ModalityDropout
 from rgbt_seg_ros.training.geometry import draw_holes, draw_warp, identity, warp_image, warp_label
 from rgbt_seg_ros.training.photometric import change_rgb, change_thermal
-
-Image = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -25,9 +23,9 @@ class Triple:
         label: (h, w) uint8 class ids, 255 where nothing is known.
     """
 
-    rgb: Image
-    thermal: Image
-    label: Image
+    rgb: ByteArray
+    thermal: ByteArray
+    label: ByteArray
 
 
 @dataclass(frozen=True)

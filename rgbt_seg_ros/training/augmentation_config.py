@@ -60,7 +60,7 @@ class RgbConfig:
 
     Attributes:
         jitter: Probability of colour jitter.
-        brightness: Largest relative change; likewise ``contrast`` and ``saturation``.
+        brightness: Largest relative change; ``contrast`` and ``saturation`` are too.
         contrast: See ``brightness``.
         saturation: See ``brightness``.
         hue: Largest turn of the colour circle, in circles (0..0.5).

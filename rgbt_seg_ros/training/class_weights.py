@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import FloatArray, IntArray
 from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.network.spec import ClassInfo
 from rgbt_seg_ros.training.optimisation_config import ClassWeightConfig
 
 
-def boosts_by_id(settings: ClassWeightConfig, classes: Sequence[ClassInfo]) -> npt.NDArray[np.float64]:
+def boosts_by_id(settings: ClassWeightConfig, classes: Sequence[ClassInfo]) -> FloatArray:
     """Return (K,) factors, 1 where none is set.
 
     Raises:
@@ -30,9 +30,7 @@ def boosts_by_id(settings: ClassWeightConfig, classes: Sequence[ClassInfo]) -> n
     return factors
 
 
-def class_weights(
-    pixels: npt.NDArray[np.int64], settings: ClassWeightConfig, classes: Sequence[ClassInfo]
-) -> tuple[float, ...]:
+def class_weights(pixels: IntArray, settings: ClassWeightConfig, classes: Sequence[ClassInfo]) -> tuple[float, ...]:
     """Return one weight a class.
 
     Inverse frequencies, scaled so that the rarest class that occurs has ``scale``; times the boosts; clamped to

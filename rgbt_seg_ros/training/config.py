@@ -120,7 +120,7 @@ class TrainingConfig:
 
     Attributes:
         variant: Size of the network, ``atto`` to ``large``.
-        initialisation: ``imagenet`` (both encoders; fails where the hub is out of reach), ``auto`` (likewise, but goes on from
+        initialisation: ``imagenet`` (both encoders; fails where the hub is out of reach), ``auto`` (the same, but goes on from
             random weights), ``random``, or the path of a model file to start from.
         data: What is trained on.
         thermal: How thermal images reach the network.

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rgbt_seg_ros.decoding import decode, encode
+from rgbt_seg_ros.decoding import decode, encode, shown_key
 from rgbt_seg_ros.errors import SettingError, UserError
 from rgbt_seg_ros.training.config import TrainingConfig
 from rgbt_seg_ros.yaml_text import dump_yaml, parse_yaml, read_yaml
@@ -73,8 +73,8 @@ def override(data: Any, words: str) -> Any:
     name, equals, text = words.partition("=")
     keys = name.strip().split(".")
     if not equals or not all(keys):
-        raise UserError(f"--set {words}: expected KEY=VALUE, such as run.epochs=20")
-    value = parse_yaml(text, f"--set {words}: the value cannot be read")
+        raise UserError(f"--set {shown_key(words)}: expected KEY=VALUE, such as run.epochs=20")
+    value = parse_yaml(text, f"--set {shown_key(name)}: the value cannot be read")
     return _set(data, keys, value, words)
 
 
@@ -83,5 +83,5 @@ def _set(data: Any, keys: Sequence[str], value: Any, words: str) -> Any:
         return value
     table = {} if data is None else data
     if not isinstance(table, dict):
-        raise UserError(f"--set {words}: {keys[0]} lies inside a value that is not a table")
+        raise UserError(f"--set {shown_key(words)}: {shown_key(keys[0])} lies inside a value that is not a table")
     return {**table, keys[0]: _set(table.get(keys[0]), keys[1:], value, words)}

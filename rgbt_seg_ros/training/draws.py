@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import IntArray
 from rgbt_seg_ros.errors import SettingError
 
 
@@ -78,7 +78,7 @@ class DrawPlan:
                 deck = self._deck(source, lap)
             yield int(deck[card % length])
 
-    def _deck(self, source: int, lap: int) -> npt.NDArray[np.int64]:
+    def _deck(self, source: int, lap: int) -> IntArray:
         return np.random.default_rng((self._seed, 2, source, lap)).permutation(self._lengths[source])
 
 

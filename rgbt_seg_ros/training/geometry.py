@@ -13,13 +13,10 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray, Float32Array, FloatArray
 from rgbt_seg_ros.pipeline.alignment import resize
 from rgbt_seg_ros.training.augmentation_config import GeometryConfig
-
-Map = npt.NDArray[np.float32]
-Image = npt.NDArray[np.uint8]
 
 _ELASTIC_CELLS = (4, 9)
 """Range of how many independent displacements an elastic distortion has along the longer side."""
@@ -33,13 +30,13 @@ class Warp:
         working: (H, W) that both images and the label mask are resized to before the map applies: zooming is done here, so that
             the map itself never skips pixels, and a crop of a large image keeps the image's own detail.
         x: (h, w) float32 x coordinates in the working image, one a training pixel.
-        y: (h, w) float32 y coordinates likewise.
+        y: (h, w) float32 y coordinates of the same pixels.
         thermal_shift: (dx, dy) in pixels added for the thermal image.
     """
 
     working: tuple[int, int]
-    x: Map
-    y: Map
+    x: Float32Array
+    y: Float32Array
     thermal_shift: tuple[float, float] = (0.0, 0.0)
 
 
@@ -97,7 +94,7 @@ def identity(size: tuple[int, int]) -> Warp:
     return Warp(size, *_pixels(size))
 
 
-def warp_image(image: Image, warp: Warp, fill: tuple[int, ...], drift: bool = False) -> Image:
+def warp_image(image: ByteArray, warp: Warp, fill: tuple[int, ...], drift: bool = False) -> ByteArray:
     """Resample (H, W) or (H, W, 3) uint8 through a warp, bilinearly; ``fill`` outside; ``drift`` adds the thermal shift."""
     x, y = warp.x, warp.y
     if drift and warp.thermal_shift != (0.0, 0.0):
@@ -108,7 +105,7 @@ def warp_image(image: Image, warp: Warp, fill: tuple[int, ...], drift: bool = Fa
     )
 
 
-def warp_label(label: Image, warp: Warp, fill: int) -> Image:
+def warp_label(label: ByteArray, warp: Warp, fill: int) -> ByteArray:
     """Resample (H, W) uint8 class ids through a warp: the nearest pixel's id; ``fill`` outside."""
     if label.shape != warp.working:
         # INTER_NEAREST_EXACT takes the pixel under the centre, as the area average of the images does;
@@ -134,20 +131,20 @@ def draw_holes(settings: GeometryConfig, size: tuple[int, int], rng: np.random.G
 
 
 @lru_cache(maxsize=4)
-def _pixels(size: tuple[int, int]) -> tuple[Map, Map]:
+def _pixels(size: tuple[int, int]) -> tuple[Float32Array, Float32Array]:
     y, x = np.meshgrid(np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32), indexing="ij")
     x.flags.writeable = y.flags.writeable = False
     return x, y
 
 
-def _perspective(strength: float, size: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def _perspective(strength: float, size: tuple[int, int], rng: np.random.Generator) -> FloatArray:
     height, width = size
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     moved = corners + rng.uniform(-strength, strength, (4, 2)).astype(np.float32) * (width, height)
     return np.asarray(cv2.getPerspectiveTransform(corners, moved.astype(np.float32)), dtype=np.float64)
 
 
-def _axis(strength: float, length: int, rng: np.random.Generator) -> Map:
+def _axis(strength: float, length: int, rng: np.random.Generator) -> Float32Array:
     """Return a monotone map of 0..length-1 onto itself, linear within each of a few cells of random width."""
     cells = 5
     widths = 1.0 + rng.uniform(-strength, strength, cells)
@@ -156,12 +153,12 @@ def _axis(strength: float, length: int, rng: np.random.Generator) -> Map:
     return np.asarray(places, dtype=np.float32)
 
 
-def _grid(strength: float, size: tuple[int, int], rng: np.random.Generator) -> tuple[Map, Map]:
+def _grid(strength: float, size: tuple[int, int], rng: np.random.Generator) -> tuple[Float32Array, Float32Array]:
     x, y = _axis(strength, size[1], rng), _axis(strength, size[0], rng)
     return np.broadcast_to(x, size), np.broadcast_to(y[:, np.newaxis], size)
 
 
-def _elastic(strength: float, size: tuple[int, int], rng: np.random.Generator) -> tuple[Map, Map]:
+def _elastic(strength: float, size: tuple[int, int], rng: np.random.Generator) -> tuple[Float32Array, Float32Array]:
     """Return smooth displacements (Simard et al. 2003): coarse noise, enlarged by cubic interpolation."""
     longer = max(size)
     cells = int(rng.integers(*_ELASTIC_CELLS))
@@ -171,7 +168,7 @@ def _elastic(strength: float, size: tuple[int, int], rng: np.random.Generator) -
     return field[..., 0], field[..., 1]
 
 
-def _project(matrix: npt.NDArray[np.float64], x: Map, y: Map) -> tuple[Map, Map]:
+def _project(matrix: FloatArray, x: Float32Array, y: Float32Array) -> tuple[Float32Array, Float32Array]:
     (a, b, c), (d, e, f), (g, h, i) = matrix.astype(np.float32)
     if g == 0 and h == 0:
         return (a * x + b * y + c) / i, (d * x + e * y + f) / i

@@ -87,7 +87,7 @@ class OptimiserConfig:
         backbone_rate: Learning rate of the encoders' deepest stage.
         backbone_decay: Factor per stage towards the image.
         rate: Learning rate of fusion and decoder.
-        rgb_encoder_decay: Weight decay; likewise the three below.
+        rgb_encoder_decay: Weight decay; the three below are those of the other parts.
         thermal_encoder_decay: See ``rgb_encoder_decay``.
         fusion_decay: See ``rgb_encoder_decay``.
         decoder_decay: See ``rgb_encoder_decay``.

@@ -13,19 +13,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.network.torchvision_shim import prepare_torchvision
 from rgbt_seg_ros.training.augmentation_config import RgbConfig, ThermalChanges
 
 prepare_torchvision()
 from torchvision.transforms.v2 import functional  # noqa: E402  (only importable after the line above)
 
-Image = npt.NDArray[np.uint8]
-
 _NIGHT_TINT = (0.15, 0.05)
 """How much red and green lose at most, relative to blue, in a simulated night."""
 
 
-def change_rgb(image: Image, settings: RgbConfig, rng: np.random.Generator) -> Image:
+def change_rgb(image: ByteArray, settings: RgbConfig, rng: np.random.Generator) -> ByteArray:
     """Return (H, W, 3) uint8 RGB with random colour jitter, CLAHE, night, blur and noise."""
     if rng.random() < settings.jitter:
         image = _jitter(image, settings, rng)
@@ -40,7 +39,7 @@ def change_rgb(image: Image, settings: RgbConfig, rng: np.random.Generator) -> I
     return image
 
 
-def change_thermal(image: Image, settings: ThermalChanges, rng: np.random.Generator) -> Image:
+def change_thermal(image: ByteArray, settings: ThermalChanges, rng: np.random.Generator) -> ByteArray:
     """Return (H, W) uint8 with random brightness and contrast, blur and noise."""
     if rng.random() < settings.jitter:
         gain = 1.0 + float(rng.uniform(-settings.contrast, settings.contrast))
@@ -54,21 +53,21 @@ def change_thermal(image: Image, settings: ThermalChanges, rng: np.random.Genera
     return image
 
 
-def _lookup(image: Image, values: npt.NDArray[np.floating[Any]]) -> Image:
+def _lookup(image: ByteArray, values: npt.NDArray[np.floating[Any]]) -> ByteArray:
     table = np.clip(np.rint(values), 0, 255).astype(np.uint8)
     return np.asarray(cv2.LUT(image, table), dtype=np.uint8)
 
 
-def _tensor(image: Image) -> torch.Tensor:
+def _tensor(image: ByteArray) -> torch.Tensor:
     """Return (C, H, W) planes, on which torchvision is several times faster than on interleaved pixels."""
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 
-def _image(tensor: torch.Tensor) -> Image:
+def _image(tensor: torch.Tensor) -> ByteArray:
     return np.ascontiguousarray(tensor.numpy().transpose(1, 2, 0))
 
 
-def _jitter(image: Image, settings: RgbConfig, rng: np.random.Generator) -> Image:
+def _jitter(image: ByteArray, settings: RgbConfig, rng: np.random.Generator) -> ByteArray:
     changes = (
         (functional.adjust_brightness, settings.brightness, 1.0),
         (functional.adjust_contrast, settings.contrast, 1.0),
@@ -84,13 +83,13 @@ def _jitter(image: Image, settings: RgbConfig, rng: np.random.Generator) -> Imag
     return _image(tensor)
 
 
-def _equalise(image: Image, limit: float) -> Image:
+def _equalise(image: ByteArray, limit: float) -> ByteArray:
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
     lab[..., 0] = cv2.createCLAHE(limit, (8, 8)).apply(lab[..., 0])
     return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), dtype=np.uint8)
 
 
-def _darken(image: Image, settings: RgbConfig, rng: np.random.Generator) -> Image:
+def _darken(image: ByteArray, settings: RgbConfig, rng: np.random.Generator) -> ByteArray:
     """Simulate a night: a fraction of the light, shadows crushed by a gamma, a bluish tint."""
     gain = float(rng.uniform(*settings.night_gain))
     gamma = float(rng.uniform(1.0, 1.8))
@@ -100,10 +99,10 @@ def _darken(image: Image, settings: RgbConfig, rng: np.random.Generator) -> Imag
     return np.asarray(cv2.LUT(image, table.reshape(1, 256, 3)), dtype=np.uint8)
 
 
-def _blur(image: Image, sigma: float) -> Image:
+def _blur(image: ByteArray, sigma: float) -> ByteArray:
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), dtype=np.uint8)
 
 
-def _add_noise(image: Image, sigma: float, rng: np.random.Generator) -> Image:
+def _add_noise(image: ByteArray, sigma: float, rng: np.random.Generator) -> ByteArray:
     noise = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(sigma)
     return np.asarray(cv2.add(image.astype(np.float32), noise).clip(0, 255).round(), dtype=np.uint8)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.network.spec import ClassInfo
 from rgbt_seg_ros.pipeline.alignment import resize
 from rgbt_seg_ros.pipeline.rendering import heat, overlay, strip
 from rgbt_seg_ros.training.validation import Shown
 
 
-def picture_grid(shown: Sequence[Shown], classes: Sequence[ClassInfo], height: int = 160) -> npt.NDArray[np.uint8]:
+def picture_grid(shown: Sequence[Shown], classes: Sequence[ClassInfo], height: int = 160) -> ByteArray:
     """Return (rows·height, W, 3) uint8 RGB: RGB, thermal, truth, prediction, confidence from left to right.
 
     Args:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
-import re
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +10,10 @@ from typing import Any
 import torch
 
 from rgbt_seg_ros.decoding import decode, differences, encode
-from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.errors import UserError, in_words
 from rgbt_seg_ros.files import check_place, replacing
 from rgbt_seg_ros.network.model_file import ModelFileError, read_spec
+from rgbt_seg_ros.network.torch_file import read_torch_file
 from rgbt_seg_ros.training.config import TrainingConfig
 from rgbt_seg_ros.training.config_file import dump_config
 
@@ -92,14 +90,6 @@ class RunFolder:
         """
         check_place(self.checkpoint, RunError)
 
-    def clean(self) -> None:
-        """Remove what a killed process was just writing (``rgbt_seg_ros.files.replacing``)."""
-        for folder in (self.path, self.pictures):
-            for file in folder.glob(".*.part"):
-                if re.fullmatch(r"\.[0-9a-f]{16}\.part", file.name):
-                    with suppress(OSError):
-                        file.unlink()
-
     def best_score(self) -> float:
         """Return the mIoU in the best model file, which may be an epoch newer than the checkpoint; -1 where there is none."""
         try:
@@ -143,22 +133,13 @@ class RunFolder:
         """
         if not self.checkpoint.is_file():
             raise RunError(f"{self.path}: no run to resume (no {self.checkpoint.name}); start it without --resume")
+        content = read_torch_file(self.checkpoint, RunError)
         try:
-            content = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
             version = content.pop("format")
             if version == FORMAT:
-                return Checkpoint(**content)
-        except (
-            OSError,
-            RuntimeError,
-            EOFError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            pickle.PickleError,
-        ) as e:
-            raise RunError(f"{self.checkpoint}: not a whole checkpoint of a run ({' '.join(str(e).split())})") from e
+                return Checkpoint(**content)  # type: ignore[arg-type]
+        except (KeyError, TypeError) as error:
+            raise RunError(f"{self.checkpoint}: not a checkpoint of a run ({in_words(error)})") from error
         raise RunError(f"{self.checkpoint}: format {version!r}, but this rgbt_seg_ros reads {FORMAT}")
 
     def append(self, record: dict[str, Any]) -> None:

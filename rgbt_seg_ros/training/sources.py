@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.data.checks import check_dataset
 from rgbt_seg_ros.data.samples import DataError, Dataset, Sample
 from rgbt_seg_ros.data.specs import open_dataset
@@ -121,7 +121,7 @@ class LabelledSource:
         settings = resolve(ThermalSettings(), self._preprocessing, sample.thermal.dtype)
         return replace(sample, thermal=normalise(sample.thermal, settings))
 
-    def _grow(self, sample: Sample, index: int) -> npt.NDArray[np.uint8]:
+    def _grow(self, sample: Sample, index: int) -> ByteArray:
         if index not in self._grown:
             # GrabCut takes tens of milliseconds; a mask as PNG takes a few kilobytes.
             self._grown[index] = cv2.imencode(".png", weak_label(sample))[1].tobytes()

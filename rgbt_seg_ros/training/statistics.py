@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from rgbt_seg_ros.arrays import IntArray
 from rgbt_seg_ros.data.samples import IGNORED
 from rgbt_seg_ros.training.sources import LabelledSource
 
@@ -18,10 +18,10 @@ class DataStatistics:
 
     pixels: (256,) int64 label pixels by value, each source weighted as often as an epoch draws it.
     thermal_mean: Of all thermal pixels scaled to 0..1.
-    thermal_std: Their standard deviation, likewise.
+    thermal_std: Standard deviation of the same pixels.
     """
 
-    pixels: npt.NDArray[np.int64]
+    pixels: IntArray
     thermal_mean: float
     thermal_std: float
 

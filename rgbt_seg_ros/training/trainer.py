@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from tqdm import tqdm
 from rgbt_seg_ros.data.folders import write_image
 from rgbt_seg_ros.decoding import encode
 from rgbt_seg_ros.errors import UserError, name_settings
+from rgbt_seg_ros.locks import folder_lock, remove_litter
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.pipeline.backends.devices import select_precision
 from rgbt_seg_ros.training.board import Board
@@ -29,7 +32,7 @@ from rgbt_seg_ros.training.interruption import Interruption
 from rgbt_seg_ros.training.loading import SampleMaker, WorkerError, iterate, neutral_of, training_loader
 from rgbt_seg_ros.training.pictures import picture_grid
 from rgbt_seg_ros.training.records import log_scores, summary
-from rgbt_seg_ros.training.run_folder import Checkpoint, RunFolder, resumed_config
+from rgbt_seg_ros.training.run_folder import Checkpoint, RunError, RunFolder, resumed_config
 from rgbt_seg_ros.training.setup import RunData, open_data, resolve
 from rgbt_seg_ros.training.steps import Stepper
 from rgbt_seg_ros.training.validation import ValidationItems, validate
@@ -65,6 +68,13 @@ def train(job: Job) -> Path:
     """
     folder = RunFolder(job.folder)
     folder.check()
+    # Of several processes of one run the first writes; torchrun ends the others when it stops.
+    alone = folder_lock(folder.path, RunError) if os.environ.get("RANK", "0") == "0" else nullcontext()
+    with alone:
+        return _train(job, folder)
+
+
+def _train(job: Job, folder: RunFolder) -> Path:
     checkpoint = None
     if job.resume:
         checkpoint = folder.read_checkpoint()
@@ -123,7 +133,7 @@ class Run:
             self._epoch, self._best = checkpoint.epoch, max(checkpoint.best, folder.best_score())
         if group.first:
             folder.create(config)
-            folder.clean()
+            remove_litter(folder.pictures)
             folder.forget_after(self._epoch)
             if not checkpoint:
                 self._save()

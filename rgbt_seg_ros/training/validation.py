@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
+from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.evaluation.confusion import Scores, confusion_matrix, scores
 from rgbt_seg_ros.evaluation.evaluator import spread
@@ -20,8 +20,6 @@ from rgbt_seg_ros.training.augmentation import Neutral
 from rgbt_seg_ros.training.loading import Normaliser, iterate, neutral_of, outcome, prefetch
 from rgbt_seg_ros.training.sources import LabelledSource
 
-Image = npt.NDArray[np.uint8]
-
 _BATCH = 4
 
 
@@ -29,9 +27,9 @@ _BATCH = 4
 class Item:
     """One validation sample: images of the network's size, uint8, and the label mask in its own size."""
 
-    rgb: Image
-    thermal: Image
-    label: Image
+    rgb: ByteArray
+    thermal: ByteArray
+    label: ByteArray
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,8 @@ class Shown:
     """One sample of the picture grid: (h, w) images, (H, W) masks; confidence is round(255·p)."""
 
     item: Item
-    prediction: Image
-    confidence: Image
+    prediction: ByteArray
+    confidence: ByteArray
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def test_info_tells_topics_rates_images_and_qos(shaken: Path, capsys: pytest.Cap
     topics = {topic["name"]: topic for topic in found["topics"]}
     assert (found["storage"], found["compression"], found["messages"]) == ("mcap", "none", 274)
     assert topics[RGB]["stamp_rate_hz"] == pytest.approx(30, abs=0.01)
-    assert topics[RGB]["image"] == "rgb8 128x96"
+    assert topics[RGB]["image"] == "rgb8 96x128"
     assert topics[RGB]["qos"] == ["best effort, volatile, depth 10"]
     assert topics["/tf_static"]["qos"] == ["reliable, transient local, depth 1"]
     # Its type begins with no header, whatever its bytes look like.
@@ -135,9 +135,9 @@ def test_faults_are_named_with_place(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["bag", "check", str(bag)]) == 0
     text = capsys.readouterr().out
     assert f"{RGB}: 1 stamp repeated, the first at 0.972 s" in text
-    assert f"{RGB}: images change 1 time: rgb8 32x24, then rgb8 32x8" in text
+    assert f"{RGB}: images change 1 time: rgb8 24x32, then rgb8 8x32" in text
     assert f"{THERMAL}: 1 gap above 1.5 median intervals: 0.400 s at 1.305 s" in text
-    assert f"{THERMAL}: images change 1 time: mono16 16x12, then rgb8 4x4 at 1.910 s" in text
+    assert f"{THERMAL}: images change 1 time: mono16 12x16, then rgb8 4x4 at 1.910 s" in text
 
 
 def test_images_the_node_could_not_use_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,7 +147,7 @@ def test_images_the_node_could_not_use_are_counted(tmp_path: Path, capsys: pytes
     assert main(["bag", "check", str(write(tmp_path / "depth", events))]) == 2
     text = capsys.readouterr().out
     assert "30 images cannot be used" in text
-    assert "mono16 32x24: expected one of rgb8" in text
+    assert "mono16 24x32: expected one of rgb8" in text
     assert "no pairs: no usable RGB frame" in text
 
 
@@ -233,7 +233,7 @@ def test_info_notes_messages_that_are_no_images_and_goes_on(tmp_path: Path, caps
     assert main(["bag", "info", str(bag), "--json"]) == 0
     topics = {topic["name"]: topic for topic in json.loads(capsys.readouterr().out)["topics"]}
     assert (topics[THERMAL]["count"], topics[THERMAL]["unreadable"], topics[RGB]["unreadable"]) == (12, 2, 0)
-    assert topics[THERMAL]["image"] == "mono16 16x12"
+    assert topics[THERMAL]["image"] == "mono16 12x16"
     assert main(["bag", "info", str(bag)]) == 0
     sentence = f"2 messages cannot be read, the first: {bag}: {THERMAL}: a message of 5 bytes has no header"
     assert sentence in capsys.readouterr().out
@@ -243,7 +243,7 @@ def test_check_counts_messages_that_are_no_images(tmp_path: Path, capsys: pytest
     bag = spoilt(tmp_path / "spoilt")
     assert main(["bag", "check", str(bag), "--stamps-only"]) == 0
     text = capsys.readouterr().out
-    assert f"{THERMAL}  {IMAGE}, 12 messages (2 unreadable), mono16 16x12" in text
+    assert f"{THERMAL}  {IMAGE}, 12 messages (2 unreadable), mono16 12x16" in text
     assert f"2 images cannot be used, the first at 0.000 s: {bag}: {THERMAL}: a message of 5 bytes" in text
 
 
@@ -274,4 +274,4 @@ def test_one_message_is_no_messages(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["bag", "check", str(bag)]) == 0
     text = capsys.readouterr().out
     assert f"{RGB}  {IMAGE}, 1 message\n" in text
-    assert f"{RGB}  {IMAGE}, 1 message, rgb8 32x24" in text
+    assert f"{RGB}  {IMAGE}, 1 message, rgb8 24x32" in text

@@ -12,9 +12,11 @@ import pytest
 
 from rgbt_seg_ros import arguments
 from rgbt_seg_ros.cli import build_parser, main
+from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.network import VARIANTS
 from rgbt_seg_ros.network.spec import MAX_INPUT_PIXELS, MAX_SIDE
 from rgbt_seg_ros.pipeline.backends import BACKENDS, PRECISIONS
+from rgbt_seg_ros.pipeline.preparation import parse_input_size
 
 
 @pytest.fixture
@@ -107,3 +109,54 @@ def test_json_goes_to_a_file_beside_the_text_or_to_the_terminal_in_its_place(tmp
     for option in (["--json", "-"], ["--json"]):
         assert main(["model", "info", "demo", *option]) == 0
         assert json.loads(capsys.readouterr().out) == json.loads(place.read_text())
+
+
+LONG = "9" * 5000
+
+
+@pytest.mark.parametrize("value", [LONG, "-" + LONG, "²", "٣", "1_000", "", "0x10", "1e3"])
+def test_whole_numbers_are_plain_decimal_digits_of_a_bounded_length(value):
+    for parse in (arguments.positive, arguments.seed, arguments.whole):
+        with pytest.raises(argparse.ArgumentTypeError) as caught:
+            parse(value)
+        assert len(str(caught.value)) < 150
+
+
+def test_whole_numbers_are_read():
+    assert [arguments.positive("1"), arguments.positive("0" * 30 + "7"), arguments.seed("0")] == [1, 7, 0]
+    assert [arguments.whole("-3"), arguments.whole("12")] == [-3, 12]
+
+
+@pytest.mark.parametrize("value", [f"{LONG}x{LONG}", "99999x99999", "²x²", "٣x٣", "480 x640", "x", "480x640x3", "0x5"])
+def test_sizes_are_refused_in_one_short_sentence(value):
+    with pytest.raises(argparse.ArgumentTypeError) as caught:
+        arguments.image_size(value)
+    assert len(str(caught.value)) < 150
+    with pytest.raises(SettingError, match="input_size") as refused:
+        parse_input_size(value, (480, 640), (480, 640))
+    assert len(str(refused.value)) < 150
+
+
+@pytest.mark.parametrize("value", [LONG, "nan", "inf", "1e999", "²", "--"])
+def test_numbers_are_refused_in_one_short_sentence(value):
+    with pytest.raises(argparse.ArgumentTypeError) as caught:
+        arguments.seconds(value)
+    assert len(str(caught.value)) < 150
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("predict", "a", "b", "--model", "demo", "-o", "out", "--input-size", LONG),
+        ("model", "new", "-o", "out.safetensors", "--input-size", "99999x99999"),
+        ("train", "--config", "demo", "-o", "run", "--epochs", LONG),
+        ("train", "--config", "demo", "-o", "run", "--workers", "²"),
+        ("train", "--config", "demo", "-o", "run", "--set", f"run.epochs={LONG}"),
+        ("evaluate", "--model", "demo", "--data", "synthetic:5", "--limit", LONG),
+    ],
+)
+def test_no_command_takes_absurd_numbers(words, pair, tmp_path, monkeypatch, refusal):
+    monkeypatch.chdir(tmp_path)
+    images = dict(zip(("a", "b"), pair, strict=True))
+    sentence = refusal(*(images.get(word, word) for word in words))
+    assert len(sentence) < 300

@@ -128,6 +128,8 @@ def test_markdown_shows_the_metrics_and_nan_as_such():
     assert f"| car, day, rgb | 2 | 1.0000 | {content['groups']['day']['stray']['car']:.4f} |" in text
     assert "| best | frame1 | day | 0.5000 |" in text
     assert r"\|pipe\|" in text
+    assert "<" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp;" in text
     for line in (line for line in text.splitlines() if line.startswith("|") and "pipe" not in line):
         assert line.endswith(" |")
     assert "UNTRAINED" not in to_markdown(metrics(trained=True)).splitlines()[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from rgbt_seg_ros.network.spec import ClassInfo
 
 GOLDEN = Path(__file__).parent / "golden"
 BIAS = "decoder.seg_head.4.bias"
+HEAD = "decoder.seg_head.4.weight"
 
 
 def official_state(shapes: dict) -> dict[str, torch.Tensor]:
@@ -109,13 +111,125 @@ def test_variant_and_class_count_come_from_the_tensors(variant):
     assert _shape_of_model(state, Path("best.pth")) == (variant, 5)
 
 
-@pytest.mark.parametrize(
-    "wrap", [lambda s: s, lambda s: {"model_state_dict": {f"module.{k}": v for k, v in s.items()}}]
-)
-def test_a_bare_state_dict_and_a_module_prefix_are_read(atto, saved, wrap):
+def under(prefix: str, state: dict) -> dict:
+    return {f"{prefix}{key}": tensor for key, tensor in state.items()}
+
+
+WRAPPED = {
+    "bare": lambda s: s,
+    "DataParallel": lambda s: {"model_state_dict": under("module.", s)},
+    "torch.compile": lambda s: {"model_state_dict": under("_orig_mod.", s)},
+    "compiled within DataParallel": lambda s: under("module._orig_mod.", s),
+    "only the decoder compiled": lambda s: {k.replace("decoder.", "decoder._orig_mod."): v for k, v in s.items()},
+    "state_dict": lambda s: {"state_dict": s, "epoch": 3},
+    "model": lambda s: {"model": s, "optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}}},
+    "Lightning": lambda s: {"state_dict": under("model.", s) | {"loss.weight": torch.ones(9)}, "loops": {"fit": {}}},
+    "AveragedModel": lambda s: under("module.", s) | {"n_averaged": torch.tensor(5)},
+    "only an average": lambda s: {"ema": {"decay": torch.tensor(0.9), "module": s}},
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED.keys())
+def test_the_weights_are_found_under_the_names_that_training_programs_give(atto, saved, wrap):
     spec, network = import_checkpoint(saved(wrap(atto)))
     assert spec.variant == "atto"
     assert torch.equal(network.state_dict()["decoder.head.4.bias"], atto[BIAS])
+
+
+AVERAGED = {
+    "timm": lambda s, a: {"state_dict": s, "state_dict_ema": a},
+    "torchvision": lambda s, a: {"model": s, "model_ema": under("module.", a) | {"n_averaged": torch.tensor(5)}},
+    "nested": lambda s, a: {"state": {"net": s, "ema": {"decay": 0.99, "shadow": a}}},
+    "Lightning": lambda s, a: {"state_dict": under("model.", s) | under("ema_model.module.", a)},
+}
+
+
+@pytest.mark.parametrize("wrap", AVERAGED.values(), ids=AVERAGED.keys())
+def test_averaged_weights_are_taken_wherever_they_lie(atto, saved, wrap):
+    average = {
+        key: torch.full_like(tensor, 7.0) for key, tensor in atto.items() if key.startswith("decoder.seg_head.4")
+    }
+    _, network = import_checkpoint(saved(wrap(atto, average)))
+    assert torch.equal(network.state_dict()["decoder.head.4.bias"], torch.full((9,), 7.0))
+    assert torch.equal(network.state_dict()["decoder.head.4.weight"], torch.full_like(atto[HEAD], 7.0))
+    assert torch.equal(
+        network.state_dict()[rename("decoder.lateral_convs.0.0.weight")], atto["decoder.lateral_convs.0.0.weight"]
+    )
+
+
+def test_weights_names_the_table_to_read(atto, saved):
+    other = atto | {BIAS: torch.full((9,), 3.0)}
+    path = saved({"student": atto, "teacher": other, "teacher_ema": {BIAS: torch.full((9,), 4.0)}})
+    assert (
+        "holds several sets of weights; choose one with --weights NAME, of 'student', 'teacher', 'teacher_ema'"
+        in refusal(path)
+    )
+    for chosen, expected in (("student", atto[BIAS]), ("teacher", other[BIAS])):
+        _, network = import_checkpoint(path, weights=chosen)
+        assert torch.equal(network.state_dict()["decoder.head.4.bias"], expected)
+    with pytest.raises(ModelFileError, match="--weights tutor: not in the file; expected 'student', 'teacher'"):
+        import_checkpoint(path, weights="tutor")
+
+    path = saved({"model_state_dict": atto, "ema_state_dict": {BIAS: torch.full((9,), 4.0)}})
+    _, network = import_checkpoint(path, weights="model_state_dict")
+    assert torch.equal(network.state_dict()["decoder.head.4.bias"], atto[BIAS])
+
+
+def test_an_average_without_names_is_named_with_the_way_out(atto, saved):
+    path = saved({"model": atto, "ema": {"decay": 0.99, "shadow_params": [atto[BIAS]]}})
+    assert "'ema.shadow_params' holds averaged weights without their names" in refusal(path)
+    assert refusal(path).endswith("--weights model takes those that were trained")
+    assert import_checkpoint(path, weights="model")[0].variant == "atto"
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_other_float_types_are_read_with_the_exact_filter(atto, saved, dtype):
+    state = {key: tensor.to(dtype) if tensor.is_floating_point() else tensor for key, tensor in atto.items()}
+    _, network = import_checkpoint(saved(state))
+    assert torch.equal(network.state_dict()["decoder.head.4.bias"], state[BIAS].float())
+    kernel = network.state_dict()["fusion.0.low_pass.kernel"]
+    assert torch.allclose(kernel, gaussian_kernel().expand_as(kernel), rtol=1e-6, atol=0)
+
+
+def test_the_format_before_torch_1_6_is_read(atto, tmp_path):
+    path = tmp_path / "legacy.pth"
+    torch.save({"model_state_dict": atto}, path, _use_new_zipfile_serialization=False)
+    _, network = import_checkpoint(path)
+    assert torch.equal(network.state_dict()["decoder.head.4.bias"], atto[BIAS])
+
+    trace = tmp_path / "ran"
+    torch.save({"state": atto, "config": RunsCode(f"touch {trace}")}, path, _use_new_zipfile_serialization=False)
+    assert "run the file's own code" in refusal(path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("odd", [torch.ones(9).to_sparse(), torch.ones(9, device="meta")])
+def test_tensors_that_are_not_plain_are_refused(atto, saved, odd):
+    assert f"{BIAS}: sparse, quantized or without values" in refusal(saved(atto | {BIAS: odd}))
+
+
+def test_a_torchscript_archive_is_named(tmp_path):
+    path = tmp_path / "model.pt"
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), path)
+    assert "a TorchScript archive, which is a program" in refusal(path)
+
+
+def test_no_advice_to_load_unsafely_and_no_traceback_from_damaged_files(atto, saved, tmp_path):
+    torch.save(atto, tmp_path / "legacy.pth", _use_new_zipfile_serialization=False)
+    random = np.random.default_rng(7)
+    damaged = tmp_path / "damaged.pth"
+    for whole in (saved(atto).read_bytes(), (tmp_path / "legacy.pth").read_bytes()):
+        for position in random.integers(0, 30_000, 8):
+            content = bytearray(whole)
+            content[position] ^= 1 << int(random.integers(8))
+            damaged.write_bytes(content)
+            with suppress(ModelFileError):
+                import_checkpoint(damaged)  # a flipped bit of a weight is not noticed
+        for length in (100, 5_000, len(whole) // 2, len(whole) - 100):
+            damaged.write_bytes(whole[:length])
+            message = refusal(damaged)
+            assert "weights_only" not in message
+            assert "trust" not in message
 
 
 def test_averaged_weights_replace_the_trained_ones_and_nothing_else(atto, saved):

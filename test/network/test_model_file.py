@@ -210,3 +210,53 @@ def test_a_place_that_cannot_be_written_leaves_nothing_behind(tmp_path, network)
         with pytest.raises(ModelFileError, match="cannot be written"):
             write_model(place, UNTRAINED, network.state_dict())
     assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        (2**63).to_bytes(8, "little"),
+        (2**64 - 1).to_bytes(8, "little"),
+        (200 << 20).to_bytes(8, "little") + b"{",
+        (2).to_bytes(8, "little") + b"{}",
+        (60).to_bytes(8, "little") + b'{"a":{"dtype":"F32","shape":[99999999999],"data_offsets":[0,4]}}'[:60],
+        (64).to_bytes(8, "little") + b'{"a":{"dtype":"F32","shape":[99999999999],"data_offsets":[0,4]}}',
+        (100_000).to_bytes(8, "little") + b"[" * 100_000,
+    ],
+    ids=["beyond int64", "beyond uint64", "200 MB", "empty", "cut", "absurd shape", "deep"],
+)
+def test_absurd_headers_are_refused(tmp_path, header):
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(header)
+    refusal(file)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ('"temperature": 1e999', "temperature"),
+        ('"temperature": NaN', "temperature"),
+        ('"temperature": "1"', "temperature"),
+        ('"input_size": [1e5, 1e5]', "input_size"),
+        ('"input_size": [99999999999999999999, 64]', "input_size"),
+        ('"input_size": [true, 64]', "input_size"),
+        (f'"input_size": {"[" * 900}{"]" * 900}', "input_size"),
+        ('"provenance": {"metrics": {"miou": 1e400}}', "provenance"),
+        (f'"classes": [{"0," * 5000}0]', "classes"),
+        (f'"variant": "{"x" * (1 << 20)}"', "its metadata has"),
+    ],
+)
+def test_absurd_values_in_metadata_are_named_in_a_short_sentence(path, changes, expected):
+    with safe_open(str(path), "pt") as file:
+        text = file.metadata()[METADATA_KEY]
+    # A later key of the same name wins.
+    rewrite(path, metadata=f"{text[:-1]}, {changes}}}")
+    message = refusal(path)
+    assert expected in message
+    assert len(message) < 400
+
+
+def test_a_tensor_of_a_kind_that_the_network_has_not_is_refused(path):
+    for odd in (torch.ones(9, dtype=torch.complex64), torch.ones(9, dtype=torch.int8), torch.zeros(0)):
+        rewrite(path, tensors=lambda state, odd=odd: state.update({"decoder.head.4.bias": odd}))
+        assert "decoder.head.4.bias" in refusal(path) or "outputs" in refusal(path)

@@ -96,7 +96,7 @@ def test_depth_images_keep_their_unit_in_both_byte_orders(encoding, dtype, swapp
 
 
 def test_what_is_no_depth_image_is_refused():
-    with pytest.raises(ConversionError, match="/depth: mono8 8x6: expected a depth image in 16UC1"):
+    with pytest.raises(ConversionError, match="/depth: mono8 6x8: expected a depth image in 16UC1"):
         check_depth(message(RGB[..., 0].copy(), "mono8", 8), "/depth")
 
 
@@ -104,8 +104,8 @@ def test_what_is_no_depth_image_is_refused():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"encoding": "rgb16"}, "rgb16 8x6: expected one of"),
-        ({"encoding": ""}, "no encoding 8x6: expected one of"),
+        ({"encoding": "rgb16"}, "rgb16 6x8: expected one of"),
+        ({"encoding": ""}, "no encoding 6x8: expected one of"),
         ({"step": 7}, "step 7 is shorter than a row of 8 bytes"),
         ({"height": 7}, "48 bytes of data, 56 .step x height. expected"),
         ({"width": 0}, "an image with pixels was expected"),

@@ -300,9 +300,9 @@ def test_pairs_above_the_highest_rate_are_counted_and_the_rest_is_even(client, s
 @pytest.mark.parametrize(
     ("pairs", "words"),
     [
-        ("[front, front]", "pairs: 'front' is there twice"),
+        ("[front, front]", "pairs: 'front' is given twice"),
         ("[thermal]", "pairs: 'thermal' names topics or parameters of every pair"),
-        ("['front left']", "pairs: 'front left' is no name"),
+        ("['front left']", "pairs: 'front left' is not a name"),
     ],
 )
 def test_names_that_cannot_be_are_refused(client, start, pairs, words):

@@ -338,6 +338,24 @@ def test_set_parameters_names_the_parameter_that_is_refused(node):
         assert result.reason.startswith(sentence)
 
 
+def test_only_files_below_the_folder_can_be_set(make, tmp_path):
+    (tmp_path / "allowed").mkdir()
+    (tmp_path / "allowed" / "link").symlink_to("/proc/self/maps")
+    node = make(**{"runtime.files_below": str(tmp_path / "allowed")})
+    node.trigger_configure()
+    assert state(node) == "inactive"
+    for name in ("model.file", "alignment.calibration"):
+        for file in ("/proc/self/maps", str(tmp_path / "allowed" / "link"), str(tmp_path / "allowed/../other")):
+            result = node.set_parameters([Parameter(name, value=file)])[0]
+            assert not result.successful
+            assert result.reason.startswith(f"{name}: '{file}'"[:40])
+            assert "outside the folder of runtime.files_below" in result.reason
+    inside = node.set_parameters([Parameter("alignment.calibration", value=str(tmp_path / "allowed" / "none.yaml"))])[0]
+    assert "not a readable calibration file" in inside.reason
+    assert not node.set_parameters([Parameter("runtime.files_below", value="")])[0].successful
+    assert node.get_parameter("runtime.files_below").value == str(tmp_path / "allowed")
+
+
 def test_layers_without_ros_log_to_the_node_with_their_level(monkeypatch):
     log, said = rclpy.logging.get_logger("a_node"), []
     for level in ("debug", "info", "warning", "error"):

@@ -16,6 +16,7 @@ import torch
 from rgbt_seg_ros.data.samples import DataError
 from rgbt_seg_ros.data.synthetic import SyntheticScenes
 from rgbt_seg_ros.evaluation.confusion import confusion_matrix, scores
+from rgbt_seg_ros.locks import folder_lock
 from rgbt_seg_ros.network import read_model
 from rgbt_seg_ros.network.conventions import MFNET
 from rgbt_seg_ros.training import export, trainer
@@ -25,7 +26,7 @@ from rgbt_seg_ros.training.distributed import Processes
 from rgbt_seg_ros.training.initialise import initial_network, prepare_for_training
 from rgbt_seg_ros.training.loading import Batch, Normaliser, SampleMaker, WorkerError
 from rgbt_seg_ros.training.optimisation_config import EmaConfig, ScheduleConfig
-from rgbt_seg_ros.training.run_folder import RunFolder
+from rgbt_seg_ros.training.run_folder import RunError, RunFolder
 from rgbt_seg_ros.training.steps import Stepper
 from rgbt_seg_ros.training.trainer import Job, TrainingError, train
 from rgbt_seg_ros.training.validation import ValidationItems
@@ -41,6 +42,15 @@ def stepper_on(config: TrainingConfig) -> Stepper:
     spec = export.spec_of(config, MFNET, "", [])
     network, _ = initial_network("random", spec, 0, config.loss.deep_supervision)
     return Stepper(prepare_for_training(network, CPU.device), spec, config, CPU, "fp32")
+
+
+def test_a_folder_in_which_another_run_writes_is_refused(tiny: Path, tmp_path: Path) -> None:
+    with folder_lock(tmp_path / "run"):
+        with pytest.raises(RunError, match="run: another process is writing there"):
+            train(Job(tmp_path / "run", load_config(tiny)))
+        with pytest.raises(RunError, match="run: another process is writing there"):
+            train(Job(tmp_path / "run", None, resume=True))
+    assert not (tmp_path / "run").exists()
 
 
 def test_one_epoch_on_eight_scenes_lowers_the_loss_and_leaves_a_whole_run(tiny: Path, tmp_path: Path) -> None:

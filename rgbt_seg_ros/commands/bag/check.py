@@ -17,6 +17,7 @@ from rgbt_seg_ros.arguments import (
     print_results,
     seconds_above_zero,
 )
+from rgbt_seg_ros.errors import name_settings
 
 if TYPE_CHECKING:
     from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
@@ -62,9 +63,10 @@ def pairing_of(args: argparse.Namespace) -> PairingSettings:
     import sys
     from dataclasses import replace
 
-    from rgbt_seg_ros.parameters.table import settings_of
+    from rgbt_seg_ros.parameters.table import PARAMETER_OF, settings_of
 
-    settings = settings_of(node_parameters(args.params, args.node))
+    with name_settings(PARAMETER_OF, args.params or ""):
+        settings = settings_of(node_parameters(args.params, args.node))
     if settings.policy != "nearest":
         print(f"{args.params}: sync.policy is {settings.policy}; what follows is of nearest", file=sys.stderr)
     given = {"slop": args.slop, "thermal_offset": args.thermal_offset}

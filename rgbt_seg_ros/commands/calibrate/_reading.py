@@ -67,7 +67,7 @@ def read_known(args: argparse.Namespace) -> Calibration | None:
 
 
 def print_notes(calibration: Calibration, files: list[str]) -> None:
-    """Print on stderr what reading files of another tool took from where; our own says it itself."""
+    """Print on stderr what was read from which file of another tool; this package's own files need no note."""
     import sys
 
     from rgbt_seg_ros.registration.formats.any import format_of, notes_of

@@ -34,7 +34,7 @@ def register(actions: Any) -> None:
         "--pick",
         nargs=2,
         metavar=("RGB", "THERMAL"),
-        help="two images to pick points in by hand; FILE gets them, points in it are kept",
+        help="two images to pick points in by hand; FILE gets them; picking continues from the points in it",
     )
     add_known_arguments(parser)
     add_reading_arguments(parser)

@@ -94,7 +94,9 @@ class _Writer:
         height, width = size
         self._video = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*CODEC), fps, (width, height))
         if not self._video.isOpened():
-            raise VideoError(f"{place}: cannot be written; this OpenCV has no encoder for {CODEC} at {width}x{height}")
+            raise VideoError(
+                f"{place}: cannot be written; this OpenCV has no encoder for {CODEC} at {height}x{width} (HxW)"
+            )
 
     def write(self, picture: ByteArray) -> None:
         if shutil.disk_usage(self._path.parent).free < _RESERVE:

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rgbt_seg_ros.children import python_module
 from rgbt_seg_ros.data.samples import Sample
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.resources import prepare_image_transport
+from rgbt_seg_ros.terminal import printable
 
 # Before the first import of rclpy.
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
@@ -114,7 +116,7 @@ class Player:
 
 def start_node(model: str, log: Path) -> subprocess.Popen[bytes]:
     """Start the segmentation node as a process of its own."""
-    command = [sys.executable, "-m", "rgbt_seg_ros.nodes.segmentation_node", "--ros-args"]
+    command = python_module("rgbt_seg_ros.nodes.segmentation_node", "--ros-args")
     command += ["-r", f"__ns:={NAMESPACE}", "-p", f"model.file:={model}"]
     with log.open("wb") as output:
         return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
@@ -176,7 +178,7 @@ def play(frames: Sequence[Sample], what: str, model: str, output: Path, rate: fl
         print(table(run))
         print(f"picture strip: {output / 'strip.png'}")
         if code:
-            print(f"the node ended with exit code {code}: {_last_line(log)}", file=sys.stderr)
+            print(f"the node ended with exit code {code}: {printable(_last_line(log))}", file=sys.stderr)
         return int(code != 0 or len(stamps) < len(frames) or is_broken(run, in_turn))
 
 

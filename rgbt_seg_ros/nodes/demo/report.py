@@ -14,6 +14,7 @@ from sensor_msgs.msg import Image
 from rgbt_seg_ros.data.folders import write_image, write_text
 from rgbt_seg_ros.data.samples import Sample
 from rgbt_seg_ros.evaluation.confusion import Scores, confusion_matrix, scores
+from rgbt_seg_ros.evaluation.report import cell
 from rgbt_seg_ros.msg import FrameReport
 from rgbt_seg_ros.network import ClassInfo, read_spec
 from rgbt_seg_ros.pipeline.images import to_rgb, view
@@ -120,7 +121,7 @@ def table(run: Run) -> str:
         ("node overhead, median / p99", _milliseconds([report.overhead for report in reports])),
         ("stages, median ms", ", ".join(f"{name} {value:.2f}" for name, value in medians.items())),
     ]
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {cell(value)} |" for name, value in rows)])
 
 
 def _rows(run: Run, classes: Sequence[ClassInfo], caption: str) -> list[npt.NDArray[np.uint8]]:

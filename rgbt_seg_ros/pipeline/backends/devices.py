@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
+from rgbt_seg_ros.decoding import shown
 from rgbt_seg_ros.errors import SettingError
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -18,8 +21,8 @@ def select_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
-        raise SettingError("device", f"'{name}' is not one of auto, cpu, cuda, cuda:N")
+    if kind not in ("cpu", "cuda") or (index and not re.fullmatch(r"[0-9]{1,4}", index)) or (kind == "cpu" and index):
+        raise SettingError("device", f"{shown(name)} is not one of auto, cpu, cuda, cuda:N")
     if kind == "cuda":
         if not torch.cuda.is_available():
             raise SettingError(
