@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
 from rgbt_seg_ros.errors import UserError, in_words
-
-if TYPE_CHECKING:
-    # Not in every release.
-    from rclpy.subscription import MessageInfo
 
 # What fits between the callback and one slow spin; older images are of no use.
 _DEPTH = 5
@@ -77,9 +73,11 @@ class ImageStream:
             durability=DurabilityPolicy.VOLATILE,
         )
         self._sequence = 0
-        return self._node.create_subscription(self._type, self._topic, self._callback, profile)
+        # Jazzy's annotations know only callbacks of one argument.
+        callback: Any = self._callback
+        return self._node.create_subscription(self._type, self._topic, callback, profile)
 
-    def _callback(self, message: Any, info: MessageInfo) -> None:
+    def _callback(self, message: Any, info: Mapping[str, Any]) -> None:
         self.received += 1
         sequence = info.get("publication_sequence_number") or 0
         if sequence not in _NO_SEQUENCE:

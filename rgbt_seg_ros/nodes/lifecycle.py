@@ -8,7 +8,7 @@ from typing import Any
 from rcl_interfaces.msg import SetParametersResult
 
 # clock_type is a module of its own only since Kilted.
-from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool
 
