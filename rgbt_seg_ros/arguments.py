@@ -77,7 +77,7 @@ def image_size(text: str) -> tuple[int, int]:
     """Parse HxW, and return (height, width) in pixels.
 
     Raises:
-        ArgumentTypeError: It has another form, or a side above ``LARGEST_SIDE``, or more pixels than ``LARGEST_SIZE``.
+        ArgumentTypeError: It has another form, or a side above ``LARGEST_SIDE``.
     """
     match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text, re.ASCII)
     if not match:
@@ -85,6 +85,16 @@ def image_size(text: str) -> tuple[int, int]:
     height, width = int(match[1]), int(match[2])
     if max(height, width) > LARGEST_SIDE:
         raise argparse.ArgumentTypeError(f"'{text}' has a side of more than {LARGEST_SIDE} pixels")
+    return height, width
+
+
+def input_size(text: str) -> tuple[int, int]:
+    """Parse HxW of images that go through a network, and return (height, width) in pixels.
+
+    Raises:
+        ArgumentTypeError: As of ``image_size``, or it has more pixels than ``LARGEST_SIZE``.
+    """
+    height, width = image_size(text)
     if height * width > LARGEST_SIZE:
         raise argparse.ArgumentTypeError(f"'{text}' has {height * width} pixels; expected at most {LARGEST_SIZE}")
     return height, width

@@ -15,7 +15,7 @@ from rgbt_seg_ros.arguments import (
     VARIANTS,
     add_device,
     add_json,
-    image_size,
+    input_size,
     json_files,
     positive,
     print_results,
@@ -65,7 +65,7 @@ def register(subparsers: Any) -> None:
 
 def sizes(text: str) -> tuple[tuple[int, int], ...]:
     """Parse sizes HxW, separated by commas."""
-    return tuple(dict.fromkeys(image_size(part) for part in text.split(",")))
+    return tuple(dict.fromkeys(input_size(part) for part in text.split(",")))
 
 
 def names(text: str) -> tuple[str, ...]:

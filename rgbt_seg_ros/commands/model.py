@@ -19,7 +19,7 @@ from rgbt_seg_ros.arguments import (
     add_precision,
     add_seed,
     check_output,
-    image_size,
+    input_size,
     json_files,
     positive,
     print_results,
@@ -57,7 +57,7 @@ def register(subparsers: Any) -> None:
     new.set_defaults(run=run_new)
     for making in (importing, new):
         making.add_argument(
-            "--input-size", type=image_size, metavar="HxW", help="size of the network's input, in pixels"
+            "--input-size", type=input_size, metavar="HxW", help="size of the network's input, in pixels"
         )
         making.add_argument("--half", action="store_true", help="store the weights in half precision")
 
@@ -76,9 +76,9 @@ def register(subparsers: Any) -> None:
     exporting.add_argument("model", metavar="MODEL", help=MODEL)
     exporting.add_argument("--to", required=True, choices=("onnx", "openvino", "tensorrt"), help="the runtime")
     exporting.add_argument(
-        "--input-size", type=image_size, metavar="HxW", help="size of the images, in pixels (default: the model's own)"
+        "--input-size", type=input_size, metavar="HxW", help="size of the images, in pixels (default: the model's own)"
     )
-    exporting.add_argument("--size", dest="input_size", type=image_size, help=argparse.SUPPRESS)
+    exporting.add_argument("--size", dest="input_size", type=input_size, help=argparse.SUPPRESS)
     add_precision(exporting, choices="auto, fp32, fp16 or int8, of which the runtime may lack some")
     exporting.add_argument(
         "--calibrate",

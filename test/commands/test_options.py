@@ -98,7 +98,7 @@ def test_the_help_names_every_choice():
 )
 def test_what_is_not_a_size_is_refused_in_one_short_sentence(text):
     with pytest.raises(argparse.ArgumentTypeError) as refusal:
-        arguments.image_size(text)
+        arguments.input_size(text)
     assert len(str(refusal.value)) < 100
 
 
@@ -130,7 +130,7 @@ def test_whole_numbers_are_read():
 @pytest.mark.parametrize("value", [f"{LONG}x{LONG}", "99999x99999", "²x²", "٣x٣", "480 x640", "x", "480x640x3", "0x5"])
 def test_sizes_are_refused_in_one_short_sentence(value):
     with pytest.raises(argparse.ArgumentTypeError) as caught:
-        arguments.image_size(value)
+        arguments.input_size(value)
     assert len(str(caught.value)) < 150
     with pytest.raises(SettingError, match="input_size") as refused:
         parse_input_size(value, (480, 640), (480, 640))

@@ -93,7 +93,7 @@ def test_rows_of_planes_may_be_padded():
 )
 def test_a_layout_that_cannot_be_is_refused(encoding, size, bytes_, words):
     step = 2 * size[1] if encoding == "uyvy" else size[1]
-    with pytest.raises(ConversionError, match=f"/cam: {encoding} {size[1]}x{size[0]}: .*{words}"):
+    with pytest.raises(ConversionError, match=f"/cam: {encoding} {size[0]}x{size[1]}: .*{words}"):
         check_rgb(message(encoding, np.zeros(bytes_, np.uint8), step, *size), "/cam")
 
 

@@ -7,7 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from rgbt_seg_ros.arguments import add_seed, add_storage, image_size, positive
+from rgbt_seg_ros.arguments import add_seed, add_storage, input_size, positive
 from rgbt_seg_ros.errors import UserError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def register(actions: Any) -> None:
     what = parser.add_argument_group("what is in it")
     what.add_argument("--limit", type=positive, metavar="N", help="at most the first N samples (default: all)")
     what.add_argument(
-        "--size", type=image_size, metavar="HxW", help="size of generated scenes, in pixels (default: 480x640)"
+        "--size", type=input_size, metavar="HxW", help="size of generated scenes, in pixels (default: 480x640)"
     )
     what.add_argument(
         "--focal", type=float, metavar="PX", help="focal length of the RGB camera (default: its image's width)"

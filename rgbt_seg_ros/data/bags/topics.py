@@ -65,10 +65,9 @@ def _choose(bag: Bag, camera: str, name: str | None, transport: str, option: str
         for topic in bag.topics.values()
         if topic.type in types and not (_NOT_A_CAMERA.search(topic.name) or _OTHER_FORM.search(topic.name))
     ]
-    # A topic that was recorded without a message is a candidate only where all are.
-    images = [topic for topic in images if topic.count] or images
     for candidates in (_conventional(images, camera), _named(images, camera)):
-        chosen = _one_form(candidates, TYPES[transport])
+        # A topic that was recorded without a message is a candidate only where all are.
+        chosen = _one_form([topic for topic in candidates if topic.count] or candidates, TYPES[transport])
         if len(chosen) == 1:
             return chosen[0]
         if chosen:
