@@ -75,10 +75,12 @@ def test_our_commands_are_ones_that_our_command_line_takes():
     from rgbt_seg_ros.cli import build_parser
 
     recording = replay.Recording(Path("/drive"), "/rgb", "/thermal", ("/rgb", "/thermal"), False, "")
-    played = build_parser().parse_args(replay.player_command(recording, False, "2.0", True, 2)[3:])
+    command = replay.player_command(recording, False, "2.0", True, 2)
+    played = build_parser().parse_args(command[command.index("bag") :])
     assert (played.rate, played.clock, played.delay, played.loop) == (2.0, 100.0, 1.0, True)
     assert dict(played.wait_for) == {"/rgb": 2, "/thermal": 2, "/clock": 2}
-    kept = build_parser().parse_args(replay.recorder_command(Path("/out"), False)[3:])
+    command = replay.recorder_command(Path("/out"), False)
+    kept = build_parser().parse_args(command[command.index("bag") :])
     assert (kept.all, kept.use_sim_time, kept.output) == (True, True, Path("/out"))
 
 
