@@ -177,7 +177,7 @@ def test_a_loss_that_stays_infinite_stops_the_run_with_a_sentence(
     [
         ("data.train=[]", "data.train: no source"),
         ("data.val=[]", "data.val: no data to choose the best model by"),
-        ("data.batch=9", "data.batch: 9 pairs, but an epoch has 8 samples only"),
+        ("data.batch=9", "data.batch: 9 pairs, but an epoch has only 8 samples"),
         ("loss.class_weights.values=[1, 2]", "loss.class_weights.values: 2 weights, but there are 9 classes"),
         ("loss.class_weights.boosts={tree: 2}", "loss.class_weights.boosts.tree: not a class"),
         ("data.train=[{spec: nonsense}]", "'nonsense' names no data"),
