@@ -145,7 +145,7 @@ def test_masks_of_a_bag_have_the_size_that_is_stored_whatever_exif_says(orientat
     assert main(["bag", "evaluate", bag, "--model", "demo", "--params", str(params), *out]) == 0
     capsys.readouterr()
     assert main(["bag", "info", str(tmp_path / "masks")]) == 0
-    assert "mono8 64x48" in capsys.readouterr().out
+    assert "mono8 48x64 (HxW; width x height 64x48)" in capsys.readouterr().out
 
 
 def test_predict_says_it_once_for_each_kind(tmp_path, capsys):

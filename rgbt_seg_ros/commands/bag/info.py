@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from rgbt_seg_ros.arguments import BAG, add_json, check_output, json_files, print_results
@@ -57,7 +58,10 @@ def to_text(info: BagInfo) -> str:
 def _topic_text(topic: TopicInfo) -> list[str]:
     lines = ["", f"{topic.name}  {topic.type}, {counted(topic.count, 'message')}"]
     if topic.image:
-        lines.append(f"  first image: {topic.image}")
+        # Tools of ROS write the width first: who compares both should not have to guess.
+        size = re.fullmatch(r"(.*) (\d+)x(\d+)", topic.image)
+        ros = f" (HxW; width x height {size[3]}x{size[2]})" if size else ""
+        lines.append(f"  first image: {topic.image}{ros}")
     rates = (
         ("on average", topic.mean_rate_hz),
         ("by log times", topic.log_rate_hz),

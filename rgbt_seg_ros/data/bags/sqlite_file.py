@@ -40,9 +40,10 @@ class SqliteFile:
             self._database.text_factory = lambda text: text.decode("utf-8", "replace")
             self._read_topics()
             self.start, self.end = self._one("SELECT MIN(timestamp), MAX(timestamp) FROM messages")
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             self.close()
-            raise StorageError(f"a damaged SQLite file ({error})") from error
+            # SQLite quotes the damaged part of its schema, line ends too.
+            raise StorageError(f"a damaged SQLite file ({' '.join(str(error).split())})") from error
 
     def _to_read(self, path: Path) -> Path:
         """Return the file, or a copy with what lies beside it."""
@@ -104,8 +105,8 @@ class SqliteFile:
         try:
             for channel, log_time, data in self._database.execute(query, (*chosen, low, high)):
                 yield channel, log_time, bytes(data)
-        except (sqlite3.Error, TypeError) as error:
-            raise StorageError(f"a part of it cannot be read ({error})") from error
+        except (sqlite3.Error, TypeError, UnicodeDecodeError) as error:
+            raise StorageError(f"a part of it cannot be read ({' '.join(str(error).split())})") from error
 
     def close(self) -> None:
         """Close the file, and remove a copy."""
