@@ -19,8 +19,10 @@ MESSAGES = sorted((ROOT / "msg").glob("*.msg"))
 # What an import is called by pip and by rosdep. A ROS package is called by its own name, and only in package.xml.
 LIBRARIES = {
     "PIL": ("Pillow", "python3-pil"),
+    "backports": ("rosbags", "python3-rosbags-pip"),  # backports.zstd, which rosbags requires and brings
     "cv2": ("opencv-python", "python3-opencv"),
     "jinja2": ("jinja2", "python3-jinja2"),
+    "lz4": ("rosbags", "python3-rosbags-pip"),  # likewise
     "numpy": ("numpy", "python3-numpy"),
     "rosbags": ("rosbags", "python3-rosbags-pip"),
     "safetensors": ("safetensors", "python3-timm-pip"),  # no key of its own: timm brings it
@@ -68,8 +70,8 @@ def _third_party_imports(folder: str) -> Iterator[tuple[str, str]]:
             else:
                 continue
             for name in {name.split(".")[0] for name in names}:
-                # _typeshed is there for type checkers alone.
-                if name not in ("rgbt_seg_ros", "_typeshed", *sys.stdlib_module_names):
+                # _typeshed is there for type checkers alone; compression is part of Python from 3.14 on.
+                if name not in ("rgbt_seg_ros", "_typeshed", "compression", *sys.stdlib_module_names):
                     yield name, f"{path.relative_to(ROOT)}:{node.lineno}"
 
 
