@@ -71,10 +71,12 @@ def run(arguments: list[str], codes: tuple[int, ...] = (0, 2)) -> str:
     said = [line for line in err.getvalue().splitlines() if line.strip()]
     if code not in codes:
         return f"exit code {code}: {' / '.join(said)[:200]}"
-    if code == 2 and len(said) != 1 and not out.getvalue():
-        return f"{len(said)} lines on stderr: {' / '.join(said)[:200]}"
-    if code == 2 and said and len(said[0]) > 1500:
-        return f"a sentence of {len(said[0])} letters"
+    # Warnings, such as of a misspelt parameter, may come before it.
+    errors = [line for line in said if line.startswith(("rgbt-seg: error: ", "usage: "))]
+    if code == 2 and len(errors) != 1 and not out.getvalue():
+        return f"{len(errors)} errors on stderr: {' / '.join(said)[:200]}"
+    if max(map(len, said), default=0) > 1500 or len(said) > 3:
+        return f"{len(said)} lines on stderr, the longest of {max(map(len, said))} letters"
     return ""
 
 
