@@ -112,7 +112,7 @@ class Diagnostics:
         if waiting_for := pair.configured.aligner.waiting_for:
             return Verdict(warn, f"no calibration yet: waiting for {waiting_for}")
         if unusable := pair.configured.alignment.unusable:
-            return Verdict(warn, unusable)
+            return Verdict(warn, unusable, logged=True)
         for reason, text in (
             (DropReason.PAIR_NOT_ALIGNED, "pairs cannot be aligned; the log says why"),
             (DropReason.PAIR_OUT_OF_MEMORY, "pairs are dropped because GPU memory ran out; the log says more"),

@@ -28,9 +28,15 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     # `ros2 launch` sends a second SIGINT to the whole process group: the first one is enough.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # Python swallows the exception where it comes in the middle of a __del__.
+    # Python cannot raise the exception where it comes in the middle of a __del__: the loop of ``main`` asks for this as well.
     _stopped.set()
     raise _Stop
+
+
+def _report_unraisable(report: sys.UnraisableHookArgs) -> None:
+    """Print what Python could not raise, but for the end that was asked for."""
+    if report.exc_type is not _Stop:
+        sys.__unraisablehook__(report)
 
 
 _stopped = threading.Event()
@@ -40,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the node until SIGINT or SIGTERM, then end the process with code 0."""
     signal.signal(signal.SIGINT, _leave)
     signal.signal(signal.SIGTERM, _leave)
+    sys.unraisablehook = _report_unraisable
     node = executor = None
     finished = True
     try:

@@ -67,7 +67,7 @@ def test_an_openvino_model_gives_the_masks(tmp_path):
         (("--to", "onnx", "--precision", "int8"), "--precision: 'int8' is not one of auto, fp32, fp16 for onnx"),
         (("--to", "openvino", "--precision", "bf16"), "is not one of auto, fp32, int8 for openvino"),
         (("--to", "tensorrt"), "--to: 'tensorrt' cannot be written here: "),
-        (("--to", "onnx", "--size", "16x64"), "--size: 16x64 has a side that is not 32 to"),
+        (("--to", "onnx", "--size", "16x64"), "--input-size: 16x64 has a side that is not 32 to"),
     ],
 )
 def test_what_cannot_be_made_is_refused_in_one_sentence(tmp_path, capsys, arguments, words):

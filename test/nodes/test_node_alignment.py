@@ -225,7 +225,7 @@ def test_a_camera_info_of_zeros_beside_a_good_stream_loses_no_pair(client, start
     sentence = (
         "rgb/camera_info: K: K[0] (fx) is 0: the camera is not calibrated; the last camera_info that can be used stays"
     )
-    assert node.log.count(sentence) == 1
+    assert node.log.count(sentence) == 1, node.log
 
     def diagnosed():
         return any(sentence in status.message for array in client.received["/diagnostics"] for status in array.status)
