@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from rgbt_seg_ros.network.encoders import VARIANTS
     from rgbt_seg_ros.network.fusion_network import FusionNetwork
     from rgbt_seg_ros.network.model_file import ModelFileError, load_model, read_model, read_spec, write_model
-    from rgbt_seg_ros.network.spec import ClassInfo, ModelSpec, Normalisation
+    from rgbt_seg_ros.network.spec import MODALITIES, ClassInfo, Modality, ModalityWorth, ModelSpec, Normalisation
 
 __all__ = [
+    "MODALITIES",
     "VARIANTS",
     "ClassInfo",
     "FusionNetwork",
+    "Modality",
+    "ModalityWorth",
     "ModelFileError",
     "ModelSpec",
     "Normalisation",
@@ -32,7 +35,7 @@ _PLACES = {
     "VARIANTS": "encoders",
     "FusionNetwork": "fusion_network",
     **dict.fromkeys(("ModelFileError", "load_model", "read_model", "read_spec", "write_model"), "model_file"),
-    **dict.fromkeys(("ClassInfo", "ModelSpec", "Normalisation"), "spec"),
+    **dict.fromkeys(("MODALITIES", "ClassInfo", "Modality", "ModalityWorth", "ModelSpec", "Normalisation"), "spec"),
 }
 
 

@@ -19,7 +19,9 @@ from rgbt_seg_ros.network.encoders import VARIANTS
 from rgbt_seg_ros.network.fusion_network import FusionNetwork
 from rgbt_seg_ros.network.spec import ModelSpec
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1 has no table of modalities."""
+
 METADATA_KEY = "rgbt_seg_ros"
 _LONGEST = 1 << 20
 """Characters of the metadata; 255 classes take 20,000."""

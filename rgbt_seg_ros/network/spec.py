@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
 
 from rgbt_seg_ros.decoding import decode, encode, limits, option, shown
 from rgbt_seg_ros.errors import SettingError
@@ -16,6 +16,11 @@ MAX_SIDE = 16384
 
 MAX_INPUT_PIXELS = 1 << 24
 """Most pixels of the network's input, such as 4096x4096; a larger one asks for more memory than robots have."""
+
+Modality = Literal["rgbt", "rgb", "thermal"]
+"""What the network is given: both images, or one of them and the neutral grey in place of the other."""
+
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
 
 
 def _expect(condition: bool, key: str, value: object, expected: str) -> None:
@@ -102,6 +107,38 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class ModalityWorth:
+    """What a mask is worth that is made of both images, or of one alone.
+
+    Attributes:
+        temperature: Softmax temperature that calibrates the confidence.
+        miou: Measured mIoU, 0..1; None: not measured.
+        ece: Measured expected calibration error, 0..1; None: not measured.
+        trained: Whether the model was trained for it: for a single image, by modality dropout.
+    """
+
+    temperature: float = option(1.0, 0, above=True)
+    miou: float | None = option(None, 0, 1)
+    ece: float | None = option(None, 0, 1)
+    trained: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a temperature that cannot be divided by."""
+        _expect(self.temperature > 0, "temperature", self.temperature, "a positive number")
+
+
+def _worth_of(modality: Modality, temperature: float, metrics: Mapping[str, float]) -> ModalityWorth:
+    """Return what is known where no table says it.
+
+    Training measures a single image only where modality dropout is used, so a score of it says that it was.
+    """
+    pair = modality == "rgbt"
+    miou, ece = metrics.get("miou" if pair else f"miou_{modality}"), metrics.get("ece") if pair else None
+    miou, ece = (value if value is not None and 0 <= value <= 1 else None for value in (miou, ece))
+    return ModalityWorth(temperature, miou, ece, pair or f"miou_{modality}" in metrics)
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """Everything a robot needs to know of a model besides its weights.
 
@@ -112,7 +149,10 @@ class ModelSpec:
         rgb: Normalisation of the three RGB channels.
         thermal: Normalisation of the thermal channel.
         thermal_preprocessing: How the thermal images of the training data were reduced to 8 bits.
-        temperature: Softmax temperature that calibrates the confidence; 1 until one is fitted.
+        temperature: Softmax temperature that calibrates the confidence of a pair; 1 until one is fitted.
+        modalities: What a mask is worth, for each of ``MODALITIES``. What is left out follows from the temperature and from the
+            metrics, as in files of format version 1: such a model is trained for pairs, and for a single image if
+            training measured one.
         provenance: Where the weights came from.
     """
 
@@ -123,10 +163,11 @@ class ModelSpec:
     thermal: Normalisation
     thermal_preprocessing: ThermalPreprocessing = field(default_factory=ThermalPreprocessing)
     temperature: float = option(1.0, 0, above=True)
+    modalities: dict[Modality, ModalityWorth] = field(default_factory=dict)
     provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
-        """Refuse what no run could use; the error names the key."""
+        """Complete the table of modalities, and refuse what no run could use; the error names the key."""
         ids, names = [entry.id for entry in self.classes], [entry.name for entry in self.classes]
         good = bool(ids) and ids == list(range(len(ids)))
         _expect(good, "classes", ids, "a list with the ids 0, 1, 2, … in order")
@@ -136,6 +177,28 @@ class ModelSpec:
         _expect(len(self.rgb.mean) == 3, "rgb.mean", list(self.rgb.mean), "three numbers")
         _expect(len(self.thermal.mean) == 1, "thermal.mean", list(self.thermal.mean), "one number")
         _expect(self.temperature > 0, "temperature", self.temperature, "a positive number")
+        known = ", ".join(MODALITIES)
+        _expect(set(self.modalities) <= set(MODALITIES), "modalities", list(self.modalities), f"a table of {known}")
+        table = {
+            name: self.modalities.get(name) or _worth_of(name, self.temperature, self.provenance.metrics)
+            for name in MODALITIES
+        }
+        of_pairs = table["rgbt"].temperature
+        _expect(of_pairs == self.temperature, "modalities.rgbt.temperature", of_pairs, "the model's temperature")
+        object.__setattr__(self, "modalities", table)
+
+    def trained_for(self, modality: Modality) -> bool:
+        """Return whether the model was trained for a pair, or for one image alone."""
+        return self.modalities[modality].trained
+
+    def temperature_of(self, modality: Modality) -> float:
+        """Return the softmax temperature that calibrates the confidence of a mask made of a pair, or of one image alone."""
+        return self.modalities[modality].temperature
+
+    def with_modalities(self, table: Mapping[Modality, ModalityWorth]) -> ModelSpec:
+        """Return the metadata with these entries in place of their own."""
+        entries = {**self.modalities, **table}
+        return replace(self, temperature=entries["rgbt"].temperature, modalities=entries)
 
     @property
     def num_classes(self) -> int:
@@ -155,13 +218,16 @@ class ModelSpec:
 
     @classmethod
     def from_dict(cls, data: object) -> ModelSpec:
-        """Build a spec from what ``to_dict`` gave; every key is required.
+        """Build a spec from what ``to_dict`` gave; every key is required but ``modalities``, which older files lack.
 
         Raises:
             SettingError: A key is missing, unknown, of another type or out of its range.
         """
         spec = decode(cls, data)
-        _require_all(spec.to_dict(), data)
+        complete = spec.to_dict()
+        if isinstance(data, Mapping) and "modalities" not in data:
+            del complete["modalities"]
+        _require_all(complete, data)
         return spec
 
 

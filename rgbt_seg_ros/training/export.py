@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import torch
 from rgbt_seg_ros.data.samples import DataError, Dataset
 from rgbt_seg_ros.evaluation.confusion import Scores
 from rgbt_seg_ros.evaluation.temperature import fit_temperature, with_temperature
-from rgbt_seg_ros.network import FusionNetwork, ModelSpec, read_model, write_model
+from rgbt_seg_ros.network import FusionNetwork, Modality, ModalityWorth, ModelSpec, read_model, write_model
 from rgbt_seg_ros.network.conventions import Convention
 from rgbt_seg_ros.network.model_file import has_deep_supervision
 from rgbt_seg_ros.network.spec import Normalisation, Provenance, ThermalPreprocessing
@@ -70,6 +70,7 @@ def spec_of(
         source += (
             f"; its metrics compare with label masks grown in boxes ({', '.join(grown_val)}), not with annotated ones"
         )
+    dropout = config.augmentation.modality_dropout
     return ModelSpec(
         variant=config.variant,
         classes=convention.classes,
@@ -77,6 +78,11 @@ def spec_of(
         rgb=convention.rgb,
         thermal=thermal,
         thermal_preprocessing=preprocessing_of(config.thermal),
+        modalities={
+            "rgbt": ModalityWorth(trained=True),
+            "rgb": ModalityWorth(trained=dropout.rgb_only > 0),
+            "thermal": ModalityWorth(trained=dropout.thermal_only > 0),
+        },
         provenance=Provenance(
             trained=True,
             source=source,
@@ -87,16 +93,19 @@ def spec_of(
     )
 
 
-def with_scores(spec: ModelSpec, scores: dict[str, Scores], epoch: int) -> ModelSpec:
-    """Return the metadata with the validation scores of an epoch among the metrics."""
+def with_scores(spec: ModelSpec, scores: Mapping[Modality, Scores], epoch: int) -> ModelSpec:
+    """Return the metadata with the validation scores of an epoch among the metrics and in the table of modalities."""
     metrics: dict[str, float] = {"epoch": float(epoch)}
+    worth: dict[Modality, ModalityWorth] = {}
     for modality, values in scores.items():
+        miou = values.miou if values.miou == values.miou else None
+        worth[modality] = replace(spec.modalities[modality], miou=miou)
         suffix = "" if modality == "rgbt" else f"_{modality}"
         metrics |= {f"miou{suffix}": values.miou}
         if not suffix:
             metrics |= {"miou_nan_as_zero": values.miou_nan_as_zero, "macc": values.macc}
     finite = {name: value for name, value in metrics.items() if value == value}
-    return replace(spec, provenance=replace(spec.provenance, metrics=finite))
+    return replace(spec.with_modalities(worth), provenance=replace(spec.provenance, metrics=finite))
 
 
 def write_network(path: Path, spec: ModelSpec, network: FusionNetwork, settings: RunConfig) -> None:

@@ -20,7 +20,7 @@ from rgbt_seg_ros.data.folders import write_image
 from rgbt_seg_ros.decoding import encode
 from rgbt_seg_ros.errors import UserError, name_settings
 from rgbt_seg_ros.locks import folder_lock, remove_litter
-from rgbt_seg_ros.network import ModelSpec
+from rgbt_seg_ros.network import MODALITIES, Modality, ModelSpec
 from rgbt_seg_ros.pipeline.backends.devices import select_precision
 from rgbt_seg_ros.training.board import Board
 from rgbt_seg_ros.training.config import TrainingConfig
@@ -250,7 +250,7 @@ class Run:
     def _evaluate(self, epoch: int, interruption: Interruption) -> dict[str, Any]:
         """Score the averaged weights, write the pictures, and the model files; return what goes into the log."""
         config, network = self._config, self._stepper.ema.network
-        modalities = ("rgbt", "rgb", "thermal") if config.augmentation.modality_dropout.active else ("rgbt",)
+        modalities: tuple[Modality, ...] = MODALITIES if config.augmentation.modality_dropout.active else ("rgbt",)
         result = validate(
             network,
             self._spec,

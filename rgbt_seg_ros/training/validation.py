@@ -14,7 +14,7 @@ from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.evaluation.confusion import Scores, confusion_matrix, scores
 from rgbt_seg_ros.evaluation.evaluator import spread
-from rgbt_seg_ros.network import FusionNetwork, ModelSpec
+from rgbt_seg_ros.network import FusionNetwork, Modality, ModelSpec
 from rgbt_seg_ros.pipeline.alignment import resize
 from rgbt_seg_ros.training.augmentation import Neutral
 from rgbt_seg_ros.training.loading import Normaliser, iterate, neutral_of, outcome, prefetch
@@ -50,7 +50,7 @@ class Validation:
         shown: Samples for the picture grid.
     """
 
-    scores: dict[str, Scores]
+    scores: dict[Modality, Scores]
     shown: tuple[Shown, ...]
 
 
@@ -91,7 +91,7 @@ def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
         yield batch
 
 
-def hide(items: Sequence[Item], modality: str, neutral: Neutral) -> tuple[torch.Tensor, torch.Tensor]:
+def hide(items: Sequence[Item], modality: Modality, neutral: Neutral) -> tuple[torch.Tensor, torch.Tensor]:
     """Return stacked uint8 images of which the modality that is not used is neutral grey."""
     rgb = np.stack([item.rgb for item in items])
     thermal = np.stack([item.thermal for item in items])
@@ -107,7 +107,7 @@ def validate(
     network: FusionNetwork,
     spec: ModelSpec,
     items: ValidationItems,
-    modalities: Sequence[str],
+    modalities: Sequence[Modality],
     device: torch.device,
     workers: int = 0,
     pictures: int = 0,

@@ -148,7 +148,7 @@ def test_damaged_metadata_is_refused(path, text):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"format_version": 2}, "format version 2"),
+        ({"format_version": 3}, "format version 3"),
         ({"format_version": "1"}, "format_version"),
         ({"format_version": True}, "format_version"),
         ({"temperature": 0}, "temperature"),

@@ -10,7 +10,7 @@ import pytest
 from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.network.builtin import untrained_spec
 from rgbt_seg_ros.network.conventions import MFNET
-from rgbt_seg_ros.network.spec import ModelSpec
+from rgbt_seg_ros.network.spec import ModalityWorth, ModelSpec
 
 UNTRAINED = untrained_spec("atto", MFNET, seed=0)
 
@@ -86,6 +86,14 @@ def test_json_and_back_gives_the_same_spec():
         ("provenance.metrics", {"miou": 10**400}, "provenance.metrics.miou"),
         ("classes.1.id", 10**4000, "classes[1].id"),
         ("input_size", [10**4000, 640], "input_size[0]"),
+        ("modalities.rgb.temperature", 0, "modalities.rgb.temperature"),
+        ("modalities.rgb.temperature", KeyError, "modalities.rgb.temperature: missing"),
+        ("modalities.rgbt.temperature", 2.0, "modalities.rgbt.temperature: 2.0 is not the model's temperature"),
+        ("modalities.rgb.miou", 1.5, "modalities.rgb.miou"),
+        ("modalities.thermal.ece", "low", "modalities.thermal.ece"),
+        ("modalities.thermal.trained", 1, "modalities.thermal.trained"),
+        ("modalities.depth", {}, "modalities"),
+        ("modalities", None, "modalities"),
     ],
 )
 def test_a_wrong_field_is_named(path, value, named):
@@ -104,3 +112,39 @@ def test_anything_else_is_refused(junk):
 
 def test_an_untrained_model_says_so():
     assert "UNTRAINED" in UNTRAINED.title
+
+
+def older(metrics: dict, temperature: float = 1.5) -> ModelSpec:
+    """What a file of format version 1 says, which has no table of modalities."""
+    data = altered("provenance.metrics", metrics) | {"temperature": temperature}
+    del data["modalities"]
+    return ModelSpec.from_dict(data)
+
+
+def test_an_older_file_is_trained_for_pairs_alone_with_its_one_temperature():
+    spec = older({"miou": 0.6, "ece": 0.01, "epoch": 6.0})
+    assert spec.modalities["rgbt"] == ModalityWorth(1.5, 0.6, 0.01, True)
+    for modality in ("rgb", "thermal"):
+        assert spec.modalities[modality] == ModalityWorth(1.5, None, None, False)
+        assert not spec.trained_for(modality)
+        assert spec.temperature_of(modality) == 1.5
+    assert spec.trained_for("rgbt")
+
+
+def test_an_older_file_whose_training_measured_single_images_is_trained_for_them():
+    spec = older({"miou": 0.6, "miou_rgb": 0.5, "miou_thermal": 0.4})
+    assert [spec.trained_for(m) for m in ("rgbt", "rgb", "thermal")] == [True] * 3
+    assert spec.modalities["thermal"] == ModalityWorth(1.5, 0.4, None, True)
+
+
+def test_metrics_that_are_no_shares_are_not_taken_over():
+    assert older({"miou": 67.8, "ece": -1.0}).modalities["rgbt"] == ModalityWorth(1.5, None, None, True)
+
+
+def test_a_table_survives_json_and_its_pair_has_the_models_temperature():
+    worth = {"rgbt": ModalityWorth(1.25, 0.7, 0.01, True), "rgb": ModalityWorth(1.75, 0.5, 0.02, True)}
+    spec = UNTRAINED.with_modalities(worth)
+    assert ModelSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+    assert (spec.temperature, spec.temperature_of("rgb"), spec.temperature_of("thermal")) == (1.25, 1.75, 1.0)
+    assert spec.trained_for("rgb")
+    assert not spec.trained_for("thermal")
