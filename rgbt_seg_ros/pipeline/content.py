@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import math
 import re
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 
 from rgbt_seg_ros.arrays import AnyArray, ByteArray
+from rgbt_seg_ros.pipeline.health.picture import FULL_SCALE, digest, shared_value, thin
+from rgbt_seg_ros.pipeline.health.repeats import RepeatWatch
+from rgbt_seg_ros.words import Term
 
 ASPECT_TOLERANCE = 0.02
 """By how much (as a share) the aspect ratios of RGB and thermal may differ: sizes are whole pixels."""
@@ -27,14 +28,7 @@ FROZEN_SECONDS = 1.0
 
 FROZEN_FRAMES = 5
 
-_LOOKED_AT = 2000
-"""Pixels of an image that are looked at, about."""
-
-_ALIKE = 0.99
-"""Share of pixels of one value from which an image counts as one value: a few pixels of a covered camera are always odd."""
-
 _SATURATED = 0.5
-_FULL_SCALE = {"uint8": (255,), "uint16": (1023, 4095, 16383, 65535)}
 
 _TWICE = 0.05
 """By how much the aspect of two pictures in one may differ from twice that of the RGB image: there may be telemetry rows."""
@@ -61,11 +55,8 @@ _HOLE = 128
 """What JPEG decoders put where data is missing."""
 
 
-class Content(str, Enum):
+class Content(Term):
     """The kinds of findings, and what each means. The value is what diagnostics and reports name."""
-
-    meaning: str
-    """One phrase for the table in the documentation."""
 
     LOSSY_COUNTS = "lossy_counts", "16-bit or floating-point values were reduced to 8 bits by the transport"
     INCOMPLETE = "incomplete", "parts of a JPEG are missing; the decoder filled them with grey"
@@ -81,16 +72,6 @@ class Content(str, Enum):
         "other_aspect",
         "the thermal image cannot show the RGB image's field of view, and no calibration relates them",
     )
-
-    def __new__(cls, value: str, meaning: str) -> Content:
-        """Make a kind from its value and its meaning."""
-        kind = str.__new__(cls, value)
-        kind._value_, kind.meaning = value, meaning
-        return kind
-
-    def __str__(self) -> str:
-        """Return the value, as plain text on every version of Python."""
-        return str(self.value)
 
 
 @dataclass(frozen=True)
@@ -134,13 +115,6 @@ def summary(findings: Iterable[Finding]) -> list[str]:
     for finding in findings:
         kinds.setdefault(finding.code, []).append(finding)
     return [f"{same[0]}" + (f" (and {len(same) - 1} more images)" if len(same) > 1 else "") for same in kinds.values()]
-
-
-def thin(image: AnyArray) -> AnyArray:
-    """Return a view of about two thousand pixels of (H, W) or (H, W, C), evenly spread; all of a small image."""
-    height, width = image.shape[:2]
-    step = max(1, math.isqrt(height * width // _LOOKED_AT))
-    return image[:: min(step, height), :: min(step, width)]
 
 
 def judge_format(where: str, text: str, decoded: AnyArray | None = None) -> Finding | None:
@@ -199,11 +173,11 @@ def judge_values(where: str, image: AnyArray) -> Finding | None:
         seen = seen[np.isfinite(seen)]
         if not seen.size:
             return Finding(Content.ONE_VALUE, where, "no pixel has a finite value", _CAMERA)
-    value = _shared(seen)
+    value = shared_value(seen)
     if value is not None:
         return Finding(Content.ONE_VALUE, where, f"all pixels, or all but a few, are {value:g}", _CAMERA)
     highest = seen.max()
-    if highest in _FULL_SCALE.get(seen.dtype.name, ()):
+    if highest in FULL_SCALE.get(seen.dtype.name, ()):
         share = np.count_nonzero(seen == highest) / seen.size
         if share >= _SATURATED:
             return Finding(
@@ -219,19 +193,12 @@ def judge_rgb(where: str, image: ByteArray) -> Finding | None:
     """Judge the values of an RGB image (H, W, 3): one colour everywhere."""
     seen = thin(image)
     # Green alone tells nearly always that it is not.
-    if _shared(seen[..., 1].ravel()) is None:
+    if shared_value(seen[..., 1].ravel()) is None:
         return None
-    values = [_shared(seen[..., channel].ravel()) for channel in range(3)]
+    values = [shared_value(seen[..., channel].ravel()) for channel in range(3)]
     if None in values:
         return None
     return Finding(Content.ONE_VALUE, where, f"all pixels, or all but a few, are {values} (R, G, B)", _CAMERA)
-
-
-def _shared(values: AnyArray) -> float | None:
-    """Return the value that nearly all of (N,) values have; None: they differ."""
-    middle = np.partition(values, values.size // 2)[values.size // 2]
-    alike = np.count_nonzero(values == middle) >= _ALIKE * values.size
-    return middle.item() if alike else None
 
 
 _CAMERA = "expected a picture; a lens cap, a shutter, or a driver that sends nothing else"
@@ -336,35 +303,20 @@ def judge_images(
 
 
 class FrozenWatch:
-    """Tells whether one camera repeats its picture: the same pixels under new stamps."""
+    """Tells whether one camera repeats its picture: the same pixels under new stamps, for longer than a shutter needs."""
 
     def __init__(self) -> None:
-        self._stamp = self._since = 0
-        self._seen = self._whole = -1
-        self._frames = 0
+        self._repeats = RepeatWatch()
 
     def judge(self, where: str, image: AnyArray, stamp: int) -> Finding | None:
         """Judge the next frame of a stream; a stamp (ns) that is not later than the last one is the same frame or a restart."""
-        if stamp == self._stamp:
-            return self._finding(where)
-        seen = zlib.crc32(np.ascontiguousarray(thin(image)).data.cast("B"))
-        # The whole image is looked at only where the chosen pixels are the same: never, in an image with noise.
-        whole = zlib.crc32(np.ascontiguousarray(image).data.cast("B")) if seen == self._seen else -1
-        again = whole != -1 and self._whole in (-1, whole) and stamp > self._stamp
-        if not again:
-            self._since, self._frames = stamp, 0
-        self._frames += 1
-        self._stamp, self._seen, self._whole = stamp, seen, whole
-        return self._finding(where)
-
-    def _finding(self, where: str) -> Finding | None:
-        seconds = (self._stamp - self._since) / 1e9
-        if self._frames < FROZEN_FRAMES or seconds < FROZEN_SECONDS:
+        run = self._repeats.see(stamp, digest(image))
+        if run.frames < FROZEN_FRAMES or run.seconds < FROZEN_SECONDS:
             return None
         return Finding(
             Content.FROZEN,
             where,
-            f"the same picture in each of the last {self._frames} messages, for {seconds:.1f} s",
+            f"the same picture in each of the last {run.frames} messages, for {run.seconds:.1f} s",
             "expected new ones; the camera or its driver repeats its last image under new stamps",
         )
 

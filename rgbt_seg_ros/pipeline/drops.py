@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from rgbt_seg_ros.words import Term
 
 
-class DropReason(str, Enum):
+class DropReason(Term):
     """A reason, and what it means. docs/interface.md has the same table.
 
     The value is what is published: as it is for a pair (``pair_superseded``), and with the stream before it for a frame
     (``rgb_no_partner``, see ``of``).
     """
-
-    meaning: str
-    """One phrase for the table in the documentation."""
 
     NO_PARTNER = "no_partner", "no frame of the other stream lies within sync.slop, or closer frames took it"
     DUPLICATE = "duplicate", "has the stamp of the frame before it; a driver that leaves all stamps at zero shows here"
@@ -51,17 +48,6 @@ class DropReason(str, Enum):
     )
     PAIR_NO_DEPTH = "pair_no_depth", "no depth image lies within alignment.depth_slop of the RGB image"
     PAIR_ERROR = "pair_error", "the pair could not be segmented; the log says why"
-
-    def __new__(cls, value: str, meaning: str) -> DropReason:
-        """Make a member from its value and its meaning."""
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.meaning = meaning
-        return member
-
-    def __str__(self) -> str:
-        """Return the value, as plain text on every version of Python."""
-        return str(self.value)
 
     @property
     def is_of_pair(self) -> bool:
