@@ -53,7 +53,7 @@ def run_node(network: float, arguments: list[str]) -> None:
         # As with a network on a GPU, the processor is free meanwhile.
         device = "stand-in"
 
-        def infer(self, pairs: Any, output_size: tuple[int, int]) -> list[Inference]:
+        def infer(self, pairs: Any, output_size: tuple[int, int], scales: Any = None) -> list[Inference]:
             start = time.perf_counter()
             time.sleep(network)
             spent = time.perf_counter() - start

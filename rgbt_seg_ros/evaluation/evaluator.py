@@ -10,7 +10,7 @@ from rgbt_seg_ros.data.samples import DataError, Dataset, Sample, box_classes
 from rgbt_seg_ros.evaluation.classes import ClassMap
 from rgbt_seg_ros.evaluation.counts import Counts, frame_counts
 from rgbt_seg_ros.evaluation.int8 import calibration_pairs
-from rgbt_seg_ros.network import ModelSpec, read_model
+from rgbt_seg_ros.network import Modality, ModelSpec, read_model
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
 from rgbt_seg_ros.pipeline.backends import EngineRequest, TorchEngine, select_engine
 
@@ -51,7 +51,7 @@ class _Tally:
 
 
 def open_segmenters(
-    model: str | Path, modalities: Sequence[str], device: str = "auto", precision: str = "auto", backend: str = ""
+    model: str | Path, modalities: Sequence[Modality], device: str = "auto", precision: str = "auto", backend: str = ""
 ) -> tuple[ModelSpec, dict[str, Segmenter]]:
     """Read a model file (or ``demo``) once and return a segmenter a modality, all around the same network.
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.errors import SettingError
-from rgbt_seg_ros.network import ModelSpec, read_model
+from rgbt_seg_ros.network import Modality, ModelSpec, read_model
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import Build, Engine, EngineRequest, select_engine
 from rgbt_seg_ros.pipeline.backends.base import LOG, check_names
@@ -38,12 +38,13 @@ class SegmenterSettings:
         input_size: What the network sees: ``model`` (the size it was trained at), ``image`` (the RGB image's own size), or
             ``HxW`` in pixels.
         threshold: Probability 0..1; a less confident pixel becomes 255 (unlabeled) with confidence 0.
-        temperature: Softmax temperature; 0 takes the model's own.
+        temperature: Softmax temperature of all modalities; 0 takes the model's own, which each modality has one of.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: One of ``backends.PRECISIONS``.
         backend: One of ``backends.BACKENDS``.
-        modality: What the network is given: ``rgbt`` (both), ``rgb`` or ``thermal`` alone. An image that is left out is
-            replaced by its neutral grey (``Normalisation.neutral``), as in training with modality dropout.
+        modality: What the network is given where a frame does not say it: ``rgbt`` (both), ``rgb`` or ``thermal`` alone. An
+            image that is left out is replaced by its neutral grey (``Normalisation.neutral``), as in training with modality
+            dropout.
         thermal: How raw thermal values become 8 bits.
         alignment: How the thermal image comes into the RGB image's pixels.
     """
@@ -54,7 +55,7 @@ class SegmenterSettings:
     device: str = "auto"
     precision: str = "auto"
     backend: str = "auto"
-    modality: str = "rgbt"
+    modality: Modality = "rgbt"
     thermal: ThermalSettings = field(default_factory=ThermalSettings)
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
 
@@ -264,26 +265,42 @@ class Segmenter:
 
     def prepare(
         self,
-        rgb: ByteArray,
-        thermal: AnyArray,
+        rgb: ByteArray | None,
+        thermal: AnyArray | None,
         depth: AnyArray | None = None,
         thermal_stamp: int | None = None,
         frames: tuple[str, str] = ("", ""),
+        *,
+        modality: Modality | None = None,
+        image_size: tuple[int, int] | None = None,
     ) -> Prepared:
         """Do what comes before the network; for those who overlap it with the network. Arguments as of a call.
 
-        ``frames`` are the frame_id of both images, to be compared with the calibration's; empty: not compared.
+        Args:
+            rgb: None: there is none, for the modality ``thermal`` alone.
+            thermal: None: there is none, for the modality ``rgb`` alone.
+            depth: As of a call.
+            thermal_stamp: As of a call.
+            frames: frame_id of both images, to be compared with the calibration's; empty: not compared.
+            modality: What the network is given of this frame; None: what the settings say.
+            image_size: (H, W) of the RGB image, and so of the masks, where ``rgb`` is None; the last one that is known.
+
+        Raises:
+            UserError: As of a call, or an image is missing that the modality needs.
         """
-        pair = RawPair(rgb, thermal, depth, thermal_stamp, frames)
+        pair = RawPair(rgb, thermal, depth, thermal_stamp, frames, image_size)
         settings = self.settings
-        return prepare(pair, self.spec, self._thermal, self._aligner, settings.input_size, settings.modality)
+        return prepare(
+            pair, self.spec, self._thermal, self._aligner, settings.input_size, modality or settings.modality
+        )
 
     def segment(self, pairs: Sequence[Prepared]) -> list[Segmentation]:
-        """Segment prepared pairs, all of one image size and one input size, in one run of the network.
+        """Segment prepared pairs, all of one image size and one input size, in one run of the network, whatever their modalities.
 
         One at a time gives what a call gives, bit by bit; a batch may differ from that in the last bits of a probability.
         """
-        inferences = self._engine.infer([(pair.rgb, pair.thermal) for pair in pairs], pairs[0].image_size)
+        scales = [self._scale(pair.modality) for pair in pairs]
+        inferences = self._engine.infer([(pair.rgb, pair.thermal) for pair in pairs], pairs[0].image_size, scales)
         results = []
         for pair, inference in zip(pairs, inferences, strict=True):
             finishing = time.perf_counter()
@@ -292,3 +309,9 @@ class Segmenter:
             durations["masks"] += time.perf_counter() - finishing
             results.append(Segmentation(inference.label, inference.confidence, durations))
         return results
+
+    def _scale(self, modality: Modality) -> float:
+        """Return what turns logits that are divided by the engine's temperature into those divided by the modality's."""
+        if self.settings.temperature:
+            return 1.0
+        return self.spec.temperature / self.spec.temperature_of(modality)

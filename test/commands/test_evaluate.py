@@ -142,7 +142,7 @@ class Engine(EngineBase):
     def __init__(self, good_frames):
         self.left = good_frames
 
-    def infer(self, pairs, output_size):
+    def infer(self, pairs, output_size, scales=None):
         self.left -= 1
         if self.left < 0:
             raise EngineError("openvino cpu fp32 fails: no more memory")

@@ -93,7 +93,7 @@ def test_int8_is_calibrated_with_the_images_that_are_named_and_not_with_earlier_
         return openvino_backend.convert(module, batch, size)
 
     monkeypatch.setattr(openvino_backend, "quantise", quantise)
-    monkeypatch.setattr(openvino_backend, "attach_masks", lambda model, size: model)
+    monkeypatch.setattr(openvino_backend, "attach_masks", lambda model, size, scaled: model)
     nncf = types.ModuleType("nncf")
     nncf.__spec__ = ModuleSpec("nncf", None)
     monkeypatch.setitem(sys.modules, "nncf", nncf)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rgbt_seg_ros.errors import UserError
-from rgbt_seg_ros.network import read_model
+from rgbt_seg_ros.network import ModalityWorth, read_model
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
 from rgbt_seg_ros.pipeline.alignment import AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import Engine, EngineRequest, Inference, TorchEngine
@@ -152,7 +152,7 @@ class Fixed(Engine):
 
     name = "fixed"
 
-    def infer(self, pairs, output_size):
+    def infer(self, pairs, output_size, scales=None):
         ((rgb, thermal),) = pairs
         self.sizes = rgb.shape[:2], thermal.shape
         label = np.zeros(output_size, np.uint8)
@@ -206,3 +206,64 @@ def test_the_absent_image_normalises_to_about_zero(demo):
 def test_an_unknown_modality_is_refused():
     with pytest.raises(UserError, match=r"^modality: 'infrared' is not one of rgbt, rgb, thermal"):
         SegmenterSettings(modality="infrared")
+
+
+@pytest.fixture(scope="module")
+def tabled(demo):
+    """A model whose modalities differ in temperature."""
+    spec, network = demo
+    own = {"rgb": 3.0, "thermal": 0.5}
+    table = {name: ModalityWorth(factor * spec.temperature, trained=True) for name, factor in own.items()}
+    return spec.with_modalities(table), network
+
+
+LONE = {"rgb": ((RGB, None), {}), "thermal": ((None, THERMAL), {"image_size": RGB.shape[:2]})}
+
+
+@pytest.mark.parametrize("modality", ["rgb", "thermal"])
+def test_a_lone_image_gives_the_masks_of_its_pair_with_that_modality(tabled, modality):
+    expected = segmenter(tabled, modality=modality)(RGB, THERMAL)
+    running = segmenter(tabled)
+    images, more = LONE[modality]
+    (found,) = running.segment([running.prepare(*images, modality=modality, **more)])
+    np.testing.assert_array_equal(found.label, expected.label)
+    np.testing.assert_array_equal(found.confidence, expected.confidence)
+
+
+def test_one_segmenter_takes_a_pair_and_either_image_alone_in_turn(tabled, demo):
+    running, fused = segmenter(tabled), segmenter(demo)(RGB, THERMAL)
+    lone = [running.prepare(*images, modality=name, **more) for name, (images, more) in LONE.items()]
+    frames = [running.prepare(RGB, THERMAL), *lone, running.prepare(RGB, THERMAL)]
+    alone = [running.segment([frame])[0] for frame in frames]
+    for masks in (alone[0], alone[3]):
+        np.testing.assert_array_equal(masks.label, fused.label)
+        np.testing.assert_array_equal(masks.confidence, fused.confidence)
+    for together, one in zip(running.segment(frames), alone, strict=True):
+        assert np.abs(together.confidence.astype(int) - one.confidence).max() <= 1
+    assert [frame.modality for frame in frames] == ["rgbt", "rgb", "thermal", "rgbt"]
+
+
+@pytest.mark.parametrize("modality", ["rgb", "thermal"])
+def test_the_confidence_is_that_of_the_modalitys_temperature_unless_the_settings_name_one(tabled, demo, modality):
+    spec = tabled[0]
+    own = segmenter(tabled, modality=modality)(RGB, THERMAL)
+    named = segmenter(demo, modality=modality, temperature=spec.temperature_of(modality))(RGB, THERMAL)
+    assert np.abs(own.confidence.astype(int) - named.confidence).max() <= 1
+    settled = [segmenter(model, modality=modality, temperature=2.0)(RGB, THERMAL) for model in (tabled, demo)]
+    np.testing.assert_array_equal(settled[0].confidence, settled[1].confidence)
+    assert np.abs(own.confidence.astype(int) - settled[0].confidence).max() > 5
+
+
+@pytest.mark.parametrize(
+    ("images", "more", "words"),
+    [
+        ((RGB, None), {}, "^thermal image: missing, and modality rgbt needs it"),
+        ((RGB, None), {"modality": "thermal"}, "^thermal image: missing, and modality thermal needs it"),
+        ((None, THERMAL), {"image_size": (96, 128)}, "^RGB image: missing, and modality rgbt needs it"),
+        ((None, THERMAL), {"modality": "rgb"}, "^RGB image: missing, and modality rgb needs it"),
+        ((None, THERMAL), {"modality": "thermal"}, "^RGB image: missing, and modality thermal needs its size"),
+    ],
+)
+def test_an_image_that_the_modality_needs_is_not_left_out(demo, images, more, words):
+    with pytest.raises(UserError, match=words):
+        segmenter(demo).prepare(*images, **more)

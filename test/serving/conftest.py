@@ -48,7 +48,7 @@ class StandIn(Engine):
     def close(self):
         self.closed = True
 
-    def infer(self, pairs, output_size):
+    def infer(self, pairs, output_size, scales=None):
         assert not self.closed
         self.runs.append(len(pairs))
         self.sizes.append((pairs[0][0].shape[:2], output_size, len(pairs)))

@@ -45,10 +45,10 @@ def test_a_remembered_size_that_cannot_be_had_is_not_insisted_on(small, monkeypa
 def no_room_for(monkeypatch, engine, size):
     plain = engine.infer
 
-    def infer(self, pairs, output_size):
+    def infer(self, pairs, output_size, scales=None):
         if output_size == size and self.device != "cpu":
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        return plain(self, pairs, output_size)
+        return plain(self, pairs, output_size, scales)
 
     monkeypatch.setattr(engine, "infer", infer)
 

@@ -149,12 +149,16 @@ class Engine(ABC):
     built_at: float = -math.inf
 
     @abstractmethod
-    def infer(self, pairs: Sequence[Images], output_size: tuple[int, int]) -> list[Inference]:
+    def infer(
+        self, pairs: Sequence[Images], output_size: tuple[int, int], scales: Sequence[float] | None = None
+    ) -> list[Inference]:
         """Segment pairs of one size together. The node gives one at a time; a batch may differ from that in the last bits.
 
         Args:
             pairs: Images at the network's input size.
             output_size: (H, W) of the masks.
+            scales: What the logits of each pair are multiplied by, after they were divided by the request's temperature:
+                that over the temperature which calibrates this pair. None: 1 for all, which changes no bit.
 
         Raises:
             EngineError: It cannot be built for this size, or fails.

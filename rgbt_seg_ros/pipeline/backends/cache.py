@@ -20,8 +20,8 @@ from rgbt_seg_ros.pipeline.backends.base import EngineError
 from rgbt_seg_ros.pipeline.backends.checksums import seal
 from rgbt_seg_ros.pipeline.backends.processor import describe_processor
 
-FORMAT = 2
-"""Counts changes to what engines are built of (folding, masks) or kept (checksums): with a new number they are built again."""
+FORMAT = 3
+"""Counts changes to what engines are built of (folding, inputs, masks) or kept (checksums), which are then built again."""
 
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)

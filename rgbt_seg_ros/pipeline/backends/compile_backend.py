@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from rgbt_seg_ros.arrays import ByteArray
+from rgbt_seg_ros.arrays import ByteArray, Float32Array
 from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.pipeline.backends.base import EngineRequest
 from rgbt_seg_ros.pipeline.backends.cache import cpu_hash, entry_name
@@ -55,7 +55,7 @@ def compile_package(module: ImagesToMasks, shape: Shape, path: Path) -> None:
     thermal = torch.zeros((shape.batch, *shape.input_size), dtype=torch.uint8)
     with warnings.catch_warnings(), torch.no_grad(), _inductor_folder(path.parent):
         warnings.simplefilter("ignore")
-        program = torch.export.export(module, (rgb, thermal))
+        program = torch.export.export(module, (rgb, thermal, torch.ones(shape.batch)))
         torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs={"freezing": True})
 
 
@@ -102,9 +102,9 @@ class CompileEngine(KeptEngine):
 
         run = self._kept(shape, build, lambda folder: torch._inductor.aoti_load_package(str(folder / PACKAGE)))
 
-        def runner(rgb: ByteArray, thermal: ByteArray) -> tuple[ByteArray, ByteArray]:
+        def runner(rgb: ByteArray, thermal: ByteArray, scale: Float32Array) -> tuple[ByteArray, ByteArray]:
             with torch.inference_mode():
-                label, confidence = run(torch.from_numpy(rgb), torch.from_numpy(thermal))
+                label, confidence = run(*(torch.from_numpy(array) for array in (rgb, thermal, scale)))
             return label.numpy(), confidence.numpy()
 
         return runner

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from rgbt_seg_ros.arrays import ByteArray
+from rgbt_seg_ros.arrays import ByteArray, Float32Array
 from rgbt_seg_ros.pipeline.backends.base import EngineRequest
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.devices import select_cuda
@@ -51,8 +51,9 @@ class CudaEngine(EagerEngine):
         with torch.cuda.device(device), torch.cuda.stream(stream), torch.inference_mode(), _measured_algorithms():
             # Pinned memory is what a copy engine reads by itself; from pageable memory the driver copies twice and waits.
             staged = [_pinned((shape.batch, *shape.input_size, 3)), _pinned((shape.batch, *shape.input_size))]
+            staged.append(_pinned((shape.batch,), torch.float32))
             found = [_pinned((shape.batch, *shape.output_size)) for _ in range(2)]
-            inputs = [torch.zeros(buffer.shape, dtype=torch.uint8, device=device) for buffer in staged]
+            inputs = [torch.zeros(buffer.shape, dtype=buffer.dtype, device=device) for buffer in staged]
             for _ in range(WARM_UP_RUNS):
                 module(*inputs)
             stream.synchronize()
@@ -62,11 +63,13 @@ class CudaEngine(EagerEngine):
                 masks = module(*inputs)
 
         # The graph reads the module's tensors where they lie, and does not keep them there.
-        def runner(rgb: ByteArray, thermal: ByteArray, _held: ImagesToMasks = module) -> tuple[ByteArray, ByteArray]:
+        def runner(
+            rgb: ByteArray, thermal: ByteArray, scale: Float32Array, _held: ImagesToMasks = module
+        ) -> tuple[ByteArray, ByteArray]:
             with torch.cuda.device(device), torch.cuda.stream(stream), torch.inference_mode():
-                # The small image is on its way while the processor still stages the large one.
-                for index, image in ((1, thermal), (0, rgb)):
-                    staged[index].copy_(torch.from_numpy(image))
+                # What is small is on its way while the processor still stages the large image.
+                for index, array in ((2, scale), (1, thermal), (0, rgb)):
+                    staged[index].copy_(torch.from_numpy(array))
                     inputs[index].copy_(staged[index], non_blocking=True)
                 graph.replay()
                 for buffer, mask in zip(found, masks, strict=True):
@@ -78,5 +81,5 @@ class CudaEngine(EagerEngine):
         return runner
 
 
-def _pinned(size: tuple[int, ...]) -> torch.Tensor:
-    return torch.empty(size, dtype=torch.uint8, pin_memory=True)
+def _pinned(size: tuple[int, ...], dtype: torch.dtype = torch.uint8) -> torch.Tensor:
+    return torch.empty(size, dtype=dtype, pin_memory=True)

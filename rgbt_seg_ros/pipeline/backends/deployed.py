@@ -70,17 +70,22 @@ class ImagesToMasks(nn.Module):
         found: torch.Tensor = self.network(color, heat)
         return found.to(torch.float32)
 
-    def forward(self, rgb: torch.Tensor, thermal: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, rgb: torch.Tensor, thermal: torch.Tensor, scale: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Segment a batch.
 
         Args:
             rgb: (N, h, w, 3) uint8.
             thermal: (N, h, w) uint8.
+            scale: (N,) float32 that the logits are multiplied by; None: they are not.
 
         Returns:
             (N, H, W) uint8 labels and (N, H, W) uint8 round(255·p).
         """
         logits = self.logits(rgb, thermal)
+        if scale is not None:
+            logits = logits * scale.view(-1, 1, 1, 1)
         if self.rowwise:
             return decide_planes(self.upsample(logits))
         # Planes of one class each: what follows goes over the classes.

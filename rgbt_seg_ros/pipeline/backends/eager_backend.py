@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from rgbt_seg_ros.arrays import ByteArray
+from rgbt_seg_ros.arrays import ByteArray, Float32Array
 from rgbt_seg_ros.pipeline.backends.base import EngineRequest
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.devices import DTYPES, select_device, select_precision
@@ -35,10 +35,10 @@ class EagerEngine(SizedEngine):
     def _build(self, shape: Shape) -> Runner:
         module = self._on_device(shape)
 
-        def runner(rgb: ByteArray, thermal: ByteArray) -> tuple[ByteArray, ByteArray]:
+        def runner(rgb: ByteArray, thermal: ByteArray, scale: Float32Array) -> tuple[ByteArray, ByteArray]:
             with torch.inference_mode():
-                images = (torch.from_numpy(image).to(self._device) for image in (rgb, thermal))
-                label, confidence = module(*images)
+                given = (torch.from_numpy(array).to(self._device) for array in (rgb, thermal, scale))
+                label, confidence = module(*given)
                 return label.cpu().numpy(), confidence.cpu().numpy()
 
         return runner

@@ -30,6 +30,9 @@ def export_model(
 ) -> str:
     """Write a model for another runtime: uint8 images ``rgb`` (1, h, w, 3), ``thermal`` (1, h, w) to uint8 masks.
 
+    A file for TensorRT, which is the node's own engine, has a third input ``scale`` (1,) float32: 1 for a pair, and for one
+    image alone the model's temperature over that of the modality.
+
     Args:
         request: The model, the precision, images for int8, and the cache, in which engines of int8 and TensorRT stay for
             ``select_engine``; backend and device are those of the target. Precision ``auto`` is fp32, of tensorrt fp16; onnx
@@ -98,7 +101,7 @@ def _export_openvino(request: EngineRequest, shape: Shape, output: Path) -> None
 
     if output.suffix != ".xml":
         raise EngineError(f"{output}: OpenVINO's model is an .xml file with a .bin beside it; name the .xml")
-    model = OpenvinoEngine(request).model(shape)
+    model = OpenvinoEngine(request).model(shape, scaled=False)
     with (
         tempfile.TemporaryDirectory(prefix="rgbt-seg-") as folder,
         replacing(output, output.with_suffix(".bin"), failure=EngineError, parents=False) as parts,

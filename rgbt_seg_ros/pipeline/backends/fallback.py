@@ -95,7 +95,9 @@ class FallbackEngine(Engine):
         others = self._others.built_at if self._others else -math.inf
         return max(self._opened_at, self.running.built_at, others)
 
-    def infer(self, pairs: Sequence[Images], output_size: tuple[int, int]) -> list[Inference]:
+    def infer(
+        self, pairs: Sequence[Images], output_size: tuple[int, int], scales: Sequence[float] | None = None
+    ) -> list[Inference]:
         """Segment pairs of one size; see ``Engine.infer``.
 
         Raises:
@@ -105,9 +107,9 @@ class FallbackEngine(Engine):
         shape = Shape.of(pairs, output_size)
         while True:
             if self._others is not None and shape in self._elsewhere:
-                return self._others.infer(pairs, output_size)
+                return self._others.infer(pairs, output_size, scales)
             try:
-                found = self.running.infer(pairs, output_size)
+                found = self.running.infer(pairs, output_size, scales)
             except (EngineError, SettingError) as error:
                 last = not self._rest and self._others is None
                 if last or isinstance(error, SizeError) or is_out_of_memory(error):

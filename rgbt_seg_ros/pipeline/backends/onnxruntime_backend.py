@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from rgbt_seg_ros.arrays import ByteArray
+from rgbt_seg_ros.arrays import ByteArray, Float32Array
 from rgbt_seg_ros.errors import SettingError, UserError
 from rgbt_seg_ros.pipeline.backends.base import EngineError, EngineRequest
 from rgbt_seg_ros.pipeline.backends.cache import entry_name
@@ -99,7 +99,7 @@ class OnnxruntimeEngine(KeptEngine):
         def build(folder: Path) -> None:
             self._log.info(f"{self.name}: exporting for {shape}, once")
             module = self._module(shape, DTYPES[self.precision])
-            export_onnx(module, shape.batch, shape.input_size, folder / MODEL)
+            export_onnx(module, shape.batch, shape.input_size, folder / MODEL, scaled=True)
 
         def read(folder: Path) -> Any:
             options = onnxruntime.SessionOptions()
@@ -125,8 +125,9 @@ class OnnxruntimeEngine(KeptEngine):
         if self._provider != wanted:
             self._log.error(f"{name}: its provider {wanted} cannot be loaded, so {self._provider} runs it")
 
-        def runner(rgb: ByteArray, thermal: ByteArray) -> tuple[ByteArray, ByteArray]:
-            label, confidence = session.run(["label", "confidence"], {"rgb": rgb, "thermal": thermal})
+        def runner(rgb: ByteArray, thermal: ByteArray, scale: Float32Array) -> tuple[ByteArray, ByteArray]:
+            given = {"rgb": rgb, "thermal": thermal, "scale": scale}
+            label, confidence = session.run(["label", "confidence"], given)
             return label, confidence
 
         return runner

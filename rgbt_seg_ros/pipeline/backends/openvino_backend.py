@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rgbt_seg_ros.arrays import ByteArray
+from rgbt_seg_ros.arrays import ByteArray, Float32Array
 from rgbt_seg_ros.errors import SettingError, UserError
 from rgbt_seg_ros.pipeline.backends.base import Calibration, EngineRequest, reason
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, entry_name
@@ -102,25 +102,29 @@ class OpenvinoEngine(KeptEngine):
         stored = "int8" if self.precision == "int8" else "fp32"
         return self._cache / entry_name(self._hash, what, stored, self._version, f"r{REVISION}")
 
-    def model(self, shape: Shape) -> Any:
+    def model(self, shape: Shape, scaled: bool = True) -> Any:
         """Return the ``openvino.Model`` of a size, converted (and calibrated) if it is not in the cache.
+
+        Without ``scaled``, for other programs, it has no input ``scale``; in floats it is converted, then, and not kept.
 
         Raises:
             SettingError: Of ``precision``: int8 has to be calibrated, and the images or NNCF are missing.
         """
+        if self.precision != "int8" and not scaled:
+            return convert(self._module(shape, torch.float32), shape.batch, shape.input_size)
         model = self._kept(
             shape,
             lambda folder: self._convert(shape, folder),
             lambda folder: self._core.read_model(str(folder / MODEL)),
         )
-        return attach_masks(model, shape.output_size) if self.precision == "int8" else model
+        return attach_masks(model, shape.output_size, scaled) if self.precision == "int8" else model
 
     def _convert(self, shape: Shape, folder: Path) -> None:
         openvino = import_openvino()
 
         if self.precision != "int8":
             self._log.info(f"{self.name}: converting for {shape}, once")
-            model = convert(self._module(shape, torch.float32), shape.batch, shape.input_size)
+            model = convert(self._module(shape, torch.float32), shape.batch, shape.input_size, scaled=True)
         elif self._calibration is None:
             height, width = shape.input_size
             raise SettingError(
@@ -173,8 +177,8 @@ class OpenvinoEngine(KeptEngine):
                 seal(kernels)
         request = compiled.create_infer_request()
 
-        def runner(rgb: ByteArray, thermal: ByteArray) -> tuple[ByteArray, ByteArray]:
-            request.infer([rgb, thermal], share_inputs=True)
+        def runner(rgb: ByteArray, thermal: ByteArray, scale: Float32Array) -> tuple[ByteArray, ByteArray]:
+            request.infer([rgb, thermal, scale], share_inputs=True)
             # The request writes its next results over these.
             label, confidence = (np.array(request.get_output_tensor(index).data) for index in range(2))
             return label, confidence

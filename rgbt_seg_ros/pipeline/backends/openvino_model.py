@@ -64,7 +64,9 @@ class _Masks(nn.Module):
         super().__init__()
         self.upsample = upsample
 
-    def forward(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, logits: torch.Tensor, scale: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        if scale is not None:
+            logits = logits * scale.view(-1, 1, 1, 1)
         return decide_planes(self.upsample(logits))
 
 
@@ -85,20 +87,22 @@ def _images(batch: int, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tens
 
 def _named(model: Any) -> Any:
     """Name inputs and outputs, for other programs that run the file."""
-    for port, name in zip(model.inputs, ("rgb", "thermal"), strict=True):
+    for port, name in zip(model.inputs, ("rgb", "thermal", "scale"), strict=False):
         port.get_tensor().set_names({name})
     for port, name in zip(model.outputs, ("label", "confidence"), strict=True):
         port.get_tensor().set_names({name})
     return model
 
 
-def convert(module: ImagesToMasks, batch: int, input_size: tuple[int, int]) -> Any:
+def convert(module: ImagesToMasks, batch: int, input_size: tuple[int, int], scaled: bool = False) -> Any:
     """Return an ``openvino.Model`` of uint8 images ``rgb``, ``thermal`` to uint8 masks ``label``, ``confidence``.
 
-    The module's norms are spelled out by it (``folded_norms``).
+    The module's norms are spelled out by it (``folded_norms``). With ``scaled`` there is a third input ``scale``, (N,) float32,
+    as of ``ImagesToMasks``.
     """
     spell_out(module)
-    return _named(_convert(module, _images(batch, input_size)))
+    scale = (torch.ones(batch),) if scaled else ()
+    return _named(_convert(module, (*_images(batch, input_size), *scale)))
 
 
 def quantise(module: ImagesToMasks, batch: int, input_size: tuple[int, int], batches: Iterable[list[ByteArray]]) -> Any:
@@ -125,19 +129,22 @@ def quantise(module: ImagesToMasks, batch: int, input_size: tuple[int, int], bat
     )
 
 
-def attach_masks(network: Any, output_size: tuple[int, int]) -> Any:
+def attach_masks(network: Any, output_size: tuple[int, int], scaled: bool = False) -> Any:
     """Return a model of images to masks, as ``convert`` does, of one of images to logits; masks are decided in floats.
 
     Args:
         network: An ``openvino.Model`` as of ``quantise``; it becomes part of the result.
         output_size: (H, W) of the masks.
+        scaled: As of ``convert``.
     """
     openvino = import_openvino()
 
     batch, classes, height, width = network.outputs[0].shape
     logits = torch.zeros((batch, classes, height, width))
-    masks = _convert(_Masks(Upsample((height, width), output_size)), (logits,))
+    examples = (logits, torch.ones(batch)) if scaled else (logits,)
+    masks = _convert(_Masks(Upsample((height, width), output_size)), examples)
     source = network.get_results()[0].input_value(0)
-    for target in masks.get_parameters()[0].output(0).get_target_inputs():
+    replaced, *scale = masks.get_parameters()
+    for target in replaced.output(0).get_target_inputs():
         target.replace_source_output(source)
-    return _named(openvino.Model(masks.get_results(), network.get_parameters(), "rgbt_seg_ros"))
+    return _named(openvino.Model(masks.get_results(), [*network.get_parameters(), *scale], "rgbt_seg_ros"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from rgbt_seg_ros.arrays import ByteArray
+from rgbt_seg_ros.arrays import ByteArray, Float32Array
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.network.spec import MAX_INPUT_PIXELS, MIN_SIDE
 from rgbt_seg_ros.pipeline.backends.base import (
@@ -27,8 +27,9 @@ from rgbt_seg_ros.pipeline.backends.base import (
 from rgbt_seg_ros.pipeline.backends.deployed import ImagesToMasks
 from rgbt_seg_ros.pipeline.backends.memory import is_out_of_memory
 
-Runner = Callable[[ByteArray, ByteArray], tuple[ByteArray, ByteArray]]
-"""(N, h, w, 3) and (N, h, w) in, (N, H, W) labels and confidences out, which the next run does not write over."""
+Runner = Callable[[ByteArray, ByteArray, Float32Array], tuple[ByteArray, ByteArray]]
+"""Images (N, h, w, 3) and (N, h, w) and scales (N,) in, (N, H, W) labels and confidences out, which the next run does not
+write over."""
 
 KEPT = 4
 """Sizes that an engine keeps built; the one that has not been used for the longest time goes first."""
@@ -165,15 +166,18 @@ class SizedEngine(Engine):
             self._failed.popitem(last=False)
         return EngineError(sentence)
 
-    def infer(self, pairs: Sequence[Images], output_size: tuple[int, int]) -> list[Inference]:
+    def infer(
+        self, pairs: Sequence[Images], output_size: tuple[int, int], scales: Sequence[float] | None = None
+    ) -> list[Inference]:
         """Segment pairs of one size; see ``Engine.infer``. Of an error, ``is_out_of_memory`` says whether memory ran out."""
         shape = Shape.of(pairs, output_size)
         runner = self.prepare(shape)
         start = time.perf_counter()
         rgb, thermal = _stack([pair[0] for pair in pairs]), _stack([pair[1] for pair in pairs])
+        scale = np.ones(len(pairs), np.float32) if scales is None else np.array(scales, np.float32)
         loaded = time.perf_counter()
         try:
-            label, confidence = runner(rgb, thermal)
+            label, confidence = runner(rgb, thermal, scale)
         except Exception as error:
             sentence = f"{self.name} fails: {reason(error)}"
             if shape not in self._unproven and not is_out_of_memory(error):

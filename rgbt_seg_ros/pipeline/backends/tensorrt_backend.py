@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from rgbt_seg_ros.arrays import ByteArray
+from rgbt_seg_ros.arrays import ByteArray, Float32Array
 from rgbt_seg_ros.errors import SettingError
 from rgbt_seg_ros.pipeline.backends.base import LOG, EngineError, EngineRequest
 from rgbt_seg_ros.pipeline.backends.cache import entry_name
@@ -119,7 +119,7 @@ class TensorrtEngine(KeptEngine):
         self._log.info(f"{self.name}: building for {shape}, once; this takes minutes")
         module = self._module(shape, DTYPES[self.precision])
         onnx = folder / "model.onnx"
-        export_onnx(module, shape.batch, shape.input_size, onnx)
+        export_onnx(module, shape.batch, shape.input_size, onnx, scaled=True)
         # TensorRT builds for, and times its kernels on, the current device.
         with torch.cuda.device(self._device):
             build_engine(self._trt, onnx, folder / ENGINE, self._log)
@@ -154,7 +154,8 @@ class TensorrtEngine(KeptEngine):
         device = self._device
         _, runtime, engine = self._open(shape)
         stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        sizes = {
+        sizes: dict[str, tuple[int, ...]] = {
+            "scale": (shape.batch,),
             "rgb": (shape.batch, *shape.input_size, 3),
             "thermal": (shape.batch, *shape.input_size),
             "label": (shape.batch, *shape.output_size),
@@ -165,19 +166,20 @@ class TensorrtEngine(KeptEngine):
             context = engine.create_execution_context()
             if context is None:
                 raise RuntimeError("TensorRT makes no context; it says so where it runs out of memory")
-            there = {name: torch.zeros(size, dtype=torch.uint8, device=device) for name, size in sizes.items()}
-            here = {name: torch.empty(size, dtype=torch.uint8, pin_memory=True) for name, size in sizes.items()}
+            kinds = {name: torch.float32 if name == "scale" else torch.uint8 for name in sizes}
+            there = {name: torch.zeros(size, dtype=kinds[name], device=device) for name, size in sizes.items()}
+            here = {name: torch.empty(size, dtype=kinds[name], pin_memory=True) for name, size in sizes.items()}
             for name, buffer in there.items():
                 if not context.set_tensor_address(name, buffer.data_ptr()):
                     raise RuntimeError(f"the engine has no '{name}'")
 
         # The context holds neither its engine nor the runtime: they must live as long as the runner does.
         def runner(
-            rgb: ByteArray, thermal: ByteArray, _held: tuple[Any, ...] = (runtime, engine)
+            rgb: ByteArray, thermal: ByteArray, scale: Float32Array, _held: tuple[Any, ...] = (runtime, engine)
         ) -> tuple[ByteArray, ByteArray]:
             with torch.cuda.device(device), torch.cuda.stream(stream), torch.inference_mode():
-                for name, image in (("thermal", thermal), ("rgb", rgb)):
-                    here[name].copy_(torch.from_numpy(image))
+                for name, array in (("scale", scale), ("thermal", thermal), ("rgb", rgb)):
+                    here[name].copy_(torch.from_numpy(array))
                     there[name].copy_(here[name], non_blocking=True)
                 if not context.execute_async_v3(stream.cuda_stream):
                     raise RuntimeError("TensorRT could not run its engine")

@@ -81,7 +81,9 @@ class TorchEngine(Engine):
         return time.perf_counter()
 
     @torch.inference_mode()
-    def infer(self, pairs: Sequence[Images], output_size: tuple[int, int]) -> list[Inference]:
+    def infer(
+        self, pairs: Sequence[Images], output_size: tuple[int, int], scales: Sequence[float] | None = None
+    ) -> list[Inference]:
         """Segment pairs of one size; see ``Engine.infer``."""
         start = self._now()
         rgb = self._stack([self._load(pair[0], self._rgb) for pair in pairs])
@@ -89,7 +91,8 @@ class TorchEngine(Engine):
         loaded = self._now()
         logits = self._network(rgb, thermal, output_size=output_size)
         computed = self._now()
-        masks = [decide(logits[index : index + 1], self._temperature) for index in range(len(pairs))]
+        temperatures = [self._temperature / scale for scale in scales or (1.0,) * len(pairs)]
+        masks = [decide(logits[index : index + 1], temperature) for index, temperature in enumerate(temperatures)]
         results = [(label.cpu().numpy(), confidence.cpu().numpy()) for label, confidence in masks]
         end = self._now()
         spent = {"preprocess": loaded - start, "network": computed - loaded, "masks": end - computed}

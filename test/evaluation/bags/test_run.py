@@ -117,11 +117,11 @@ def test_a_pair_that_cannot_be_segmented_is_skipped_with_its_reason(recording, s
         def __init__(self):
             self.calls = 0
 
-        def infer(self, pairs, output_size):
+        def infer(self, pairs, output_size, scales=None):
             self.calls += 1
             if self.calls == 2:
                 raise RuntimeError("out of memory")
-            return segmenter._engine.infer(pairs, output_size)
+            return segmenter._engine.infer(pairs, output_size, scales)
 
     found = outcomes(recording.path, Segmenter(segmenter.spec, Failing(), segmenter.settings))
     assert [entry.record.skipped for entry in found] == ["", "RuntimeError: out of memory", "", ""]
@@ -148,10 +148,10 @@ def test_in_a_batch_that_fails_each_pair_has_its_own_turn(recording, segmenter):
     class Small:
         name = "small"
 
-        def infer(self, pairs, output_size):
+        def infer(self, pairs, output_size, scales=None):
             if len(pairs) > 1:
                 raise RuntimeError("out of memory")
-            return segmenter._engine.infer(pairs, output_size)
+            return segmenter._engine.infer(pairs, output_size, scales)
 
     found = outcomes(recording.path, Segmenter(segmenter.spec, Small(), segmenter.settings), batch=4)
     assert [entry.record.skipped for entry in found] == [""] * 4

@@ -25,7 +25,7 @@ class StandIn(Engine):
 
     name = "fixed"
 
-    def infer(self, pairs, output_size):
+    def infer(self, pairs, output_size, scales=None):
         self.pairs = pairs
         return [
             Inference(np.ones(output_size, np.uint8), np.full(output_size, 200, np.uint8), {"masks": 0.0})
@@ -184,3 +184,29 @@ def test_the_stage_counts_what_it_found_in_the_thermal_image(spec):
     thermal[3, 4] = np.nan
     prepared = Segmenter(spec, StandIn(), settings).prepare(np.zeros((48, 64, 3), np.uint8), thermal)
     assert prepared.facts == ThermalFacts(0, (290.0, 310.0), non_finite=1)
+
+
+@pytest.mark.parametrize("mode", ["plane", "depth"])
+def test_thermal_alone_lands_in_the_pixels_of_the_rgb_image_that_is_missing(spec, mode):
+    pair, scene = rig(), render_rig(rig(), box_surfaces(3))
+    pair = replace(pair, plane_distance=0.4)  # so near that a part of the RGB image is beyond the thermal one
+    whole = segmenter(spec, mode, pair, modality="thermal").prepare(scene.rgb, scene.thermal, scene.depth)
+    running = segmenter(spec, mode, pair)
+    size = scene.rgb.shape[:2]
+    lone = running.prepare(None, scene.thermal, scene.depth, modality="thermal", image_size=size)
+    assert lone.image_size == size
+    assert lone.facts == whole.facts
+    for name in ("rgb", "thermal", "valid"):
+        np.testing.assert_array_equal(getattr(lone, name), getattr(whole, name))
+    (masks,) = running.segment([lone])
+    assert masks.label.shape == size
+    np.testing.assert_array_equal(masks.label == UNLABELED, ~lone.valid)
+    assert 0 < (~lone.valid).mean() < 1
+
+
+def test_rgb_alone_needs_no_calibration(spec):
+    rgb = np.zeros((120, 160, 3), np.uint8)
+    waiting = Aligner.awaiting(AlignmentSettings("plane"), "thermal/camera_info")
+    prepared = Segmenter(spec, StandIn(), SegmenterSettings(), waiting).prepare(rgb, None, modality="rgb")
+    assert (prepared.valid, prepared.facts) == (None, ThermalFacts())
+    assert (prepared.thermal == spec.thermal.neutral[0]).all()

@@ -199,9 +199,9 @@ class Tiny(nn.Module):
         self.conv = nn.Conv2d(4, 3, 4, stride=4)
         self.upsample = Upsample((shape.input_size[0] // 4, shape.input_size[1] // 4), shape.output_size)
 
-    def forward(self, rgb, thermal):
+    def forward(self, rgb, thermal, scale):
         images = torch.cat((rgb.permute(0, 3, 1, 2), thermal.unsqueeze(1)), 1).float() / 255
-        return decide_planes(self.upsample(self.conv(images)))
+        return decide_planes(self.upsample(self.conv(images) * scale.view(-1, 1, 1, 1)))
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
@@ -220,9 +220,14 @@ def test_compile_builds_once_and_loads_then(demo, tmp_path, monkeypatch):
     rgb, thermal = pair(0)
     (found,) = CompileEngine(request).infer([(rgb, thermal)], SIZE)
     with torch.inference_mode():
-        label, confidence = tiny(torch.from_numpy(rgb)[None], torch.from_numpy(thermal)[None])
+        images = torch.from_numpy(rgb)[None], torch.from_numpy(thermal)[None]
+        label, confidence = tiny(*images, torch.ones(1))
+        soft = tiny(*images, torch.tensor([0.25]))[1]
     assert (found.label == label[0].numpy()).mean() >= 0.999
     assert np.abs(found.confidence.astype(int) - confidence[0].numpy()).max() <= 1
+    (scaled,) = unbuilt.infer([(rgb, thermal)], SIZE, [0.25])
+    assert np.abs(scaled.confidence.astype(int) - soft[0].numpy()).max() <= 1
+    assert scaled.confidence.mean() < found.confidence.mean()
     assert len(said) == 1
     assert "this takes a minute or two" in said[0]
     assert unbuilt.built
@@ -258,3 +263,29 @@ def test_the_temperature_of_the_caller_replaces_the_models(demo, cache):
     sharp, soft = (backend.infer([pair(0)], SIZE)[0] for backend in backends)
     assert (sharp.label == soft.label).mean() >= 0.999
     assert soft.confidence.mean() < sharp.confidence.mean()
+
+
+@pytest.mark.parametrize("name", list(NEEDS))
+def test_every_run_may_have_a_temperature_of_its_own(demo, cache, name):
+    spec, network = demo
+    backend, _ = opened(demo, cache, name)
+    (found,) = backend.infer([pair(0)], SIZE)
+    (scaled,) = backend.infer([pair(0)], SIZE, [0.25])
+    (again,) = backend.infer([pair(0)], SIZE, [1.0])
+    request = EngineRequest(
+        copy.deepcopy(network), spec, device="cpu", precision="fp32", temperature=4 * spec.temperature
+    )
+    (expected,) = TorchEngine(request).infer([pair(0)], SIZE)
+    assert (scaled.label == expected.label).mean() >= 0.999
+    assert np.abs(scaled.confidence.astype(int) - expected.confidence).max() <= 1
+    assert scaled.confidence.mean() < found.confidence.mean() - 5
+    np.testing.assert_array_equal(again.confidence, found.confidence)
+    np.testing.assert_array_equal(again.label, found.label)
+
+
+def test_pairs_of_one_run_may_have_different_temperatures(demo, cache):
+    for backend in (opened(demo, cache, "torch")[0], TorchEngine(EngineRequest(demo[1], demo[0], device="cpu"))):
+        batch = backend.infer([pair(0)] * 2, SIZE, [0.25, 1.0])
+        for found, scale in zip(batch, (0.25, 1.0), strict=True):
+            (alone,) = backend.infer([pair(0)], SIZE, [scale])
+            assert np.abs(found.confidence.astype(int) - alone.confidence).max() <= 1

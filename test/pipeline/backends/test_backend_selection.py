@@ -115,7 +115,7 @@ class StandIn(Engine):
     def __init__(self, name, fails=False):
         self.name, self.fails, self.closed = name, fails, False
 
-    def infer(self, pairs, output_size):
+    def infer(self, pairs, output_size, scales=None):
         if self.fails:
             raise EngineError(f"{self.name} fails: no memory")
         mask = np.zeros(output_size, np.uint8)

@@ -99,7 +99,7 @@ class Tensorrt:
 
             def set_tensor_address(self, name, address):
                 self.addresses[name] = address
-                return name in ("rgb", "thermal", "label", "confidence")
+                return name in ("rgb", "thermal", "scale", "label", "confidence")
 
             def execute_async_v3(self, stream):
                 assert stream == 7
@@ -136,7 +136,9 @@ class Tensorrt:
 def tensorrt(monkeypatch, cuda):
     module = Tensorrt()
     monkeypatch.setitem(sys.modules, "tensorrt", module)
-    monkeypatch.setattr(tensorrt_backend, "export_onnx", lambda module, batch, size, path: path.write_bytes(b"onnx"))
+    monkeypatch.setattr(
+        tensorrt_backend, "export_onnx", lambda module, batch, size, path, scaled: path.write_bytes(b"onnx")
+    )
     return module
 
 
