@@ -6,6 +6,8 @@ import argparse
 import json
 import shlex
 import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +72,13 @@ def register(subparsers: Any) -> None:
     temperature.add_argument(
         "--stride", type=positive, default=8, metavar="N", help="every N-th pixel of every N-th row (default: 8)"
     )
+    temperature.add_argument(
+        "--measure",
+        metavar="SPEC",
+        help="other data with label masks, for mIoU and ECE in the file (default: those of the data fitted to)",
+    )
     add_device(temperature)
+    add_json(temperature)
     temperature.set_defaults(run=run_temperature)
     exporting = actions.add_parser("export", help="make a file for another runtime: ONNX, OpenVINO, TensorRT")
     exporting.add_argument("model", metavar="MODEL", help=MODEL)
@@ -137,25 +145,34 @@ def run_new(args: argparse.Namespace) -> int:
 
 
 def run_temperature(args: argparse.Namespace) -> int:
-    """Fit the confidence temperature to data and store it in a model file."""
+    """Fit the confidence temperatures to data and store them, with mIoU and ECE, in a model file."""
     from tqdm import tqdm
 
     from rgbt_seg_ros.data.specs import open_dataset
-    from rgbt_seg_ros.evaluation.temperature import fit_temperature, stored_dtype, with_temperature
+    from rgbt_seg_ros.evaluation.temperature import fit_temperatures, stored_dtype, with_measured, with_temperatures
     from rgbt_seg_ros.network import read_model, write_model
 
-    check_output([args.output], args.overwrite, parents=False)
-    dataset = open_dataset(args.data)
+    check_output([args.output, *json_files(args.json)], args.overwrite, parents=False)
+    dataset, other = open_dataset(args.data), open_dataset(args.measure) if args.measure else None
     spec, network = read_model(args.model)
-    fit = fit_temperature(
-        network, spec, dataset, args.limit, args.stride, args.device, lambda seq: tqdm(seq, unit="frame", disable=None)
-    )
+
+    def progress(indices: Sequence[int]) -> Iterable[int]:
+        return tqdm(indices, unit="frame", disable=None)
+
+    fits = fit_temperatures(network, spec, dataset, args.limit, args.stride, args.device, progress)
+    fitted = with_temperatures(spec, fits, args.data)
+    if other is not None:
+        fitted = with_measured(network, fitted, other, args.limit, args.device, progress)
     # The network is as it was read, so weights that were stored as float16 are stored the same again.
-    write_model(args.output, with_temperature(spec, fit, args.data), network.state_dict(), stored_dtype(args.model))
-    print(
-        f"{args.output}: temperature {spec.temperature:g} -> {fit.temperature:.4g}, {fit.pixels} pixels of {args.data}"
-    )
-    print(f"NLL {fit.nll_before:.4f} -> {fit.nll_after:.4f}, ECE {fit.ece_before:.4f} -> {fit.ece_after:.4f}")
+    write_model(args.output, fitted, network.state_dict(), stored_dtype(args.model))
+    results = {name: {**asdict(fit), **asdict(fitted.modalities[name])} for name, fit in fits.items()}
+    lines = [f"{args.output}: fitted on {args.data}, measured on {args.measure or args.data}"]
+    lines += [
+        f"{name}: temperature {spec.temperature_of(name):g} -> {fit.temperature:.4g}, {fit.pixels} pixels, "
+        f"NLL {fit.nll_before:.4f} -> {fit.nll_after:.4f}, ECE {fit.ece_before:.4f} -> {fit.ece_after:.4f}"
+        for name, fit in fits.items()
+    ]
+    print_results(args.json, json.dumps(results, indent=2), "\n".join([*lines, *describe_modalities(fitted)]))
     return 0
 
 
@@ -200,9 +217,23 @@ def describe(spec: ModelSpec, parameters: int) -> str:
         f"input size   {height}x{width} (height x width)",
         f"RGB          mean {spec.rgb.mean}, std {spec.rgb.std}",
         f"thermal      {thermal}",
-        f"temperature  {spec.temperature:g}",
+        *describe_modalities(spec),
     ]
     provenance = spec.to_dict()["provenance"]
     lines += [f"{key:<12} {value}" for key, value in provenance.items() if value not in ("", {})]
     lines += [f"class {entry.id:<6} {entry.name}  rgb{entry.color}" for entry in spec.classes]
     return "\n".join(lines)
+
+
+def describe_modalities(spec: ModelSpec) -> list[str]:
+    """Return a table of what a mask is worth by modality, for a terminal."""
+
+    def shown(value: float | None) -> str:
+        return "-" if value is None else f"{value:.4f}"
+
+    rows = [("modality", "trained", "temperature", "mIoU", "ECE")]
+    rows += [
+        (name, "yes" if worth.trained else "no", f"{worth.temperature:g}", shown(worth.miou), shown(worth.ece))
+        for name, worth in spec.modalities.items()
+    ]
+    return ["{:<12} {:<8} {:<12} {:<7} {}".format(*row) for row in rows]

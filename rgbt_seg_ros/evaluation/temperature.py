@@ -1,4 +1,4 @@
-"""Temperature scaling: the one number that makes the confidence a probability and changes no label.
+"""Temperature scaling: the one number a modality that makes the confidence a probability and changes no label.
 
 Source: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, section 4.2: p = softmax(z / T) with
 the T that minimises the negative log likelihood (NLL) of a validation set.
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +19,12 @@ from safetensors import safe_open
 
 from rgbt_seg_ros.data.samples import IGNORED, DataError, Dataset
 from rgbt_seg_ros.evaluation.classes import ClassMap
-from rgbt_seg_ros.evaluation.evaluator import spread
-from rgbt_seg_ros.evaluation.reliability import expected_calibration_error, reliability_of
-from rgbt_seg_ros.network import FusionNetwork, ModelSpec
+from rgbt_seg_ros.evaluation.confusion import confusion_matrix, scores
+from rgbt_seg_ros.evaluation.evaluator import Progress, evaluate, spread
+from rgbt_seg_ros.evaluation.reliability import expected_calibration_error, reliability, reliability_of
+from rgbt_seg_ros.network import MODALITIES, FusionNetwork, Modality, ModalityWorth, ModelSpec
 from rgbt_seg_ros.network.builtin import DEMO
-from rgbt_seg_ros.pipeline import Segmenter
+from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
 from rgbt_seg_ros.pipeline.backends import EngineRequest, TorchEngine
 
 BOUNDS = (0.05, 20.0)
@@ -38,10 +38,12 @@ _STEPS = 40
 
 _NOTE = "temperature fitted on "
 
+_MEASURED = ", measured on "
+
 
 @dataclass(frozen=True)
 class TemperatureFit:
-    """A fitted temperature and what it changed, on the pixels it was fitted to.
+    """A fitted temperature of one modality and what it changed, on the pixels it was fitted to.
 
     Attributes:
         temperature: Divides the logits; within ``BOUNDS``.
@@ -49,6 +51,7 @@ class TemperatureFit:
         nll_after: The same with the fitted one.
         ece_before: Expected calibration error 0..1 with the temperature the model had, 15 bins.
         ece_after: The same with the fitted one.
+        miou: mIoU 0..1 of the masks of these frames, over all annotated pixels.
         pixels: How many pixels were sampled.
         frames: From how many frames.
     """
@@ -58,6 +61,7 @@ class TemperatureFit:
     nll_after: float
     ece_before: float
     ece_after: float
+    miou: float
     pixels: int
     frames: int
 
@@ -97,18 +101,34 @@ def _calibration_error(logits: torch.Tensor, target: torch.Tensor, temperature: 
     return expected_calibration_error(reliability_of(probability.double().numpy(), right))
 
 
-def _sample_pixels(
-    network: FusionNetwork, segmenter: Segmenter, dataset: Dataset, indices: Iterable[int], stride: int, most: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (N, K) float32 logits and (N,) int64 classes of every ``stride``-th pixel of every ``stride``-th row.
+@dataclass
+class _Sampled:
+    """What one modality gave: logits (N, K) and true classes (N,) in parts, and the confusion matrix (K, K) of the masks."""
 
-    From a frame with more annotated pixels than ``most``, ``most`` of them are taken, evenly spread.
+    logits: list[npt.NDArray[np.float32]]
+    target: list[torch.Tensor]
+    matrix: npt.NDArray[np.int64]
+
+
+def _sample_pixels(
+    network: FusionNetwork,
+    segmenter: Segmenter,
+    dataset: Dataset,
+    indices: Iterable[int],
+    modalities: Sequence[Modality],
+    stride: int,
+    most: int,
+) -> dict[Modality, _Sampled]:
+    """Return float32 logits and int64 classes of every ``stride``-th pixel of every ``stride``-th row, for each modality.
+
+    From a frame with more annotated pixels than ``most``, ``most`` of them are taken, evenly spread. A frame is read once.
     """
-    classes = ClassMap(dataset.convention.classes, segmenter.spec.classes, dataset.spec)
+    spec = segmenter.spec
+    classes = ClassMap(dataset.convention.classes, spec.classes, dataset.spec)
     captured: list[torch.Tensor] = []
     # A hook, so that the logits come from the very path that makes the masks, and are of the size of the image.
     hook = network.register_forward_hook(lambda _module, _inputs, output: captured.append(output))
-    logits, targets = [], []
+    found = {name: _Sampled([], [], np.zeros((spec.num_classes,) * 2, np.int64)) for name in modalities}
     try:
         for index in indices:
             sample = classes.apply(dataset[index])
@@ -116,36 +136,37 @@ def _sample_pixels(
                 raise DataError(
                     f"{dataset.spec}: {sample.name}: no label mask; a temperature is fitted to label masks only"
                 )
-            captured.clear()
-            segmenter(sample.rgb, sample.thermal)
             grid = slice(stride // 2, None, stride)
             label = torch.from_numpy(np.ascontiguousarray(sample.label[grid, grid])).long().flatten()
-            values = captured[0][0, :, grid, grid].float().cpu().flatten(1).T
             known = (label != IGNORED).nonzero()[:, 0]
             if len(known) > most:
                 known = known[torch.arange(most) * len(known) // most]
-            logits.append(values[known].numpy())
-            targets.append(label[known])
+            for name, sampled in found.items():
+                captured.clear()
+                (masks,) = segmenter.segment([segmenter.prepare(sample.rgb, sample.thermal, modality=name)])
+                values = captured[0][0, :, grid, grid].float().cpu().flatten(1).T
+                sampled.logits.append(values[known].numpy())
+                sampled.target.append(label[known])
+                sampled.matrix += confusion_matrix(sample.label, masks.label, spec.num_classes)
     finally:
         hook.remove()
-    # From numpy: tensors made in inference mode cannot be used outside it in every way.
-    return torch.from_numpy(np.concatenate(logits)), torch.cat(targets)
+    return found
 
 
-def fit_temperature(
+def fit_temperatures(
     network: FusionNetwork,
     spec: ModelSpec,
     dataset: Dataset,
     limit: int = 200,
     stride: int = 8,
     device: str = "auto",
-    progress: Callable[[Sequence[int]], Iterable[int]] = lambda indices: indices,
-) -> TemperatureFit:
-    """Fit the temperature of a network to data that it was not trained on.
+    progress: Progress = lambda indices: indices,
+) -> dict[Modality, TemperatureFit]:
+    """Fit a temperature for each modality that a network was trained for, to data that it was not trained on.
 
     Args:
         network: Left as it is: a copy runs, in float32.
-        spec: Its metadata; the temperature in it is the one "before".
+        spec: Its metadata; the temperatures in it are those "before".
         dataset: With label masks; classes are matched by name.
         limit: Largest number of samples, evenly spread over the data.
         stride: Every ``stride``-th pixel of every ``stride``-th row is used: neighbours say the same. More than ``MAX_PIXELS``
@@ -159,35 +180,85 @@ def fit_temperature(
     """
     if not len(dataset):
         raise DataError(f"{dataset.spec}: no samples")
+    modalities = [name for name in MODALITIES if spec.trained_for(name)]
     running = copy.deepcopy(network)
     segmenter = Segmenter(spec, TorchEngine(EngineRequest(running, spec, device=device, precision="fp32")))
     indices = spread(len(dataset), limit)
-    most = max(1, MAX_PIXELS // len(indices))
-    logits, target = _sample_pixels(running, segmenter, dataset, progress(indices), stride, most)
+    most = max(1, MAX_PIXELS // (len(indices) * len(modalities)))
+    found = _sample_pixels(running, segmenter, dataset, progress(indices), modalities, stride, most)
+    return {
+        name: _fit(sampled, spec.temperature_of(name), len(indices), dataset.spec) for name, sampled in found.items()
+    }
+
+
+def _fit(sampled: _Sampled, before: float, frames: int, data: str) -> TemperatureFit:
+    # From numpy: tensors made in inference mode cannot be used outside it in every way.
+    logits, target = torch.from_numpy(np.concatenate(sampled.logits)), torch.cat(sampled.target)
     if not len(target):
-        raise DataError(
-            f"{dataset.spec}: no annotated pixel in {len(indices)} samples; a temperature needs label masks"
-        )
+        raise DataError(f"{data}: no annotated pixel in {frames} samples; a temperature needs label masks")
     if not bool(torch.isfinite(logits).all()):
-        raise DataError(f"{dataset.spec}: the network's outputs are not finite; no temperature fits them")
+        raise DataError(f"{data}: the network's outputs are not finite; no temperature fits them")
     fitted = best_temperature(logits, target)
     return TemperatureFit(
         temperature=fitted,
-        nll_before=negative_log_likelihood(logits, target, spec.temperature),
+        nll_before=negative_log_likelihood(logits, target, before),
         nll_after=negative_log_likelihood(logits, target, fitted),
-        ece_before=_calibration_error(logits, target, spec.temperature),
+        ece_before=_calibration_error(logits, target, before),
         ece_after=_calibration_error(logits, target, fitted),
+        miou=scores(sampled.matrix).miou,
         pixels=len(target),
-        frames=len(indices),
+        frames=frames,
     )
 
 
-def with_temperature(spec: ModelSpec, fit: TemperatureFit, data: str) -> ModelSpec:
-    """Return the metadata with the fitted temperature, its ECE and NLL among the metrics, and the data in the source."""
+def with_temperatures(spec: ModelSpec, fits: Mapping[Modality, TemperatureFit], data: str) -> ModelSpec:
+    """Return the metadata with the fits in its table of modalities.
+
+    ECE and NLL of the pairs are among the metrics, and the source names the data.
+    """
+    table = {
+        name: ModalityWorth(fit.temperature, _share(fit.miou), _share(fit.ece_after), trained=True)
+        for name, fit in fits.items()
+    }
     source = spec.provenance.source.split(f"; {_NOTE}")[0]
-    metrics: dict[str, Any] = {**spec.provenance.metrics, "ece": fit.ece_after, "nll": fit.nll_after}
+    metrics = dict(spec.provenance.metrics)
+    if "rgbt" in fits:
+        metrics |= {"ece": fits["rgbt"].ece_after, "nll": fits["rgbt"].nll_after}
     provenance = replace(spec.provenance, source=f"{source}; {_NOTE}{data}", metrics=metrics)
-    return replace(spec, temperature=fit.temperature, provenance=provenance)
+    return replace(spec.with_modalities(table), provenance=provenance)
+
+
+def with_measured(
+    network: FusionNetwork,
+    spec: ModelSpec,
+    dataset: Dataset,
+    limit: int = 200,
+    device: str = "auto",
+    progress: Progress = lambda indices: indices,
+) -> ModelSpec:
+    """Return the metadata with mIoU and ECE, measured on data, of each modality that the network was trained for.
+
+    Arguments and errors as of ``fit_temperatures``; ``dataset`` is neither what the network was trained on nor what its
+    temperatures were fitted to.
+    """
+    engine = TorchEngine(EngineRequest(copy.deepcopy(network), spec, device=device, precision="fp32"))
+    segmenters = {
+        name: Segmenter(spec, engine, SegmenterSettings(modality=name)) for name in MODALITIES if spec.trained_for(name)
+    }
+    totals = {name: found.total for name, found in evaluate(segmenters, dataset, limit, progress).items()}
+    table: dict[Modality, ModalityWorth] = {}
+    for name in segmenters:
+        if not totals[name].labelled:
+            raise DataError(f"{dataset.spec}: no label masks; mIoU and ECE need them")
+        ece = expected_calibration_error(reliability(totals[name].levels))
+        table[name] = replace(spec.modalities[name], miou=_share(scores(totals[name].matrix).miou), ece=_share(ece))
+    source = spec.provenance.source.split(_MEASURED)[0]
+    provenance = replace(spec.provenance, source=f"{source}{_MEASURED}{dataset.spec}")
+    return replace(spec.with_modalities(table), provenance=provenance)
+
+
+def _share(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def stored_dtype(model: str | Path) -> torch.dtype:

@@ -12,7 +12,7 @@ import torch
 
 from rgbt_seg_ros.data.samples import DataError, Dataset
 from rgbt_seg_ros.evaluation.confusion import Scores
-from rgbt_seg_ros.evaluation.temperature import fit_temperature, with_temperature
+from rgbt_seg_ros.evaluation.temperature import fit_temperatures, with_temperatures
 from rgbt_seg_ros.network import FusionNetwork, Modality, ModalityWorth, ModelSpec, read_model, write_model
 from rgbt_seg_ros.network.conventions import Convention
 from rgbt_seg_ros.network.model_file import has_deep_supervision
@@ -127,21 +127,27 @@ def calibrate(
     device: str,
     progress: Callable[[Sequence[int]], Iterable[int]] = lambda indices: indices,
 ) -> str:
-    """Fit a softmax temperature to the first data that has label masks, write it into a model file; return a sentence.
+    """Fit softmax temperatures to the first data that has label masks, write them into a model file; return a sentence.
 
-    ``progress`` wraps the indices of the samples, and may raise between two of them.
+    There is one for pairs, and one for each image that modality dropout trains alone. ``progress`` wraps the indices of the
+    samples, and may raise between two of them.
     """
     spec, network = read_model(path)
     for dataset in datasets:
         if dataset[0].label is None:
             continue
         try:
-            fit = fit_temperature(network, spec, dataset, device=device, progress=progress)
+            fits = fit_temperatures(network, spec, dataset, device=device, progress=progress)
         except DataError as error:
             return f"no temperature fitted: {error}"
-        write_network(path, with_temperature(spec, fit, dataset.spec), network, settings)
+        write_network(path, with_temperatures(spec, fits, dataset.spec), network, settings)
+        pairs = fits.pop("rgbt")
         return (
-            f"temperature {fit.temperature:.3f} fitted on {dataset.spec}: "
-            f"expected calibration error {fit.ece_before:.4f} before, {fit.ece_after:.4f} after"
+            f"temperature {pairs.temperature:.3f} fitted on {dataset.spec}: "
+            f"expected calibration error {pairs.ece_before:.4f} before, {pairs.ece_after:.4f} after"
+            + "".join(
+                f"; {name} alone: temperature {fit.temperature:.3f}, {fit.ece_before:.4f} before, {fit.ece_after:.4f} after"
+                for name, fit in fits.items()
+            )
         )
     return "no temperature fitted: no validation data has label masks"

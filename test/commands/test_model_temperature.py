@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import cv2
@@ -11,7 +12,7 @@ import torch
 
 from rgbt_seg_ros.cli import main
 from rgbt_seg_ros.evaluation.temperature import stored_dtype
-from rgbt_seg_ros.network import read_model, read_spec
+from rgbt_seg_ros.network import ModalityWorth, read_model, read_spec, write_model
 from rgbt_seg_ros.pipeline import Segmenter
 
 SIZE = (48, 64)
@@ -63,8 +64,6 @@ def test_only_the_metadata_changes_and_weights_stay_float16(tmp_path, model, dat
 
 
 def test_a_fitted_file_evaluates_with_less_error(tmp_path, model, data):
-    import json
-
     output = tmp_path / "out.safetensors"
     assert fit(model, data, output) == 0
     found = []
@@ -105,3 +104,31 @@ def test_data_without_labels_is_refused_and_nothing_written(tmp_path, model, dat
     assert fit(model, f"boxes:{root}", output) == 2
     assert "no label mask" in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_the_table_of_modalities_is_printed_written_and_shown_by_info(tmp_path, model, data, capsys):
+    path = tmp_path / "m.safetensors"
+    spec, network = read_model(model)
+    spec = spec.with_modalities({"thermal": ModalityWorth(trained=True)})
+    write_model(path, spec, network.state_dict())
+    results = tmp_path / "out.json"
+    assert fit(path, data, path, "--overwrite", "--measure", data, "--json", str(results)) == 0
+    printed = capsys.readouterr().out
+    found = read_spec(path).modalities
+    content = json.loads(results.read_text())
+    assert list(content) == ["rgbt", "thermal"]
+    assert main(["model", "info", str(path)]) == 0
+    told = capsys.readouterr().out
+    for name in content:
+        worth = found[name]
+        assert {key: content[name][key] for key in ("temperature", "miou", "ece")} == {
+            "temperature": worth.temperature,
+            "miou": worth.miou,
+            "ece": worth.ece,
+        }
+        row = [name, "yes", f"{worth.temperature:g}", f"{worth.miou:.4f}", f"{worth.ece:.4f}"]
+        assert row in [line.split() for line in printed.splitlines()]
+        assert row in [line.split() for line in told.splitlines()]
+    assert ["rgb", "no", "1", "-", "-"] in [line.split() for line in told.splitlines()]
+    assert main(["model", "info", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["modalities"]["thermal"]["trained"] is True

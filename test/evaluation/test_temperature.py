@@ -10,18 +10,22 @@ import pytest
 import torch
 
 from rgbt_seg_ros.data.samples import Box, DataError, Sample
+from rgbt_seg_ros.evaluation.confusion import scores
+from rgbt_seg_ros.evaluation.evaluator import evaluate
+from rgbt_seg_ros.evaluation.reliability import confidence_levels, expected_calibration_error, reliability
 from rgbt_seg_ros.evaluation.temperature import (
     BOUNDS,
     best_temperature,
-    fit_temperature,
+    fit_temperatures,
     negative_log_likelihood,
     stored_dtype,
-    with_temperature,
+    with_measured,
+    with_temperatures,
 )
-from rgbt_seg_ros.network import write_model
+from rgbt_seg_ros.network import MODALITIES, ModalityWorth, write_model
 from rgbt_seg_ros.network.builtin import new_network, untrained_spec
 from rgbt_seg_ros.network.conventions import MFNET
-from rgbt_seg_ros.pipeline import Segmenter
+from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
 
 
 def calibrated(seed, count=40000, classes=5):
@@ -95,6 +99,16 @@ def predictions(model):
     return make
 
 
+def fit_pairs(network, spec, *args, **more):
+    """Fit a model that is trained for pairs only."""
+    (fit,) = fit_temperatures(network, spec, *args, **more).values()
+    return fit
+
+
+def with_pairs(spec, fit, data):
+    return with_temperatures(spec, {"rgbt": fit}, data)
+
+
 def _backend(model):
     from rgbt_seg_ros.pipeline.backends import EngineRequest, TorchEngine
 
@@ -104,7 +118,7 @@ def _backend(model):
 def test_a_fit_lowers_nll_and_ece_and_leaves_the_network_alone(model, predictions):
     spec, network = model[0], copy.deepcopy(model[1]).train()
     before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-    fit = fit_temperature(network, spec, Data(predictions), stride=3, device="cpu")
+    fit = fit_pairs(network, spec, Data(predictions), stride=3, device="cpu")
     assert fit.nll_after < fit.nll_before
     assert fit.ece_after < fit.ece_before
     assert (fit.frames, fit.pixels) == (3, 3 * 21 * 32)
@@ -115,19 +129,17 @@ def test_a_fit_lowers_nll_and_ece_and_leaves_the_network_alone(model, prediction
 
 def test_before_means_the_temperature_the_model_has(model, predictions):
     spec, network = model
-    fit = fit_temperature(network, spec, Data(predictions), stride=5, device="cpu")
-    again = fit_temperature(network, with_temperature(spec, fit, "fake:1"), Data(predictions), stride=5, device="cpu")
+    fit = fit_pairs(network, spec, Data(predictions), stride=5, device="cpu")
+    again = fit_pairs(network, with_pairs(spec, fit, "fake:1"), Data(predictions), stride=5, device="cpu")
     assert again.temperature == fit.temperature
     assert again.nll_before == pytest.approx(fit.nll_after)
     assert again.ece_before == pytest.approx(fit.ece_after)
 
 
 def test_the_confidence_mask_has_the_fitted_error(model, predictions):
-    from rgbt_seg_ros.evaluation.reliability import confidence_levels, expected_calibration_error, reliability
-
     spec, network = model
-    fit = fit_temperature(network, spec, Data(predictions), stride=1, device="cpu")
-    fitted = with_temperature(spec, fit, "fake:1")
+    fit = fit_pairs(network, spec, Data(predictions), stride=1, device="cpu")
+    fitted = with_pairs(spec, fit, "fake:1")
     segmenter = Segmenter(fitted, _backend((fitted, network)))
     levels = np.zeros((256, 2), np.int64)
     for index in range(3):
@@ -144,14 +156,14 @@ def test_ignored_pixels_are_not_fitted_to(model, predictions):
         return {"label": label}
 
     spec, network = model
-    assert fit_temperature(network, spec, Data(half), stride=4, device="cpu").pixels == 3 * 8 * 24
+    assert fit_pairs(network, spec, Data(half), stride=4, device="cpu").pixels == 3 * 8 * 24
 
 
 def test_pixels_are_bounded_and_spread_over_the_frames(model, predictions, monkeypatch):
     spec, network = model
-    all_of_them = fit_temperature(network, spec, Data(predictions), stride=1, device="cpu")
+    all_of_them = fit_pairs(network, spec, Data(predictions), stride=1, device="cpu")
     monkeypatch.setattr("rgbt_seg_ros.evaluation.temperature.MAX_PIXELS", 6001)
-    fit = fit_temperature(network, spec, Data(predictions), stride=1, device="cpu")
+    fit = fit_pairs(network, spec, Data(predictions), stride=1, device="cpu")
     assert (all_of_them.pixels, fit.pixels, fit.frames) == (3 * 64 * 96, 6000, 3)
     # A sample that is spread over all says nearly the same.
     assert fit.nll_after == pytest.approx(all_of_them.nll_after, rel=0.05)
@@ -169,15 +181,16 @@ def test_pixels_are_bounded_and_spread_over_the_frames(model, predictions, monke
 def test_data_that_cannot_be_fitted_to_is_one_sentence(model, make, count, words):
     spec, network = model
     with pytest.raises(DataError, match=words):
-        fit_temperature(network, spec, Data(make, count), device="cpu")
+        fit_pairs(network, spec, Data(make, count), device="cpu")
 
 
 def test_the_source_names_the_data_of_the_last_fit_only(model):
-    fit = SimpleNamespace(temperature=1.7, ece_after=0.02, nll_after=0.3)
-    once = with_temperature(model[0], fit, "folder:a")
-    twice = with_temperature(once, fit, "folder:b")
+    fit = SimpleNamespace(temperature=1.7, ece_after=0.02, nll_after=0.3, miou=0.5)
+    once = with_pairs(model[0], fit, "folder:a")
+    twice = with_pairs(once, fit, "folder:b")
     assert once.temperature == 1.7
     assert once.provenance.metrics == {"ece": 0.02, "nll": 0.3}
+    assert once.modalities["rgbt"] == ModalityWorth(1.7, 0.5, 0.02, True)
     assert twice.provenance.source == f"{model[0].provenance.source}; temperature fitted on folder:b"
     assert twice.provenance.trained is False
 
@@ -187,3 +200,46 @@ def test_the_stored_dtype_is_read_from_the_file(tmp_path, model):
     for dtype in (torch.float16, torch.float32):
         write_model(tmp_path / "m.safetensors", spec, network.state_dict(), dtype)
         assert stored_dtype(tmp_path / "m.safetensors") == dtype
+
+
+def test_every_modality_that_a_model_was_trained_for_gets_a_temperature_of_its_own(model, predictions):
+    table = {name: ModalityWorth(trained=True) for name in ("rgb", "thermal")}
+    spec, network = model[0].with_modalities(table), model[1]
+    fits = fit_temperatures(network, spec, Data(predictions), stride=3, device="cpu")
+    assert list(fits) == list(MODALITIES)
+    # Each is what a fit of that modality alone finds.
+    assert fits["rgbt"] == fit_pairs(network, model[0], Data(predictions), stride=3, device="cpu")
+    assert len({fit.temperature for fit in fits.values()}) == 3
+    fitted = with_temperatures(spec, fits, "fake:1")
+    for name, fit in fits.items():
+        assert fit.nll_after < fit.nll_before
+        assert fitted.modalities[name] == ModalityWorth(fit.temperature, fit.miou, fit.ece_after, True)
+    # The label masks are those of pairs.
+    assert fits["rgbt"].miou > max(fits["rgb"].miou, fits["thermal"].miou)
+    again = fit_temperatures(network, fitted, Data(predictions), stride=3, device="cpu")
+    for name, fit in again.items():
+        assert fit.temperature == fits[name].temperature
+        assert fit.ece_before == pytest.approx(fit.ece_after)
+
+
+def test_what_a_mask_is_worth_is_measured_on_data_of_its_own(model, predictions):
+    class Other(Data):
+        spec = "other:1"
+
+        def __getitem__(self, index):
+            return super().__getitem__(index + 5)
+
+    spec, network = model[0].with_modalities({"rgb": ModalityWorth(trained=True)}), model[1]
+    fitted = with_temperatures(spec, fit_temperatures(network, spec, Data(predictions), device="cpu"), "fake:1")
+    measured = with_measured(network, fitted, Other(predictions, 2), device="cpu")
+    segmenter = Segmenter(fitted, _backend((fitted, network)), SegmenterSettings(modality="rgb"))
+    whole = evaluate({"rgb": segmenter}, Other(predictions, 2))["rgb"].total
+    assert measured.modalities["rgb"].miou == scores(whole.matrix).miou
+    assert measured.modalities["rgb"].ece == expected_calibration_error(reliability(whole.levels))
+    assert measured.modalities["rgbt"] != fitted.modalities["rgbt"]
+    assert measured.modalities["thermal"] == fitted.modalities["thermal"]
+    for name in MODALITIES:
+        assert measured.temperature_of(name) == fitted.temperature_of(name)
+    assert measured.provenance.source.endswith("; temperature fitted on fake:1, measured on other:1")
+    with pytest.raises(DataError, match=r"^other:1: no label masks; mIoU and ECE need them$"):
+        with_measured(network, fitted, Other(lambda index, rgb: {"boxes": (Box(1, 0, 0, 9, 9),)}), device="cpu")
