@@ -180,7 +180,7 @@ def fit_temperatures(
     """
     if not len(dataset):
         raise DataError(f"{dataset.spec}: no samples")
-    modalities = [name for name in MODALITIES if spec.trained_for(name)]
+    modalities = list(filter(spec.trained_for, MODALITIES))
     running = copy.deepcopy(network)
     segmenter = Segmenter(spec, TorchEngine(EngineRequest(running, spec, device=device, precision="fp32")))
     indices = spread(len(dataset), limit)
@@ -242,16 +242,17 @@ def with_measured(
     temperatures were fitted to.
     """
     engine = TorchEngine(EngineRequest(copy.deepcopy(network), spec, device=device, precision="fp32"))
-    segmenters = {
-        name: Segmenter(spec, engine, SegmenterSettings(modality=name)) for name in MODALITIES if spec.trained_for(name)
+    segmenters: dict[str, Segmenter] = {
+        name: Segmenter(spec, engine, SegmenterSettings(modality=name)) for name in filter(spec.trained_for, MODALITIES)
     }
-    totals = {name: found.total for name, found in evaluate(segmenters, dataset, limit, progress).items()}
+    found = evaluate(segmenters, dataset, limit, progress)
     table: dict[Modality, ModalityWorth] = {}
-    for name in segmenters:
-        if not totals[name].labelled:
+    for name in filter(spec.trained_for, MODALITIES):
+        total = found[name].total
+        if not total.labelled:
             raise DataError(f"{dataset.spec}: no label masks; mIoU and ECE need them")
-        ece = expected_calibration_error(reliability(totals[name].levels))
-        table[name] = replace(spec.modalities[name], miou=_share(scores(totals[name].matrix).miou), ece=_share(ece))
+        ece = expected_calibration_error(reliability(total.levels))
+        table[name] = replace(spec.modalities[name], miou=_share(scores(total.matrix).miou), ece=_share(ece))
     source = spec.provenance.source.split(_MEASURED)[0]
     provenance = replace(spec.provenance, source=f"{source}{_MEASURED}{dataset.spec}")
     return replace(spec.with_modalities(table), provenance=provenance)
