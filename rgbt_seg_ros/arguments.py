@@ -8,12 +8,15 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rgbt_seg_ros.decoding import shown
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.files import check_place, replacing
 from rgbt_seg_ros.terminal import printable
+
+if TYPE_CHECKING:
+    from rgbt_seg_ros.scenes.faults import Fault
 
 MODEL = "a .safetensors model file, or demo"
 DATA = "such as synthetic:500@9, mfnet:DIR:test or boxes:DIR (docs/data.md)"
@@ -86,6 +89,20 @@ def image_size(text: str) -> tuple[int, int]:
     if max(height, width) > LARGEST_SIDE:
         raise argparse.ArgumentTypeError(f"'{text}' has a side of more than {LARGEST_SIDE} pixels")
     return height, width
+
+
+def fault(text: str) -> Fault:
+    """Parse a fault of a camera, ``STREAM:KIND:DURATION[@AT][/EVERY]`` in s.
+
+    Raises:
+        ArgumentTypeError: It is not one.
+    """
+    from rgbt_seg_ros.scenes.faults import parse_fault
+
+    try:
+        return parse_fault(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def input_size(text: str) -> tuple[int, int]:

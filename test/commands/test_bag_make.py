@@ -109,3 +109,11 @@ def test_neither_data_nor_a_place_is_made_up(tmp_path, refusal):
         assert f"{there}: exists already; expected a new folder" in refusal("bag", "make", *DRIVE, there)
     assert (tmp_path / "file").read_text() == "mine"
     assert "is not a folder that can be written to" in refusal("bag", "make", *DRIVE, tmp_path / "file" / "bag")
+
+
+def test_a_fault_reaches_the_bag_and_another_word_is_one_sentence(tmp_path, capsys):
+    assert make(*DRIVE, tmp_path / "bag", "--fault", "thermal:silent:0.1@0.1", "--fault", "rgb:dark:0.1") == 0
+    assert len(stamps(tmp_path / "bag", "/thermal/image_raw")) == 7
+    with pytest.raises(SystemExit):
+        make(*DRIVE, tmp_path / "other", "--fault", "rgb:shutter:1")
+    assert "argument --fault: fault 'rgb:shutter'; expected STREAM:KIND:DURATION" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from rgbt_seg_ros.arguments import add_seed, add_storage, input_size, positive
+from rgbt_seg_ros.arguments import add_seed, add_storage, fault, input_size, positive
 from rgbt_seg_ros.errors import UserError
 
 if TYPE_CHECKING:
@@ -68,6 +68,15 @@ def register(actions: Any) -> None:
         "--thermal-encoding",
         choices=("mono8", "mono16"),
         help="mono16 turns 8-bit pictures into raw counts, 6000 + 8·grey (default: as the data has it)",
+    )
+    what.add_argument(
+        "--fault",
+        type=fault,
+        action="append",
+        default=[],
+        metavar="FAULT",
+        help="STREAM:KIND:DURATION[@AT][/EVERY] in s, such as thermal:shutter:0.5/15 or rgb:frozen:3@20; may be repeated "
+        "(docs/bags.md)",
     )
     what.add_argument("--namespace", default="", metavar="NAME", help="prefix of topics and frames, such as front")
     add_storage(parser)
@@ -136,7 +145,7 @@ def _settings(args: argparse.Namespace) -> BagSettings:
         seed=args.seed,
         start=DEFAULT_START if args.start is None else args.start,
     )
-    return BagSettings(timing, Rig(args.namespace), args.focal, args.thermal_encoding, args.storage)
+    return BagSettings(timing, Rig(args.namespace), args.focal, args.thermal_encoding, args.storage, tuple(args.fault))
 
 
 def _dataset(args: argparse.Namespace) -> Dataset:

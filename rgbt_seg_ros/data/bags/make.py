@@ -21,6 +21,7 @@ from rgbt_seg_ros.data.bags.topics import IMAGE
 from rgbt_seg_ros.data.bags.writer import BagWriter, check_new_bag, qos
 from rgbt_seg_ros.data.parallel_reading import read_in_order
 from rgbt_seg_ros.data.samples import DataError, Dataset, Sample
+from rgbt_seg_ros.scenes.faults import LATE, Fault, FaultyCamera
 
 TRANSFER = 5_000_000
 """Nanoseconds from every stamp to the recording of its message: what lies in the order of recording has ordered stamps."""
@@ -43,6 +44,7 @@ class BagSettings:
         focal: Focal length in pixels of the RGB image; None: the image's width, a field of view 53 degrees wide.
         thermal_encoding: ``mono8``, ``mono16``, or None: as the data has it; see ``rig.encode_thermal``.
         storage: ``mcap`` or ``sqlite3``.
+        faults: What goes wrong with the cameras, and when; the true label masks stay as they are.
 
     Raises:
         BagError: A value is out of its range.
@@ -53,6 +55,7 @@ class BagSettings:
     focal: float | None = None
     thermal_encoding: str | None = None
     storage: str = "mcap"
+    faults: tuple[Fault, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what no camera has."""
@@ -128,8 +131,10 @@ class _Recorder:
         self._first: Sample | None = None
         self._counts: dict[str, int] = {}
         self._span: tuple[int, int] | None = None
-        # Of each frame (stamp, number, topics and messages): a later sample may still have one to go before.
-        self._waiting: list[tuple[int, int, dict[str, Any]]] = []
+        # Of each frame (due, number, stamp, topics and messages): a later sample may still have one to go before.
+        self._waiting: list[tuple[int, int, int, dict[str, Any]]] = []
+        self._cameras = {name: FaultyCamera(name, settings.faults, settings.timing.seed) for name in ("rgb", "thermal")}
+        self._due = {"rgb": 0, "thermal": 0}
         self._number = 0
 
     def take(self, sample: Sample, capture: Capture) -> None:
@@ -146,14 +151,24 @@ class _Recorder:
         self._write_before(self._settings.timing.earliest(capture.index))
         rgb_size = (sample.rgb.shape[0], sample.rgb.shape[1])
         if capture.rgb is not None:
-            messages = self._frame("rgb", capture.rgb, sample.rgb, rgb_size)
+            messages = self._frame("rgb", capture.rgb, self._deliver("rgb", sample.rgb, capture), rgb_size)
+            self._push("rgb", capture, messages)
             if sample.label is not None and self._first.label is not None:
-                messages[self._topic(MASK)] = image(messages[self._topic("rgb/image_raw")].header, sample.label)
-            self._push(capture.rgb, messages)
+                head = header(capture.rgb, self._settings.rig.frame("rgb"))
+                self._wait(capture.rgb, capture.rgb, {self._topic(MASK): image(head, sample.label)})
         if capture.thermal is not None:
             where = f"{self._dataset.spec}: {sample.name}"
-            thermal = encode_thermal(sample.thermal, self._settings.thermal_encoding, where)
-            self._push(capture.thermal, self._frame("thermal", capture.thermal, thermal, rgb_size))
+            delivered = self._deliver("thermal", sample.thermal, capture)
+            if delivered is not None:
+                delivered = encode_thermal(delivered, self._settings.thermal_encoding, where)
+            self._push("thermal", capture, self._frame("thermal", capture.thermal, delivered, rgb_size))
+
+    def _seconds(self, capture: Capture) -> float:
+        timing = self._settings.timing
+        return (timing.instant(capture.index) - timing.start) / NANOSECONDS
+
+    def _deliver(self, camera: str, picture: AnyArray, capture: Capture) -> AnyArray | None:
+        return self._cameras[camera].take(picture, self._seconds(capture), capture.index)
 
     def finish(self) -> MadeBag:
         """Write what still waits, and return what was written."""
@@ -191,7 +206,9 @@ class _Recorder:
                 "since a camera has one size"
             )
 
-    def _frame(self, camera: str, stamp: int, pixels: AnyArray, rgb_size: tuple[int, int]) -> dict[str, Any]:
+    def _frame(self, camera: str, stamp: int, pixels: AnyArray | None, rgb_size: tuple[int, int]) -> dict[str, Any]:
+        if pixels is None:
+            return {}
         head = header(stamp, self._settings.rig.frame(camera))
         focal = self._settings.focal or float(rgb_size[1])
         return {
@@ -201,16 +218,27 @@ class _Recorder:
             ),
         }
 
-    def _push(self, stamp: int, messages: dict[str, Any]) -> None:
+    def _push(self, camera: str, capture: Capture, messages: dict[str, Any]) -> None:
+        """Let the frame of a camera wait for its turn: a late one waits longer, and a later one does not overtake it."""
+        stamp = capture.rgb if camera == "rgb" else capture.thermal
+        if not messages or stamp is None:
+            return
+        late = self._cameras[camera].at(self._seconds(capture)) == "late"
+        due = max(stamp + round(LATE * NANOSECONDS) * late, self._due[camera])
+        self._due[camera] = due
+        self._wait(due, stamp, messages)
+
+    def _wait(self, due: int, stamp: int, messages: dict[str, Any]) -> None:
         self._number += 1
-        heapq.heappush(self._waiting, (stamp, self._number, messages))
+        heapq.heappush(self._waiting, (due, self._number, stamp, messages))
 
     def _write_before(self, bound: int | None) -> None:
-        """Write the frames whose stamp (ns) is below a bound; None: all."""
+        """Write the frames that are due before a bound (ns); None: all."""
         while self._waiting and (bound is None or self._waiting[0][0] < bound):
-            stamp, _, messages = heapq.heappop(self._waiting)
-            self._span = (self._span[0] if self._span else stamp, stamp)
-            self._write(stamp + TRANSFER, messages)
+            due, _, stamp, messages = heapq.heappop(self._waiting)
+            first, last = self._span or (stamp, stamp)
+            self._span = (min(first, stamp), max(last, stamp))
+            self._write(due + TRANSFER, messages)
 
     def _write(self, log_time: int, messages: Mapping[str, Any]) -> None:
         for topic, message in messages.items():

@@ -19,6 +19,7 @@ from rgbt_seg_ros.data.synthetic import SyntheticDrive
 from rgbt_seg_ros.network.conventions import MFNET
 from rgbt_seg_ros.pipeline.images import stamp_ns, to_rgb, to_thermal, view
 from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings, normalise
+from rgbt_seg_ros.scenes.faults import parse_fault
 
 SIZE = (48, 64)
 
@@ -289,3 +290,29 @@ def test_few_images_wait_however_many_there_are(tmp_path, monkeypatch):
     make_bag(Fake(200), tmp_path / "bag", BagSettings(TIMING))
     assert len(waiting) > 200
     assert max(waiting) <= 4
+
+
+def test_faults_change_a_camera_and_neither_stamps_nor_true_masks(drive, tmp_path):
+    words = ["thermal:frozen:0.1@0.1", "rgb:silent:0.1@0.2", "thermal:late:0.05@0.3"]
+    timing = Timing(30)
+    clean = make_bag(drive, tmp_path / "clean", BagSettings(timing)).path
+    path = make_bag(drive, tmp_path / "bag", BagSettings(timing, faults=tuple(map(parse_fault, words)))).path
+    again = make_bag(drive, tmp_path / "again", BagSettings(timing, faults=tuple(map(parse_fault, words)))).path
+    assert contents(path) == contents(again)
+    for topic in ("/ground_truth/mask", "/thermal/camera_info"):
+        assert heads(read(path, topic)) == heads(read(clean, topic))
+    thermal = {
+        stamp_ns(message.header): (log, to_thermal(message, "t")) for log, message in read(path, "/thermal/image_raw")
+    }
+    assert len(thermal) == 12
+    for index in range(12):
+        log, image = thermal[timing.instant(index)]
+        np.testing.assert_array_equal(image, drive[2 if index in (3, 4, 5) else index].thermal)
+        late = 1_000_000_000 if index in (9, 10) else 0
+        # What was taken after the late ones comes after them.
+        assert log == timing.instant(10 if index == 11 else index) + (late or 1_000_000_000 * (index == 11)) + TRANSFER
+    rgb = [stamp_ns(message.header) for _, message in read(path, "/rgb/image_raw")]
+    assert rgb == [timing.instant(index) for index in range(12) if index not in (6, 7, 8)]
+    assert heads(read(path, "/rgb/camera_info")) == heads(read(path, "/rgb/image_raw"))
+    logs = [log for _, log, _ in contents(path)]
+    assert logs == sorted(logs)
