@@ -82,7 +82,7 @@ def run(title):
 
 
 def test_the_page_has_the_examples_that_are_run_here():
-    assert len(EXAMPLES) == PAGE.read_text().count("```python") == 3
+    assert len(EXAMPLES) == PAGE.read_text().count("```python") == 4
 
 
 @pytest.mark.usefixtures("files")
@@ -94,6 +94,16 @@ def test_a_pair_is_segmented():
     assert set(np.unique(masks.label)) <= {*names["names"], 255}
     assert not masks.confidence[masks.label == 255].any()
     assert cv2.imread("overlay.png").shape == (96, 128, 3)
+
+
+@pytest.mark.usefixtures("files")
+def test_either_image_is_segmented_alone():
+    names = run("One image alone")
+
+    rgb, thermal = names["masks"]
+    assert rgb.label.shape == (96, 128)
+    assert thermal.label.shape == thermal.confidence.shape == (480, 640)
+    assert [frame.modality for frame in names["frames"]] == ["rgb", "thermal"]
 
 
 @pytest.mark.usefixtures("files")
