@@ -75,6 +75,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except UserError as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
+        if arguments is None:
+            # A second Ctrl-C would only break into the end of the process, with a traceback.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         return 130
     except BrokenPipeError:  # `rgbt-seg ... | head`: the reader has enough
         _drop_output()

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-from collections import deque
 from collections.abc import Generator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 
 import cv2
 
 from rgbt_seg_ros.data.samples import DataError, Dataset, Sample
+from rgbt_seg_ros.workers import Finished, WorkerLost, Workers
 
 _AHEAD = 3
-"""Samples begun for each worker: one in the work, one to go on with, one on its way back."""
+"""Samples begun for each worker: one in the work, one to go on with, one that waits for its turn."""
 
 _WORTH_A_WORKER = 50
 """Samples that take about as long to render as a process takes to start."""
@@ -43,36 +39,24 @@ def read_in_order(dataset: Dataset, indices: Sequence[int], workers: int) -> Gen
     if workers <= 1:
         yield from (dataset[index] for index in indices)
         return
-    # Spawned: a fork would copy the locks of whatever threads this process has.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _begin, (dataset,))
-    waiting: deque[Future[Sample]] = deque()
-    try:
-        for index in indices:
-            waiting.append(_submit(pool, index))
-            if len(waiting) >= _AHEAD * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise DataError(
-            f"{dataset.spec}: a process that reads it ended; try fewer workers, memory may be short"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _submit(pool: ProcessPoolExecutor, index: int) -> Future[Sample]:
-    """Begin a sample, in a new worker while there are too few.
-
-    Ctrl-C reaches every process of the terminal, and this one ends the workers. They inherit which signals are blocked, so
-    that none is told by it, not even one that still imports.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        return pool.submit(_read, index)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    done: dict[int, Finished] = {}
+    begun = 0
+    with Workers(workers, 1, _begin, dataset) as pool:
+        for position in range(len(indices)):
+            while True:
+                last = min(len(indices), position + _AHEAD * workers)
+                for each in range(begun, min(last, begun + pool.room)):
+                    pool.submit(each, _read, indices[each])
+                    begun += 1
+                done |= {finished.key: finished for finished in pool.finished(block=position not in done)}
+                if position in done:
+                    break
+            try:
+                yield done.pop(position).result()
+            except WorkerLost as error:
+                raise DataError(
+                    f"{dataset.spec}: a process that reads it ended; try fewer workers, memory may be short"
+                ) from error
 
 
 def _begin(dataset: Dataset) -> None:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -117,3 +122,30 @@ def test_a_fault_reaches_the_bag_and_another_word_is_one_sentence(tmp_path, caps
     with pytest.raises(SystemExit):
         make(*DRIVE, tmp_path / "other", "--fault", "rgb:shutter:1")
     assert "argument --fault: fault 'rgb:shutter'; expected STREAM:KIND:DURATION" in capsys.readouterr().err
+
+
+def test_two_interrupts_end_it_at_once_with_all_its_processes_and_leave_nothing(tmp_path):
+    command = [sys.executable, "-m", "rgbt_seg_ros.cli", "bag", "make", "drive:100000@3", str(tmp_path / "bag")]
+    with subprocess.Popen(
+        [*command, "--size", "48x64", "--workers", "2"], stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            end = time.monotonic() + 120
+            while len(children := children_of(process.pid)) < 3:  # two workers and the tracker of multiprocessing
+                assert process.poll() is None
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            for _ in range(2):
+                process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=60)[1].strip() == ""
+            assert process.returncode == 130
+        finally:
+            process.kill()
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert list(tmp_path.iterdir()) == []
+
+
+def children_of(process):
+    return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import re
-import signal
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +15,7 @@ from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.evaluation.bags.evaluate import Interrupted, evaluate_bag
 from rgbt_seg_ros.evaluation.bags.job import Job, Progress, Result, silent
 from rgbt_seg_ros.evaluation.bags.workspace import UNFINISHED
+from rgbt_seg_ros.workers import WorkerLost, Workers
 
 ATTEMPTS = 3
 """How often a bag is tried whose worker is lost (killed for memory, or with its machine)."""
@@ -46,11 +44,6 @@ def _again(job: Job) -> Job:
     return replace(job, resume=True, force=False)
 
 
-def _leave_interrupts_to_the_parent() -> None:
-    # A terminal sends Ctrl-C to all of them; the parent ends its children and says what is kept.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def _interrupted(jobs: Iterable[Job]) -> Interrupted:
     """Return the error to raise after Ctrl-C; it names the folders that can be resumed."""
     kept = [str(job.output) for job in jobs if (job.output / UNFINISHED).exists()]
@@ -62,61 +55,39 @@ def _interrupted(jobs: Iterable[Job]) -> Interrupted:
 def by_processes(jobs: Sequence[Job], workers: int, done: Done) -> list[Result]:
     """Evaluate bags in ``workers`` processes of this machine; the results are those of one process, in the order of the jobs.
 
-    A process that is lost takes the whole pool with it. The bags that were being evaluated then go on one at a time, so that
-    the one that costs a process its life is known.
+    A bag whose process is lost goes on in another one.
 
     Raises:
         UserError: As ``evaluate_bag``, of the first bag that failed; LostWorker where a bag's process died every time.
         Interrupted: On Ctrl-C; what is done is kept.
     """
     results: dict[int, Result] = {}
-    while len(results) < len(jobs):
-        todo = {position: job for position, job in enumerate(jobs) if position not in results}
-        for position in _round(todo, results, workers, done):
-            for _ in range(ATTEMPTS - 1):
-                if not _round({position: _again(jobs[position])}, results, 1, done):
-                    break
-            else:
-                raise LostWorker(
-                    f"{jobs[position].bag}: its process was lost {ATTEMPTS} times; is there enough memory?"
-                )
+    attempts = [0] * len(jobs)
+    todo = deque(range(len(jobs)))
+    try:
+        # What the others have done when one fails is kept line by line; nobody waits for the end of their bags.
+        with Workers(min(workers, len(jobs))) as pool:
+            while todo or pool.busy:
+                while todo and pool.room:
+                    position = todo.popleft()
+                    attempts[position] += 1
+                    again = attempts[position] > 1
+                    pool.submit(position, evaluate_bag, _again(jobs[position]) if again else jobs[position])
+                for finished in pool.finished():
+                    position = finished.key
+                    try:
+                        results[position] = finished.result()
+                    except WorkerLost as lost:
+                        if attempts[position] == ATTEMPTS:
+                            raise LostWorker(
+                                f"{jobs[position].bag}: its process was lost {ATTEMPTS} times; is there enough memory?"
+                            ) from lost
+                        todo.append(position)
+                    else:
+                        done(position, results[position])
+    except KeyboardInterrupt as stop:
+        raise _interrupted(jobs) from stop
     return [results[position] for position in range(len(jobs))]
-
-
-def _round(jobs: Mapping[int, Job], results: dict[int, Result], workers: int, done: Done) -> list[int]:
-    """Evaluate bags until all are done or a process is lost; return the positions of those in hand when one was."""
-    todo = iter(jobs.items())
-    others = set(multiprocessing.active_children())
-    # Not forked: torch's threads would not survive it.
-    with ProcessPoolExecutor(
-        min(workers, len(jobs)), multiprocessing.get_context("spawn"), _leave_interrupts_to_the_parent
-    ) as pool:
-        running: dict[Future[Result], int] = {}
-
-        def submit() -> None:
-            # No more than there are processes: a bag that only waits is not suspected when one is lost.
-            while len(running) < workers and (entry := next(todo, None)) is not None:
-                running[pool.submit(evaluate_bag, entry[1])] = entry[0]
-
-        try:
-            submit()
-            while running:
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    result = future.result()
-                    position = running.pop(future)
-                    results[position] = result
-                    done(position, result)
-                submit()
-        except BrokenProcessPool:
-            return sorted(position for position in running.values() if position not in results)
-        except BaseException as stop:
-            # What the others have done is kept line by line; nobody waits for the end of their bags.
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
-            if isinstance(stop, KeyboardInterrupt):
-                raise _interrupted(jobs.values()) from stop
-            raise
-    return []
 
 
 def on_ray(jobs: Sequence[Job], address: str, done: Done) -> list[Result]:
