@@ -41,6 +41,8 @@ class Topic:
         definition: Text of the type (ros2msg) as the bag carries it; empty: the bag has none.
         digest: Hash of the type (REP 2011); empty where the bag carries neither hash nor definition.
         promised: Messages that ``metadata.yaml`` counts; ``count`` where it counts fewer.
+        serialization: Of the messages; ``cdr`` for those of ROS 2.
+        schema: Encoding of the definition, such as ``ros2msg`` or ``protobuf``; empty: the bag has none.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Topic:
     definition: str = ""
     digest: str = ""
     promised: int = 0
+    serialization: str = "cdr"
+    schema: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,9 @@ class Bag:
             self._channels[name], self._described[name] = mine, best
             definition = best.definition if best.encoding == "ros2msg" else ""
             promised = max(count, promise.count if promise else 0)
-            self.topics[name] = Topic(name, kind, count, qos, definition, digest_of(best), promised)
+            self.topics[name] = Topic(
+                name, kind, count, qos, definition, digest_of(best), promised, best.serialization, best.encoding
+            )
 
     def __enter__(self) -> Bag:
         return self

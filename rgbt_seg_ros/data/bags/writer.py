@@ -1,12 +1,13 @@
-"""Write a rosbag2 recording (MCAP) that appears whole or not at all."""
+"""Write a rosbag2 recording that appears whole or not at all, or one of which all is kept that could be written."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-import secrets
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,11 +22,15 @@ from rosbags.interfaces import (
     QosTime,
 )
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
+from rosbags.rosbag2.storage_mcap import McapWriter
+from rosbags.rosbag2.storage_sqlite3 import Sqlite3Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from rgbt_seg_ros.data.bags.reader import BagError, RawMessage, Topic
 from rgbt_seg_ros.data.bags.types import typestore
+from rgbt_seg_ros.locks import folder_lock
 
+_FAILURES = (OSError, WriterError, sqlite3.Error)
 STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 _FOREVER = QosTime(9223372036, 854775807)
 
@@ -68,68 +73,122 @@ def _hash_of_nothing(type_: str) -> str:
 
 
 class BagWriter:
-    """A context manager: writes beside ``path`` and renames the folder at the end; an exception leaves nothing of it."""
+    """A context manager: writes beside ``path`` and renames the folder at the end; an exception leaves nothing of it.
 
-    def __init__(self, path: str | Path, storage: str = "mcap") -> None:
+    What a writer that was killed has left beside ``path`` is removed by the next one, and two at a time are refused. What comes
+    once only, such as what cameras see, is kept instead (``keep``): the bag grows in its place, and what has been written and
+    flushed can be read from its file, whatever ends the writer.
+    """
+
+    def __init__(self, path: str | Path, storage: str = "mcap", keep: bool = False) -> None:
         """Begin a bag.
 
         Args:
             path: The new folder.
             storage: ``mcap`` or ``sqlite3``.
+            keep: Whether messages that were written stay where the bag cannot be completed.
 
         Raises:
             BagError: Something is there already, or nothing can be made there.
         """
         self.path = Path(path)
         check_new_bag(self.path)
-        real = Path(os.path.realpath(self.path))
-        # The file in a bag is named after its folder, which is renamed: so the folder to be lies in one of its own.
-        self._beside = real.with_name(f".{secrets.token_hex(8)}.part")
-        self._part = self._beside / real.name
-        self._writer = Writer(self._part, version=9, storage_plugin=STORAGES[storage])
+        self._keep = keep
+        self._place = Path(os.path.realpath(self.path))
+        # The file in a bag is named after its folder, which is renamed: so the folder to be lies in one of its own. It is not
+        # named as other parts are: those are the litter of whoever writes into the folder above.
+        digest = hashlib.sha256(os.fsencode(self._place.name)).hexdigest()
+        self._beside = self._place.with_name(f".bag-{digest[:16]}.part")
+        self._part = self._place if keep else self._beside / self._place.name
+        self._storage = storage
         self._connections: dict[str, Connection] = {}
         self._types = typestore()
+        self._opened = ExitStack()
+        self._written = 0
+        self._failed = False
+
+    @property
+    def file(self) -> Path:
+        """The file that a bag which is kept lies in."""
+        return self.path / f"{self._place.name}{'.mcap' if self._storage == 'mcap' else '.db3'}"
 
     def __enter__(self) -> BagWriter:
-        try:
-            self._writer.open()
-        except (OSError, WriterError) as error:
-            self._discard()
-            raise self._failure(error) from error
+        with ExitStack() as opened:
+            if not self._keep:
+                opened.callback(self._clear)
+                opened.enter_context(folder_lock(self._beside, lambda sentence: BagError(f"{self.path}: {sentence}")))
+                opened.callback(shutil.rmtree, self._part, ignore_errors=True)
+                shutil.rmtree(self._part, ignore_errors=True)
+            with self._refusals():
+                self._writer = Writer(self._part, version=9, storage_plugin=STORAGES[self._storage])
+                self._writer.open()
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with self._opened:
+            try:
+                # What is kept is completed whatever came between, unless the disk has refused a part of it.
+                if error is None or (self._keep and self._written and not self._failed):
+                    with self._refusals():
+                        self._complete()
+            finally:
+                with suppress(Exception):
+                    self._writer.abort()
+                if self._keep and not self._written:
+                    shutil.rmtree(self._part, ignore_errors=True)
+
+    def _complete(self) -> None:
+        self._writer.close()
+        for part in self._part.iterdir():
+            with open(part, "rb") as written:
+                os.fsync(written.fileno())
+        if not self._keep:
+            # Onto a folder that has appeared meanwhile this fails, unless that is empty.
+            os.rename(self._part, self._place)
+
+    def _clear(self) -> None:
+        """Remove the folder that a dead writer had made, unless another writer holds it already."""
+        with suppress(OSError):
+            self._beside.rmdir()
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Say in a sentence what the disk refuses in this block."""
         try:
-            if error is None:
-                self._writer.close()
-                for part in self._part.iterdir():
-                    with open(part, "rb") as written:
-                        os.fsync(written.fileno())
-                # Onto a folder that has appeared meanwhile this fails, unless that is empty.
-                os.rename(self._part, os.path.realpath(self.path))
-        except (OSError, WriterError) as failure:
-            raise self._failure(failure) from failure
-        finally:
-            self._discard()
+            yield
+        except _FAILURES as error:
+            self._failed = True
+            kept = f"; what was recorded before is in {self.file}" if self._keep and self._written else ""
+            reason = getattr(error, "strerror", None) or error
+            raise BagError(f"{self.path}: cannot be written ({reason}){kept}") from error
 
-    def _discard(self) -> None:
-        with suppress(Exception):
-            self._writer.abort()
-        shutil.rmtree(self._beside, ignore_errors=True)
+    def flush(self) -> None:
+        """Hand over what was written, so that no end of this process takes it away.
 
-    def _failure(self, error: Exception) -> BagError:
-        return BagError(f"{self.path}: cannot be written ({getattr(error, 'strerror', None) or error})")
+        Raises:
+            BagError: The disk refuses it.
+        """
+        storage = self._writer.storage
+        with self._refusals():
+            if isinstance(storage, McapWriter):
+                if storage.chunk.bio.tell():
+                    storage.close_chunk()
+                storage.bio.flush()
+            elif isinstance(storage, Sqlite3Writer):
+                storage.conn.commit()
 
     def add_topic(self, name: str, type_: str, profiles: Sequence[Qos] = ()) -> None:
         """Add a topic of a type that ``types.typestore`` knows."""
-        self._connections[name] = self._writer.add_connection(
-            name, type_, typestore=self._types, offered_qos_profiles=profiles
-        )
+        with self._refusals():
+            self._connections[name] = self._writer.add_connection(
+                name, type_, typestore=self._types, offered_qos_profiles=profiles
+            )
 
     def copy_topic(self, topic: Topic) -> None:
-        """Add a topic of another bag, with the definition and the hash of its type there.
+        """Add a topic of another bag, with the definition and the hash of its type, and the serialisation that it has there.
 
         SQLite bags up to Humble carry no definitions. A type that is unknown besides is written as an empty one: its messages are
         copied and played all the same, by programs that know it.
@@ -138,14 +197,16 @@ class BagWriter:
         if not (definition and digest) and topic.type not in self._types.fielddefs:
             definition, digest = "", _hash_of_nothing(topic.type)
         known = bool(digest)
-        self._connections[topic.name] = self._writer.add_connection(
-            topic.name,
-            topic.type,
-            typestore=None if known else self._types,
-            msgdef=definition if known else None,
-            rihs01=digest if known else None,
-            offered_qos_profiles=topic.qos,
-        )
+        with self._refusals():
+            self._connections[topic.name] = self._writer.add_connection(
+                topic.name,
+                topic.type,
+                typestore=None if known else self._types,
+                msgdef=definition if known else None,
+                rihs01=digest if known else None,
+                serialization_format=topic.serialization,
+                offered_qos_profiles=topic.qos,
+            )
 
     def write(self, topic: str, log_time: int, message: Any) -> None:
         """Write a message of ``types.typestore`` at a log time (ns).
@@ -163,7 +224,6 @@ class BagWriter:
         Raises:
             BagError: The disk refuses it.
         """
-        try:
+        with self._refusals():
             self._writer.write(self._connections[message.topic], message.log_time, message.data)
-        except OSError as error:
-            raise self._failure(error) from error
+        self._written += 1

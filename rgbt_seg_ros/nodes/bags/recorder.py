@@ -37,6 +37,8 @@ from rgbt_seg_ros.nodes.bags.types import (  # noqa: E402
 NODE = "rgbt_seg_bag_recorder"
 _LOOK = 0.1
 _DRAIN = 1.0
+_FLUSH = 1.0
+"""Seconds of messages that are lost where the recorder is killed."""
 _HELD = 64 << 20
 """Bytes of messages that may wait for the first time on ``/clock``, which then is theirs."""
 
@@ -86,7 +88,7 @@ class BagRecorder:
         self._refused: set[str] = set()
         self._held: list[RawMessage] = []
         self._held_bytes = 0
-        self._last = 0
+        self._last = self._flushed = 0
         self.names = [_resolved(node, name) for name in settings.topics]
         self.early = 0
         self.jumps = 0
@@ -174,6 +176,12 @@ class BagRecorder:
         self._writer.write_raw(message)
         into.count += 1
 
+    def flush(self) -> None:
+        """Hand over to the disk what was written since the last time; raises BagError where it refuses."""
+        if self.total != self._flushed:
+            self._writer.flush()
+            self._flushed = self.total
+
     def finish(self) -> None:
         """Write what waited for a time; without one, it is lost and counted."""
         now = self._node.get_clock().now().nanoseconds
@@ -218,9 +226,10 @@ def record(output: Path, settings: RecordSettings, stop: StopSignals) -> int:
         0.
 
     Raises:
-        BagError: The bag cannot be written, a topic has no legal name, or nothing came; nothing is left of it then.
+        BagError: A topic has no legal name, or nothing came, and nothing is left of the bag; or the bag cannot be written, and
+            what was recorded before is kept.
     """
-    with BagWriter(output, settings.storage) as writer:
+    with BagWriter(output, settings.storage, keep=True) as writer:
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         try:
             node = rclpy.create_node(
@@ -256,11 +265,14 @@ def _record_with(
     executor: SingleThreadedExecutor, recorder: BagRecorder, settings: RecordSettings, stop: StopSignals
 ) -> None:
     begin = time.monotonic()
-    look = begin
+    look = flush = begin
     while not stop.received and (settings.duration is None or time.monotonic() < begin + settings.duration):
         if time.monotonic() >= look:
             recorder.look()
             look = time.monotonic() + _LOOK
+        if time.monotonic() >= flush:
+            recorder.flush()
+            flush = time.monotonic() + _FLUSH
         executor.spin_once(timeout_sec=_LOOK / 2)
     # What has arrived already belongs to the bag.
     end, quiet = time.monotonic() + _DRAIN, 0

@@ -207,3 +207,19 @@ def test_a_publisher_that_tells_no_hash_is_recorded_by_the_types_name(tmp_path):
     )
     BagRecorder(node, None, RecordSettings(topics=("/talk",))).look()
     assert subscribed == ["/talk"]
+
+
+def test_what_was_recorded_can_be_read_after_a_kill(tmp_path, start, client):
+    from std_msgs.msg import String
+
+    publisher = client.node.create_publisher(String, "/talk", 10)
+    recorder = start("record", "/talk", "-o", tmp_path / "talk")
+    client.wait(publisher.get_subscription_count)
+    file = tmp_path / "talk" / "talk.mcap"
+    publisher.publish(String(data="a" * 5000))
+    client.wait(lambda: file.stat().st_size > 5000)
+    recorder.kill()
+    recorder.wait()
+    with Bag(file) as bag:
+        assert bag.topics["/talk"].count == 1
+        assert bag.decode(next(bag.messages(["/talk"]))).data == "a" * 5000
