@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import warnings
 from collections.abc import Collection
 
@@ -28,8 +29,8 @@ TRANSPORTED = ("JPEG", "PNG")
 _MAX_SCANS = 100
 """Scans of a progressive JPEG. Encoders make about ten; each decodes the whole image, so that thousands would take minutes."""
 
-_DEPTH_HEADER = 12
-"""Bytes before the PNG of image_transport's compressedDepth: the quantisation, which 16-bit images do not use."""
+_DEPTH_HEADER = struct.Struct("<iff")
+"""Before the PNG of image_transport's compressedDepth: a number for the format, and the quantisation of 32-bit values."""
 
 # The limit of pixels is checked here, before anything is decoded; Pillow's warning at its own limit would only repeat it.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -117,11 +118,36 @@ def depth_png(format_text: str, data: memoryview) -> memoryview:
     """Return the PNG in the data of a compressedDepth message.
 
     Raises:
-        ImageDataError: Its format is RVL or that of a 32-bit image, whose values are quantised.
+        ImageDataError: Its format is RVL.
     """
-    if "rvl" in format_text or "32F" in format_text:
-        raise ImageDataError("only compressedDepth of 16UC1 as PNG is decoded; publish that, or the raw topic")
-    return data[_DEPTH_HEADER:]
+    if "rvl" in format_text:
+        raise ImageDataError("only compressedDepth as PNG is decoded; publish that, or the raw topic")
+    return data[_DEPTH_HEADER.size :]
+
+
+def depth_values(data: memoryview, stored: AnyArray) -> AnyArray:
+    """Return the values of a 32FC1 image in a compressedDepth message, which stores them quantised by their inverse.
+
+    Args:
+        data: Of the message, header included.
+        stored: (H, W) uint16, the decoded PNG; 0: no value, or one above the publisher's ``depth_max``.
+
+    Returns:
+        (H, W) float32, NaN where there is no value.
+
+    Raises:
+        ImageDataError: The PNG is not of 16 bits, or the quantisation is not of this world.
+    """
+    _, scale, shift = _DEPTH_HEADER.unpack_from(data)
+    if stored.ndim != 2 or stored.dtype != np.uint16:
+        raise ImageDataError("the PNG is not of 16-bit grey values, as compressedDepth of 32FC1 has it")
+    if not (np.isfinite(scale) and np.isfinite(shift) and scale > 0):
+        raise ImageDataError(f"a quantisation of {scale:g} and {shift:g}; expected finite numbers, the first above 0")
+    values = np.full(stored.shape, np.nan, np.float32)
+    np.divide(
+        np.float32(scale), stored - np.float32(shift), out=values, where=(stored > 0) & (stored != np.float32(shift))
+    )
+    return values
 
 
 def stored_bits(data: bytes) -> int:

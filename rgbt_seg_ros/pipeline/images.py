@@ -21,6 +21,7 @@ from rgbt_seg_ros.pipeline.image_data import (
     check_image,
     decode_image,
     depth_png,
+    depth_values,
 )
 from rgbt_seg_ros.pipeline.raw_images import ConversionError, check_colours, colours, fail, view
 
@@ -123,6 +124,8 @@ def to_rgb(message: Any, topic: str, max_pixels: int = MAX_PIXELS, note: Note = 
     image = _decode(message, topic, max_pixels, note)
     if image.ndim == 3:
         return image
+    if image.dtype == np.float32:
+        raise ConversionError(f"{topic}: compressed '{message.format}': expected a picture of the RGB camera")
     grey = image if image.dtype == np.uint8 else (image >> 8).astype(np.uint8)
     return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
 
@@ -180,6 +183,11 @@ def _read(
 
 def _decode(message: Any, topic: str, max_pixels: int, note: Note) -> AnyArray:
     image = _read(message, topic, decode_image, max_pixels)
+    if "compressedDepth" in message.format and message.format.startswith("32FC1"):
+        try:
+            return depth_values(memoryview(message.data).cast("B"), image)
+        except ImageDataError as error:
+            raise ConversionError(f"{topic}: compressed '{message.format}': {error}") from error
     if bytes(message.data[:2]) == b"\xff\xd8":
         pass_on(judge_jpeg(topic, image), note)
     return image

@@ -182,6 +182,44 @@ def test_compressed_depth_gives_the_counts_of_its_png():
     data = bytes(12) + encoded(".png", counts)
     np.testing.assert_array_equal(to_thermal(compressed(data, "16UC1; compressedDepth png"), "t"), counts)
     np.testing.assert_array_equal(to_thermal(compressed(data, "16UC1; compressedDepth"), "t"), counts)
-    for text in ("16UC1; compressedDepth rvl", "32FC1; compressedDepth png"):
-        with pytest.raises(ConversionError, match="only compressedDepth of 16UC1 as PNG"):
+    for text in ("16UC1; compressedDepth rvl", "32FC1; compressedDepth rvl"):
+        with pytest.raises(ConversionError, match="only compressedDepth as PNG"):
             to_thermal(compressed(data, text), "t")
+
+
+def as_compressed_depth(values, depth_max, quantisation):
+    """Quantise as compressed_depth_image_transport documents it: a / value + b, and 0 for NaN and from depth_max on."""
+    a = quantisation * (quantisation + 1)
+    b = 1 - a / depth_max
+    with np.errstate(invalid="ignore"):
+        stored = np.where(values < depth_max, a / values + b, 0).astype(np.uint16)
+    return struct.pack("<iff", 1, a, b) + encoded(".png", stored)
+
+
+def test_compressed_depth_of_floats_is_read_back_within_its_quantisation():
+    values = RNG.uniform(280, 320, (24, 32)).astype(np.float32)
+    values[0, 0], values[1, 1] = np.nan, 500
+    message = compressed(as_compressed_depth(values, 400.0, 3000.0), "32FC1; compressedDepth png")
+    found = to_thermal(message, "t")
+    assert found.dtype == np.float32
+    assert np.argwhere(np.isnan(found)).tolist() == [[0, 0], [1, 1]]
+    whole = ~np.isnan(found)
+    assert np.abs(found - values)[whole].max() < 320**2 / (3000 * 3001)
+    with pytest.raises(ConversionError, match="expected a picture of the RGB camera"):
+        to_rgb(message, "t")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (struct.pack("<iff", 1, 9.0, 1.0) + encoded(".png", RGB[..., 0]), "not of 16-bit grey values"),
+        (
+            struct.pack("<iff", 1, float("nan"), 1.0) + encoded(".png", np.ones((2, 2), np.uint16)),
+            "a quantisation of nan",
+        ),
+        (b"short", "no data"),
+    ],
+)
+def test_compressed_depth_of_floats_that_cannot_be_is_one_sentence(data, words):
+    with pytest.raises(ConversionError, match=words):
+        to_thermal(compressed(data, "32FC1; compressedDepth png"), "t")
