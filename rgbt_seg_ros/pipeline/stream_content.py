@@ -18,6 +18,7 @@ from rgbt_seg_ros.pipeline.content import (
     judge_two_pictures,
     judge_values,
 )
+from rgbt_seg_ros.pipeline.image_data import MAX_PIXELS
 from rgbt_seg_ros.pipeline.images import is_compressed, to_rgb, to_thermal
 
 _DECODED_EVERY = 1_000_000_000
@@ -27,9 +28,16 @@ _DECODED_EVERY = 1_000_000_000
 class StreamJudge:
     """Judges the messages of one topic in the order they come."""
 
-    def __init__(self, topic: str, thermal: bool, crop: tuple[int, int] = (0, 0)) -> None:
-        """Judge a topic; ``crop`` is ``thermal.crop_top`` and ``thermal.crop_bottom``."""
-        self._topic, self._thermal, self._crop = topic, thermal, crop
+    def __init__(self, topic: str, thermal: bool, crop: tuple[int, int] = (0, 0), max_pixels: int = MAX_PIXELS) -> None:
+        """Judge a topic.
+
+        Args:
+            topic: Its name.
+            thermal: Whether it is the thermal camera's.
+            crop: ``thermal.crop_top`` and ``thermal.crop_bottom``.
+            max_pixels: The most pixels that an image may have.
+        """
+        self._topic, self._thermal, self._crop, self._max_pixels = topic, thermal, crop, max_pixels
         self._frozen = FrozenWatch()
         self._decoded: int | None = None
         self._seen = 0
@@ -64,12 +72,12 @@ class StreamJudge:
 
     def _judge(self, message: Any, stamp: int, found: list[Finding | None]) -> None:
         if not self._thermal:
-            rgb = to_rgb(message, self._topic, note=found.append)
+            rgb = to_rgb(message, self._topic, self._max_pixels, note=found.append)
             self.shape = rgb.shape
             found.append(judge_rgb(self._topic, rgb))
             image = rgb
         else:
-            image = to_thermal(message, self._topic, note=found.append)
+            image = to_thermal(message, self._topic, self._max_pixels, note=found.append)
             image = image[self._crop[0] : image.shape[0] - self._crop[1]]
             if not image.size:
                 return

@@ -23,6 +23,7 @@ from rgbt_seg_ros.data.bags.writer import BagWriter
 from rgbt_seg_ros.data.class_table import format_classes
 from rgbt_seg_ros.data.label_files import write_label
 from rgbt_seg_ros.data.synthetic import render_sequence
+from rgbt_seg_ros.locks import folder_lock
 from rgbt_seg_ros.network.conventions import MFNET
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel, write_calibration
 
@@ -114,8 +115,9 @@ def test_two_runs_give_the_same_bytes(bag, models, tmp_path):
 
 
 def test_without_labels_there_are_shares_confidence_and_flips(bag, models, tmp_path, capsys):
-    assert evaluate(bag, tmp_path / "out", models[0]) == 0
+    assert evaluate(bag, tmp_path / "out", models[0], "--labels", "none") == 0
     metrics = report(tmp_path / "out")
+    assert metrics["topics"]["labels"] is None
     assert metrics["per_class"] is None
     assert metrics["coverage"] == 1.0
     assert sum(metrics["class_share"].values()) == pytest.approx(1.0)
@@ -127,6 +129,38 @@ def test_without_labels_there_are_shares_confidence_and_flips(bag, models, tmp_p
     output = capsys.readouterr().out
     assert f"{len(SAMPLES)} pairs" in output
     assert str(tmp_path / "out" / "report.html") in output
+
+
+def test_a_label_topic_is_found_and_one_that_does_not_fit_can_be_switched_off(bag, models, tmp_path, capsys):
+    for name, options in (("named", LABELS), ("found", ())):
+        assert evaluate(bag, tmp_path / name, models[0], *options, "--no-pictures") == 0
+    named, found = report(tmp_path / "named"), report(tmp_path / "found")
+    assert found["topics"]["labels"] == TOPICS[2]
+    assert {key for key in named if named[key] != found[key]} == {"command"}
+
+    late = write_bag(tmp_path / "late", SAMPLES[:3], change=late_labels)
+    capsys.readouterr()
+    assert evaluate(late, tmp_path / "out", models[0]) == 2
+    assert f"--labels none evaluates without {TOPICS[2]}" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def late_labels(topic, index, image):
+    image.header.stamp.nanosec += topic == TOPICS[2]
+    return image
+
+
+def test_the_limit_of_pixels_is_that_of_the_node(bag, models, tmp_path, capsys):
+    params = tmp_path / "params.yaml"
+    params.write_text("/**:\n  ros__parameters:\n    input.max_pixels: 3071\n")
+    assert evaluate(bag, tmp_path / "out", models[0], "--params", str(params)) == 2
+    assert "3072 pixels; expected at most 3071 (input.max_pixels)" in capsys.readouterr().err
+
+
+def test_two_runs_into_one_folder_are_refused(bag, models, tmp_path, capsys):
+    with folder_lock(tmp_path / "out"):
+        assert evaluate(bag, tmp_path / "out", models[0]) == 2
+    assert f"{tmp_path / 'out'}: another process is writing there" in capsys.readouterr().err
 
 
 def test_a_model_agrees_with_itself_and_less_with_another(bag, models, tmp_path):

@@ -35,7 +35,12 @@ def register(actions: Any) -> None:
     )
     parser.add_argument("--model", metavar="MODEL", help=f"{MODEL} (default: the parameter model.file)")
     add_params(parser)
-    parser.add_argument("--labels", default="", metavar="TOPIC|DIR", help="true label masks to score against")
+    parser.add_argument(
+        "--labels",
+        default="auto",
+        metavar="TOPIC|DIR|none",
+        help="true label masks to score against (default: the topic that looks like it, such as /ground_truth/mask)",
+    )
     parser.add_argument("--compare", default="", metavar="MODEL", help="a second model, to measure how far both agree")
     add_topics(parser)
     parser.add_argument(
@@ -64,7 +69,7 @@ def canonical_command(args: argparse.Namespace, model: str) -> str:
     words = ["rgbt-seg", "bag", "evaluate", args.bag, "--model", model]
     for option in ("params", "labels", "compare", "rgb_topic", "thermal_topic"):
         value = getattr(args, option)
-        if value:
+        if value and (option, value) != ("labels", "auto"):
             words += [f"--{option.replace('_', '-')}", value]
     if args.node != NODE:
         words += ["--node", args.node]
@@ -99,7 +104,7 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
             output=output / bag.name if many else output,
             parameters=values,
             compare=args.compare,
-            labels=args.labels,
+            labels="" if args.labels == "none" else args.labels,
             rgb_topic=args.rgb_topic,
             thermal_topic=args.thermal_topic,
             command=canonical_command(args, values["model.file"]),
@@ -171,7 +176,7 @@ def _evaluate(args: argparse.Namespace, jobs: Sequence[Job]) -> list[Result]:
 
     from rgbt_seg_ros.evaluation.bags.many import by_processes, on_ray, serially
 
-    if args.ray is None and args.workers == 1:
+    if args.ray is None and min(args.workers, len(jobs)) == 1:
         return serially(jobs, lambda position, result: None, _bar)
     with tqdm(total=len(jobs), unit="bag", disable=None) as bar:
 

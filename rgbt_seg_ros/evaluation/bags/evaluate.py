@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,19 @@ from rgbt_seg_ros.data.bags.reader import Bag, BagError
 from rgbt_seg_ros.data.bags.topics import Cameras, find_cameras
 from rgbt_seg_ros.data.bags.writer import check_new_bag
 from rgbt_seg_ros.data.samples import Sample
+from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.evaluation.bags.axis import axis_of
 from rgbt_seg_ros.evaluation.bags.frames import read_pair
 from rgbt_seg_ros.evaluation.bags.identity import identity_of
 from rgbt_seg_ros.evaluation.bags.job import Job, Progress, Result, silent
-from rgbt_seg_ros.evaluation.bags.labels import LabelSource, open_labels, require_some
+from rgbt_seg_ros.evaluation.bags.labels import (
+    AUTO,
+    LabelSource,
+    check_classes,
+    find_label_topic,
+    open_labels,
+    require_some,
+)
 from rgbt_seg_ros.evaluation.bags.metrics import bag_metrics
 from rgbt_seg_ros.evaluation.bags.models import Models
 from rgbt_seg_ros.evaluation.bags.output_bag import PairOutput, output_topics, write_output_bag
@@ -37,6 +45,7 @@ from rgbt_seg_ros.evaluation.bags.workspace import REPORT, UNFINISHED, Workspace
 from rgbt_seg_ros.evaluation.examples import KINDS, Example, choose
 from rgbt_seg_ros.evaluation.files import write_texts
 from rgbt_seg_ros.evaluation.pictures import pictures_of
+from rgbt_seg_ros.locks import folder_lock
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.parameters.table import NodeSettings, settings_of
 from rgbt_seg_ros.pipeline.rendering import overlay
@@ -82,6 +91,7 @@ class BagEvaluation:
         cameras: Its two image topics.
         models: What segments.
         workspace: Where results are kept until all are there.
+        guessed: Whether the labels were found in the bag, and not named.
     """
 
     job: Job
@@ -91,6 +101,7 @@ class BagEvaluation:
     cameras: Cameras
     models: Models
     workspace: Workspace
+    guessed: bool = False
 
     @classmethod
     def open(cls, job: Job, stack: ExitStack) -> BagEvaluation:
@@ -104,16 +115,20 @@ class BagEvaluation:
             UserError: As ``evaluate_bag``.
         """
         bag = stack.enter_context(Bag(job.bag))
-        label_bag = stack.enter_context(Bag(job.bag)) if job.labels else bag
         settings = settings_of(job.parameters)
         _check_places(job, bag)
         cameras = find_cameras(
             bag, job.rgb_topic, job.thermal_topic, (settings.rgb_transport, settings.thermal_transport)
         )
+        guessed = job.labels == AUTO
+        if guessed:
+            job = replace(job, labels=find_label_topic(bag, cameras.rgb, settings.max_pixels))
+        label_bag = stack.enter_context(Bag(job.bag)) if job.labels else bag
         models = Models.open(job.model, job.compare, settings)
         identity = identity_of(job, bag, models.segmenter.name)
+        stack.enter_context(folder_lock(job.output, WorkspaceError))
         workspace = Workspace(job.output, identity, job.keeps_masks, job.resume, job.force)
-        return cls(job, settings, bag, label_bag, cameras, models, workspace)
+        return cls(job, settings, bag, label_bag, cameras, models, workspace, guessed)
 
     @property
     def spec(self) -> ModelSpec:
@@ -131,6 +146,7 @@ class BagEvaluation:
             lambda: self.job.make_pairer(self.settings.policy, pairing),
             (thermal.crop_top, thermal.crop_bottom),
             self.models.segmenter.aligner.mode == "none",
+            self.settings.max_pixels,
         )
 
     @cached_property
@@ -138,8 +154,15 @@ class BagEvaluation:
         """The true label masks; raises UserError where they fit no pair."""
         if not self.job.labels:
             return None
-        labels = open_labels(self.label_bag, self.job.labels)
-        require_some(labels, [pair.rgb_stamp for pair in self.plan.pairs], self.bag, self.job.labels)
+        stamps = [pair.rgb_stamp for pair in self.plan.pairs]
+        try:
+            labels = open_labels(self.label_bag, self.job.labels)
+            require_some(labels, stamps, self.bag, self.job.labels)
+            check_classes(labels, self.spec.classes, self.bag)
+        except UserError as error:
+            if not self.guessed:
+                raise
+            raise BagError(f"{error}; --labels none evaluates without {self.job.labels}") from error
         return labels
 
     @cached_property
@@ -198,7 +221,7 @@ class BagEvaluation:
             pair = self.plan.pairs[index]
             pictures = []
             if self.job.pictures:
-                images = read_pair(self.bag, self.cameras, pair)
+                images = read_pair(self.bag, self.cameras, pair, self.plan.max_pixels)
                 label, _ = self.runner.label(pair, images.rgb, images.thermal)
                 sample = Sample("", "", images.rgb, images.thermal, label)
                 pictures = pictures_of(sample, self.models.segmenter(images.rgb, images.thermal), self.spec)

@@ -10,6 +10,7 @@ from rgbt_seg_ros.data.bags.reader import Bag, RawMessage, header_stamp
 from rgbt_seg_ros.data.bags.topics import Cameras
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.evaluation.bags.plan import PlannedPair
+from rgbt_seg_ros.pipeline.image_data import MAX_PIXELS
 from rgbt_seg_ros.pipeline.images import to_rgb, to_thermal
 
 
@@ -30,16 +31,16 @@ class Images:
     thermal_frame_id: str
 
 
-def convert(bag: Bag, cameras: Cameras, rgb: RawMessage, thermal: RawMessage) -> Images:
+def convert(bag: Bag, cameras: Cameras, rgb: RawMessage, thermal: RawMessage, max_pixels: int = MAX_PIXELS) -> Images:
     """Return the images of two messages, as the node would.
 
     Raises:
         UserError: One cannot be converted.
     """
     first, second = bag.decode(rgb), bag.decode(thermal)
-    pixels = to_rgb(first, cameras.rgb.name)
+    pixels = to_rgb(first, cameras.rgb.name, max_pixels)
     frames = (str(first.header.frame_id), str(second.header.frame_id))
-    return Images(pixels, to_thermal(second, cameras.thermal.name), *frames)
+    return Images(pixels, to_thermal(second, cameras.thermal.name, max_pixels), *frames)
 
 
 def read_pairs(
@@ -80,7 +81,7 @@ def read_pairs(
             return
 
 
-def read_pair(bag: Bag, cameras: Cameras, pair: PlannedPair) -> Images:
+def read_pair(bag: Bag, cameras: Cameras, pair: PlannedPair, max_pixels: int = MAX_PIXELS) -> Images:
     """Return the images of one pair, found by the log times of its messages.
 
     Raises:
@@ -92,7 +93,7 @@ def read_pair(bag: Bag, cameras: Cameras, pair: PlannedPair) -> Images:
         (cameras.thermal.name, pair.thermal_log_time, pair.thermal_stamp),
     ):
         found.append(_message(bag, topic, log_time, stamp))
-    return convert(bag, cameras, found[0], found[1])
+    return convert(bag, cameras, found[0], found[1], max_pixels)
 
 
 def _message(bag: Bag, topic: str, log_time: int, stamp: int) -> RawMessage:

@@ -38,7 +38,7 @@ class Job:
         output: Folder of its results.
         parameters: Of the node, all of them by name; ``model.file`` is the model.
         compare: Model file of a second model; empty: none.
-        labels: Topic or folder of true label masks; empty: none.
+        labels: Topic or folder of true label masks; empty: none; ``auto``: the topic that looks like it.
         rgb_topic: Of the colour camera; None: by its name.
         thermal_topic: Of the thermal camera; None: by its name.
         command: The command line without its output paths.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -10,16 +11,27 @@ import numpy as np
 import numpy.typing as npt
 
 from rgbt_seg_ros.arrays import ByteArray
-from rgbt_seg_ros.data.bags.reader import Bag, BagError, header_stamp
+from rgbt_seg_ros.data.bags.reader import Bag, BagError, Topic, header_stamp
 from rgbt_seg_ros.data.bags.topics import IMAGE
 from rgbt_seg_ros.data.class_table import read_classes
 from rgbt_seg_ros.data.label_files import read_label
 from rgbt_seg_ros.data.labelled_folder import CLASSES
+from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.evaluation.classes import ClassMap
 from rgbt_seg_ros.network.spec import ClassInfo
-from rgbt_seg_ros.pipeline.images import ConversionError, view
+from rgbt_seg_ros.pipeline.images import ConversionError, to_rgb, view
 from rgbt_seg_ros.pipeline.masks import UNLABELED
 
 LABEL_INFO = "vision_msgs/msg/LabelInfo"
+AUTO = "auto"
+"""As the place of labels: the topic of the bag that looks like true label masks, if there is one."""
+
+_CONVENTIONAL = re.compile(r"(?:^|/)ground_truth/mask$")
+_LABELS = re.compile(r"(?:^|[/_])(?:ground_?truth|gt|labels?|annotations?)(?=$|[/_])")
+# What models predict, and what is not a mask of class ids.
+_OTHERS = re.compile(
+    r"(?:^|[/_])(?:segmentation|confidence|overlay|depth|disparity|flow|instances?|rgb|colou?r|thermal)(?=$|[/_])"
+)
 _DTYPES: dict[str, npt.DTypeLike] = {"mono8": np.uint8, "8UC1": np.uint8, "mono16": np.uint16, "16UC1": np.uint16}
 
 
@@ -107,6 +119,79 @@ class FolderLabels:
     def read(self, stamp: int) -> ByteArray:
         """Return the label mask of a stamp (ns); raises DataError where the file cannot be used."""
         return read_label(self._files[stamp], UNLABELED)
+
+
+def find_label_topic(bag: Bag, rgb: Topic, max_pixels: int) -> str:
+    """Return the topic that looks like true label masks of the RGB images: by name, type, encoding and size.
+
+    ``.../ground_truth/mask``, as ``bag make`` writes it, comes before all others.
+
+    Args:
+        bag: To read the first message of each candidate from.
+        rgb: Topic of the colour camera.
+        max_pixels: The most pixels that an image may have.
+
+    Returns:
+        Its name; empty: there is none.
+
+    Raises:
+        BagError: Several look like it; the sentence names them.
+    """
+    named = [topic for topic in bag.topics.values() if topic.type == IMAGE and topic.count]
+    first = [topic for topic in named if _CONVENTIONAL.search(topic.name)]
+    other = [topic for topic in named if _LABELS.search(topic.name) and not _OTHERS.search(topic.name)]
+    if not first and not other:
+        return ""
+    size = _size(bag, rgb, max_pixels)
+    for candidates in (first, other):
+        found = [topic.name for topic in candidates if _holds_ids(bag, topic, size, max_pixels)]
+        if len(found) > 1:
+            raise BagError(
+                f"{bag.path}: {', '.join(found)} could each be the true label masks; choose one with --labels, "
+                "or evaluate without with --labels none"
+            )
+        if found:
+            return found[0]
+    return ""
+
+
+def _size(bag: Bag, rgb: Topic, max_pixels: int) -> tuple[int, ...] | None:
+    """Return (H, W) of the first image of a topic; None: it cannot be read."""
+    try:
+        first = bag.decode(next(iter(bag.messages((rgb.name,)))))
+        return to_rgb(first, rgb.name, max_pixels).shape[:2]
+    except (UserError, StopIteration):
+        return None
+
+
+def _holds_ids(bag: Bag, topic: Topic, size: tuple[int, ...] | None, max_pixels: int) -> bool:
+    """Return whether the first message of a topic is an image of class ids, of a size if that is known."""
+    try:
+        message = bag.decode(next(iter(bag.messages((topic.name,)))))
+        if message.encoding not in _DTYPES:
+            return False
+        pixels = view(message, topic.name, 1, _DTYPES[message.encoding], max_pixels)
+    except (UserError, StopIteration):
+        return False
+    return size in (None, pixels.shape) and int(pixels.max()) <= UNLABELED
+
+
+def check_classes(labels: LabelSource | None, classes: Sequence[ClassInfo], bag: Bag) -> ClassMap:
+    """Return the map from the classes of labels to those of a model, by name.
+
+    Args:
+        labels: The true label masks; None: there are none.
+        classes: Of the model.
+        bag: For errors.
+
+    Raises:
+        UserError: The model has not all of them.
+    """
+    table = labels.classes if labels is not None and labels.classes is not None else tuple(classes)
+    found = ClassMap(table, tuple(classes), str(bag.path))
+    if labels is not None:
+        found.require([entry.name for entry in table])
+    return found
 
 
 def open_labels(bag: Bag, where: str) -> LabelSource:

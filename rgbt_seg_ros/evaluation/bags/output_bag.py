@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,11 @@ TOPICS = {
     "label_info": "vision_msgs/msg/LabelInfo",
 }
 """Type by name under ``segmentation/``; the node publishes the same."""
+
+_COPIED = ("", "ros2msg", "ros2idl")
+"""Encodings of definitions that a bag of ROS 2 can carry."""
+
+_LOG = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z_]\w*(?:/[A-Za-z_]\w*)*", re.ASCII)
 
@@ -84,7 +90,7 @@ def write_output_bag(
 
     Images carry stamp and frame of the RGB image. Log time of a pair's messages is that of the message that completed the pair,
     and they follow it: the bag plays back as if the node had taken no time. The class table is latched and comes first. Memory
-    does not grow with the bag.
+    does not grow with the bag. A topic of another tool, whose definition no bag of ROS 2 can carry, is left out with a warning.
 
     Args:
         out: The new bag, MCAP; it appears whole or not at all.
@@ -100,14 +106,15 @@ def write_output_bag(
     topics = output_topics(bag, namespace)
     # A bag of its own: the pairs may be read from the other one at the same time.
     with Bag(bag.path) as source, BagWriter(out) as writer:
-        for topic in source.topics.values():
-            writer.copy_topic(topic)
+        copied = _copied(source, out)
+        for name in copied:
+            writer.copy_topic(source.topics[name])
         for name, type_ in TOPICS.items():
             latched = name == "label_info"
             writer.add_topic(topics[name], type_, [qos(latched=latched, depth=1 if latched else 5)])
         writer.write(topics["label_info"], source.start, label_info(header(source.start, ""), spec.classes))
         waiting = next(results, None)
-        for message in source.messages():
+        for message in source.messages(copied):
             while waiting is not None and waiting.completed < message.log_time:
                 _write_pair(writer, topics, waiting, spec, alpha)
                 waiting = next(results, None)
@@ -115,6 +122,17 @@ def write_output_bag(
         while waiting is not None:
             _write_pair(writer, topics, waiting, spec, alpha)
             waiting = next(results, None)
+
+
+def _copied(source: Bag, out: Path) -> list[str]:
+    """Return the topics to copy, and warn of the others."""
+    left_out = [
+        topic for topic in source.topics.values() if topic.schema not in _COPIED and topic.serialization != "cdr"
+    ]
+    if left_out:
+        listing = ", ".join(f"{topic.name} ({topic.type}, {topic.serialization})" for topic in left_out)
+        _LOG.warning("%s: left out, since a bag of ROS 2 cannot hold their definitions: %s", out, listing)
+    return [topic.name for topic in source.topics.values() if topic not in left_out]
 
 
 def _write_pair(

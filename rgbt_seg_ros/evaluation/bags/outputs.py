@@ -35,7 +35,7 @@ def pair_outputs(path: Path, plan: Plan, workspace: Workspace, num_classes: int)
             if record.skipped:
                 continue
             processed += 1
-            images = convert(bag, plan.cameras, rgb, thermal)
+            images = convert(bag, plan.cameras, rgb, thermal, plan.max_pixels)
             label, confidence = workspace.masks(pair.index)
             spent = durations.get(pair.index, {})
             yield PairOutput(

@@ -12,6 +12,7 @@ from rgbt_seg_ros.errors import UserError, name_settings
 from rgbt_seg_ros.evaluation.bags.axis import Axis, axis_of
 from rgbt_seg_ros.parameters.table import PARAMETER_OF
 from rgbt_seg_ros.pipeline.drops import DropReason
+from rgbt_seg_ros.pipeline.image_data import MAX_PIXELS
 from rgbt_seg_ros.pipeline.images import check_rgb, check_thermal, stamp_ns
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair, Pairer
 from rgbt_seg_ros.pipeline.stream_content import StreamJudge, judge_shapes
@@ -70,6 +71,7 @@ class Plan:
         axis: The time axis.
         traffic: Of each bin of the axis.
         notes: Sentences on frames that could not be used, and on what the others show, one of each kind.
+        max_pixels: The most pixels that an image may have.
     """
 
     cameras: Cameras
@@ -80,6 +82,7 @@ class Plan:
     axis: Axis
     traffic: tuple[Traffic, ...]
     notes: tuple[str, ...]
+    max_pixels: int = MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,15 @@ class _Frame:
 class _Planner:
     """Feeds the pairer in the order of recording and notes its pairs and drops."""
 
-    def __init__(self, bag: Bag, cameras: Cameras, pairer: Pairer, crop: tuple[int, int], aligned: bool) -> None:
+    def __init__(
+        self, bag: Bag, cameras: Cameras, pairer: Pairer, crop: tuple[int, int], aligned: bool, max_pixels: int
+    ) -> None:
         self._bag, self._cameras, self._pairer, self._aligned = bag, cameras, pairer, aligned
-        self._judges = StreamJudge(cameras.rgb.name, False), StreamJudge(cameras.thermal.name, True, crop)
+        self._max_pixels = max_pixels
+        self._judges = (
+            StreamJudge(cameras.rgb.name, False, max_pixels=max_pixels),
+            StreamJudge(cameras.thermal.name, True, crop, max_pixels),
+        )
         self._invalid: Counter[str] = Counter()
         self._notes: dict[str, str] = {}
         self._received = [0, 0]
@@ -130,9 +139,9 @@ class _Planner:
         try:
             message = self._bag.decode(raw)
             if stream:
-                check_thermal(message, raw.topic)
+                check_thermal(message, raw.topic, self._max_pixels)
             else:
-                check_rgb(message, raw.topic)
+                check_rgb(message, raw.topic, self._max_pixels)
         except UserError as error:
             kind = DropReason.INVALID.of("thermal" if stream else "rgb")
             self._invalid[kind] += 1
@@ -185,6 +194,7 @@ class _Planner:
             axis,
             tuple(Traffic(*entry) for entry in bins),
             (*self._notes.values(), *self._content()),
+            self._max_pixels,
         )
 
     def _content(self) -> Iterator[str]:
@@ -200,6 +210,7 @@ def make_plan(
     make_pairer: Callable[[], Pairer],
     crop: tuple[int, int] = (0, 0),
     aligned: bool = True,
+    max_pixels: int = MAX_PIXELS,
 ) -> Plan:
     """Pair a whole bag as the node would, with no frame lost on the way and nothing superseded.
 
@@ -211,13 +222,14 @@ def make_plan(
         make_pairer: Makes the pairer of the parameters.
         crop: ``thermal.crop_top`` and ``thermal.crop_bottom``.
         aligned: Whether the images are taken as aligned already (``alignment.mode: none``).
+        max_pixels: The parameter ``input.max_pixels``.
 
     Raises:
         BagError: The bag cannot be read to its end, or gives no pair: the sentence says why.
     """
     with name_settings(PARAMETER_OF):
         pairer = make_pairer()
-    plan = _Planner(bag, cameras, pairer, crop, aligned).run()
+    plan = _Planner(bag, cameras, pairer, crop, aligned, max_pixels).run()
     if not plan.pairs:
         raise BagError(_why_no_pair(bag, plan))
     return plan

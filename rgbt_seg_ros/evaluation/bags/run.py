@@ -16,12 +16,11 @@ from rgbt_seg_ros.data.samples import DataError, Sample
 from rgbt_seg_ros.errors import UserError, in_words, name_settings
 from rgbt_seg_ros.evaluation.bags.consistency import flips
 from rgbt_seg_ros.evaluation.bags.frames import Images, convert, read_pairs
-from rgbt_seg_ros.evaluation.bags.labels import LabelSource
+from rgbt_seg_ros.evaluation.bags.labels import LabelSource, check_classes
 from rgbt_seg_ros.evaluation.bags.models import Models
 from rgbt_seg_ros.evaluation.bags.overlap import ahead
 from rgbt_seg_ros.evaluation.bags.plan import Plan, PlannedPair
 from rgbt_seg_ros.evaluation.bags.records import Record
-from rgbt_seg_ros.evaluation.classes import ClassMap
 from rgbt_seg_ros.evaluation.confusion import confusion_matrix
 from rgbt_seg_ros.evaluation.counts import frame_counts
 from rgbt_seg_ros.parameters.table import PARAMETER_OF
@@ -82,10 +81,7 @@ class Runner:
         self._bag, self._plan, self._models = bag, plan, models
         self._labels, self._batch = labels, batch
         spec = models.segmenter.spec
-        table = labels.classes if labels is not None and labels.classes is not None else spec.classes
-        self._classes = ClassMap(table, spec.classes, str(bag.path))
-        if labels is not None:
-            self._classes.require([entry.name for entry in table])
+        self._classes = check_classes(labels, spec.classes, bag)
         self._of_other = np.full(256, UNLABELED, np.uint8)
         if models.other is not None:
             ids = {entry.name: entry.id for entry in spec.classes}
@@ -122,7 +118,7 @@ class Runner:
             start = time.perf_counter()
             try:
                 with name_settings(PARAMETER_OF):
-                    images = convert(self._bag, self._plan.cameras, rgb, thermal)
+                    images = convert(self._bag, self._plan.cameras, rgb, thermal, self._plan.max_pixels)
                     conversion = time.perf_counter() - start
                     prepared = self._prepare(self._models.segmenter, images, pair)
                     other = self._models.other
