@@ -96,7 +96,7 @@ class BagWriter:
         self._keep = keep
         self._place = Path(os.path.realpath(self.path))
         # The file in a bag is named after its folder, which is renamed: so the folder to be lies in one of its own. It is not
-        # named as other parts are: those are the litter of whoever writes into the folder above.
+        # named as other parts are: those are the litter of a process that writes into the folder above.
         digest = hashlib.sha256(os.fsencode(self._place.name)).hexdigest()
         self._beside = self._place.with_name(f".bag-{digest[:16]}.part")
         self._part = self._place if keep else self._beside / self._place.name
