@@ -16,6 +16,7 @@ from rgbt_seg_ros.pipeline.images import check_rgb, check_thermal, is_compressed
 from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
 from rgbt_seg_ros.pipeline.stream_content import StreamJudge, judge_shapes
 from rgbt_seg_ros.recordings.delay import LARGEST, Delay, estimate_delay
+from rgbt_seg_ros.recordings.faults import CameraFaults, RecordedFault
 from rgbt_seg_ros.recordings.motion import Motion, MotionMeter, grey
 from rgbt_seg_ros.recordings.pairing_preview import (
     FrameLog,
@@ -75,11 +76,12 @@ class ImageNotes:
 
 @dataclass(frozen=True)
 class CameraCheck:
-    """One camera."""
+    """One camera: its topic, how regular its stream is, what its images are, and when it had which fault."""
 
     topic: Topic
     stream: StreamStatistics
     images: ImageNotes
+    faults: tuple[RecordedFault, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ class _Camera:
         self._why = ""
         self.meter = MotionMeter()
         self.judge = StreamJudge(topic.name, thermal)
+        self._faults = CameraFaults(thermal)
 
     def take(self, raw: RawMessage, stamp: int, message: Any, measure: bool) -> bool:
         """Take an image; return whether the node could use it."""
@@ -141,15 +144,30 @@ class _Camera:
                 check_thermal(message, raw.topic)
             else:
                 check_rgb(message, raw.topic)
+            self._faults.arrive(stamp, at)
             if self._content:
                 self.judge.see(message, stamp, at)
-            if measure:
-                convert = to_thermal(message, raw.topic) if self._thermal else to_rgb(message, raw.topic)
-                self.meter.add(stamp, grey(convert))
+            if measure or self._content:
+                self._look(message, stamp, measure)
         except UserError as error:
             self._refuse(str(error), at)
             return False
         return True
+
+    def _look(self, message: Any, stamp: int, measure: bool) -> None:
+        wanted = self._faults.wants(stamp, is_compressed(message))
+        if not measure and not wanted:
+            return
+        try:
+            image = (to_thermal if self._thermal else to_rgb)(message, self.topic.name)
+        except UserError:
+            if measure:
+                raise
+            return
+        if wanted:
+            self._faults.see(stamp, image, np.frombuffer(message.data, np.uint8) if is_compressed(message) else None)
+        if measure:
+            self.meter.add(stamp, grey(image))
 
     def skip(self, why: str, at: float) -> None:
         """Count a message that cannot be read as an image."""
@@ -170,8 +188,13 @@ class _Camera:
                 self._changes.append((at, now))
         self._now = now
 
-    def result(self) -> CameraCheck:
-        """Return what was found."""
+    @property
+    def recorded(self) -> tuple[int, ...]:
+        """Return the log times (ns) of its first and its last image; nothing without images."""
+        return (min(self._log_times), max(self._log_times)) if self._log_times else ()
+
+    def result(self, begin: int, end: int) -> CameraCheck:
+        """Return what was found; ``begin`` and ``end`` are log times (ns) of both cameras' recording."""
         stamps, log_times = np.array(self._stamps, np.int64), np.array(self._log_times, np.int64)
         notes = ImageNotes(
             self._first,
@@ -183,7 +206,8 @@ class _Camera:
             self._invalid_at,
             self.judge.sentences(),
         )
-        return CameraCheck(self.topic, stream_statistics(stamps, log_times, self._start), notes)
+        faults = self._faults.result((begin - self._start) / NANOSECONDS, (end - self._start) / NANOSECONDS)
+        return CameraCheck(self.topic, stream_statistics(stamps, log_times, self._start), notes, faults)
 
 
 class _Scan:
@@ -252,7 +276,8 @@ def check_bag(
     """
     scan = _Scan(bag, cameras, options)
     frames = scan.run(progress)
-    rgb, thermal = (camera.result() for camera in scan.cameras)
+    recorded = [at for camera in scan.cameras for at in camera.recorded] or [bag.start]
+    rgb, thermal = (camera.result(min(recorded), max(recorded)) for camera in scan.cameras)
     shapes = judge_shapes(scan.cameras[0].judge, scan.cameras[1].judge, cameras.thermal.name)
     thermal = replace(thermal, images=replace(thermal.images, content=(*thermal.images.content, *shapes)))
     pairing = preview_pairing(frames, options.pairing)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
+from rgbt_seg_ros.pipeline.health.faults import StreamFault
 from rgbt_seg_ros.recordings.check import LARGEST_OFFSET, BagCheck, CameraCheck
 from rgbt_seg_ros.recordings.delay import Delay
+from rgbt_seg_ros.recordings.faults import RecordedFault
 from rgbt_seg_ros.recordings.pairing_preview import BINS, PairingPreview
-from rgbt_seg_ros.recordings.statistics import GAP, ClockLag
+from rgbt_seg_ros.recordings.statistics import GAP, LISTED, ClockLag
 from rgbt_seg_ros.words import counted
 
 _BAR = 40
@@ -76,6 +78,7 @@ def _camera_dict(camera: CameraCheck) -> dict[str, Any]:
         "type": camera.topic.type,
         **asdict(camera.stream),
         "images": asdict(camera.images),
+        "faults": [{**asdict(each), "fault": str(each.fault)} for each in camera.faults],
     }
 
 
@@ -132,8 +135,19 @@ def _camera_problems(camera: CameraCheck) -> Iterator[str]:
         listed = ", ".join(f"{gap.length:.3f} s at {gap.at:.3f} s" for gap in stream.first_gaps)
         more = _more(stream.gaps, stream.first_gaps)
         yield f"{name}: {counted(stream.gaps, 'gap')} above {GAP:g} median intervals: {listed}{more}"
+    for fault in StreamFault:
+        yield from _fault(name, [each for each in camera.faults if each.fault is fault])
     if stream.lag is not None and stream.lag.kind != "constant":
         yield f"{name}: {_lag(stream.lag)}"
+
+
+def _fault(name: str, same: Sequence[RecordedFault]) -> Iterator[str]:
+    """Yield the sentence for all faults of one kind; none where there are none."""
+    if same:
+        listed = ", ".join(f"{each.begin:.3f} to {each.end:.3f} s" for each in same[:LISTED])
+        total = sum(each.end - each.begin for each in same)
+        more = _more(len(same), tuple(same[:LISTED]))
+        yield f"{name}: {same[0].fault} {counted(len(same), 'time')}, for {total:.3f} s in all: {listed}{more}"
 
 
 def _more(count: int, listed: tuple[Any, ...]) -> str:

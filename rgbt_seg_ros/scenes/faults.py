@@ -30,6 +30,9 @@ _UNIT = {"uint8": 1.0, "uint16": 8.0}
 _UNIT_DEGREES = 0.1
 """One grey level, some raw counts, or some of a degree: the size of a shutter's pattern."""
 
+_LEFT = 0.003
+"""Share of the contrast that is left in the dark and in glare: too little to show anything."""
+
 _CAMERAS = {"rgb": 0, "thermal": 1}
 
 
@@ -136,10 +139,10 @@ class FaultyCamera:
             level = np.nanmean(self._last) if self._last.dtype.kind == "f" else self._last.mean()
             return _as(level + 0.5 * unit * (self._noise(image, 0) + noise), image)
         if kind == "dark":
-            return _as(0.01 * image + 2.0 + 2.0 * noise, image)
+            return _as(_LEFT * image + 2.0 + 2.0 * noise, image)
         if kind == "covered":
             return _as(1.0 + 1.5 * noise, image)
-        return _as(252.0 + 0.01 * image + noise, image)
+        return _as(252.0 + _LEFT * image + noise, image)
 
     def _noise(self, image: AnyArray, number: int) -> FloatArray:
         return np.random.default_rng((*self._key, number)).standard_normal(image.shape)

@@ -39,10 +39,13 @@ _SATURATED = 0.9
 _RELEASE = 0.9
 """By how much a saturated share must fall before it counts as ended."""
 
-_RGB_DETAIL = 1.5
-"""Grey levels; pictures of real nights have 6.5 and more."""
+_RGB_DETAIL, _RGB_DETAIL_AGAIN = 0.4, 0.5
+"""Grey levels below which a camera sees nothing, and from which it sees again. Pictures of real nights have 6.5 and more, the
+darkest generated night 0.76."""
 
-_RGB_DETAIL_AGAIN = 2.0
+_RGB_NOISE, _RGB_NOISE_AGAIN = 0.2, 0.25
+"""The same of detail over noise; that night has 0.34."""
+
 _RGB_PEAK = 12.0
 """Grey levels of one cell above the others: a lamp in the dark is something to see."""
 
@@ -81,8 +84,13 @@ class RgbContrast:
             return Seen(StreamFault.BLIND, 0.9, f"all pixels have the value {facts.level:.0f}")
         if facts.saturated >= _SATURATED * (_RELEASE if self._blind else 1):
             return Seen(StreamFault.BLIND, 0.9, f"{facts.saturated:.0%} of the pixels are white")
-        enough = _RGB_DETAIL_AGAIN if self._blind else _RGB_DETAIL
-        if facts.detail >= enough or facts.peak >= _RGB_PEAK or facts.noise >= _QUIET["uint8"]:
+        least = _RGB_DETAIL_AGAIN if self._blind else _RGB_DETAIL
+        above_noise = _RGB_NOISE_AGAIN if self._blind else _RGB_NOISE
+        if (
+            facts.detail >= max(least, above_noise * facts.noise)
+            or facts.peak >= _RGB_PEAK
+            or facts.noise >= _QUIET["uint8"]
+        ):
             return None
         if facts.level < _DARK:
             return Seen(StreamFault.BLIND, 0.9, "too dark to show anything but noise")
@@ -104,7 +112,8 @@ class ThermalContrast:
         """Judge the next picture, of a stamp (ns) that is later than the last one."""
         found = self._shutter(stamp, facts) or self._flat(facts)
         self._blind = found is not None
-        if found is None:
+        # What was noise before cannot lose its contrast.
+        if found is None and facts.detail >= _NOISE_ONLY * facts.noise:
             self._details.append(facts.detail)
         return found
 
