@@ -8,24 +8,34 @@ from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
 from itertools import product
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, cast
 
 from rclpy.impl.logging_severity import LoggingSeverity
 from rclpy.lifecycle import LifecycleNode
+from std_msgs.msg import Bool
 
 from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.network.spec import Modality
 from rgbt_seg_ros.nodes.configured import ConfiguredPair
 from rgbt_seg_ros.nodes.frame import Job
 from rgbt_seg_ros.nodes.image_stream import ImageStream
+from rgbt_seg_ros.nodes.pairing_timer import PairingTimer
 from rgbt_seg_ros.pipeline.content import Finding
 from rgbt_seg_ros.pipeline.drops import DropReason
+from rgbt_seg_ros.pipeline.health.choice import Choice
+from rgbt_seg_ros.pipeline.health.faults import StreamFault
+from rgbt_seg_ros.pipeline.health.stream import Judgement
 from rgbt_seg_ros.pipeline.images import check_depth, check_rgb, check_thermal, stamp_ns
 from rgbt_seg_ros.pipeline.pairing.depth import DepthPairer
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair
+from rgbt_seg_ros.pipeline.pairing.stamps import STREAMS, Stream
 from rgbt_seg_ros.serving.rate_limit import RateLimit
 
 _STAMPS = 20
 """Stamps of each stream that are kept, to say how far apart the streams are."""
+
+_TURN = 1_000_000
+"""ns until another look whether messages wait."""
 
 
 class PairSink(Protocol):
@@ -57,7 +67,9 @@ class CameraPair:
         # A logger throttles each line of code by itself: pairs, and below streams, need one each.
         self.log = log.get_child(configured.name) if configured.name else log
         self._image_size: tuple[int, int] | None = None
-        self._pairer = configured.make_pairer()
+        self._pairer = configured.make_pairer(time.monotonic_ns())
+        self.waiting = PairingTimer(node, self._advance)
+        self._received = -1
         self._stamps: dict[str, deque[int]] = {"rgb": deque(maxlen=_STAMPS), "thermal": deque(maxlen=_STAMPS)}
         settings = configured.settings
         self._limit = RateLimit(settings.runtime.max_rate)
@@ -66,6 +78,14 @@ class CameraPair:
         self._reused = 0
         self.enabled = True
         self.processed = 0
+        self.made: Counter[Modality] = Counter()
+        """Masks by what the network was given."""
+        self.judgements: dict[Stream, Judgement] = {}
+        """What the newest images show, by stream."""
+        self.refused_at: dict[str, float] = {}
+        """When (time.monotonic, s) an image of a stream was refused last."""
+        self.faults: Counter[str] = Counter()
+        """Pairs in which the picture of a stream was not fit, by ``STREAM FAULT``."""
         self.latency = 0.0
         """s from the RGB stamp of the newest mask to its publication."""
         self.findings: tuple[Finding, ...] = ()
@@ -74,6 +94,10 @@ class CameraPair:
         self.thermal = self._stream(
             "thermal/image_raw", settings.thermal_transport, settings.thermal_qos, check_thermal
         )
+        self._words = [
+            node.create_subscription(Bool, f"{configured.prefix}{name}/valid", partial(self._declare, name), 10)
+            for name in STREAMS
+        ]
         self.depth: ImageStream | None = None
         if configured.aligner.mode == "depth":
             self._depth_pairer = DepthPairer(settings.depth_slop, settings.pairing.queue_size)
@@ -87,15 +111,16 @@ class CameraPair:
             transport,
             qos,
             check=partial(check, max_pixels=self.configured.settings.max_pixels),
-            store=partial(self._take, name),
+            store=partial(self._take, cast(Any, name)),
             refuse=partial(self._refuse, name, self.log.get_child(name)),
         )
 
     def _refuse(self, stream: str, log: Any, error: UserError) -> None:
         self.drop(DropReason.INVALID.of(stream))
+        self.refused_at[stream] = time.monotonic()
         log.error(f"{error}; frame dropped", throttle_duration_sec=5.0)
 
-    def _take(self, stream: str, message: Any) -> None:
+    def _take(self, stream: Stream | Literal["depth"], message: Any) -> None:
         if not self.enabled:
             self.drop(DropReason.DISABLED.of(stream))
             return
@@ -107,14 +132,51 @@ class CameraPair:
         with self._lock:
             if stream == "depth":
                 complete = self._depth_pairer.add_depth(stamp, message)
+            elif self._pairer.is_declared_invalid(stream):
+                self._dropped[DropReason.DECLARED_INVALID.of(stream)] += 1
+                return
             else:
                 self._stamps[stream].append(stamp)
-                pairs = (self._pairer.add_rgb if stream == "rgb" else self._pairer.add_thermal)(stamp, message)
-                if self.depth is None:
-                    complete = [(pair, None) for pair in pairs]
-                else:
-                    complete = [found for pair in pairs for found in self._depth_pairer.add_pair(pair)]
+                complete = self._with_depth(self._pairer.add(stream, stamp, message, time.monotonic_ns()))
         self._hand_over(complete)
+        self._wake()
+
+    def _with_depth(self, pairs: list[Pair]) -> list[tuple[Pair, Any]]:
+        """Return pairs with the depth images that they need: an RGB image alone needs none."""
+        complete: list[tuple[Pair, Any]] = []
+        for pair in pairs:
+            if self.depth is None or pair.thermal is None:
+                complete.append((pair, None))
+            else:
+                complete += self._depth_pairer.add_pair(pair)
+        return complete
+
+    def _advance(self) -> None:
+        """Hand over the frames that have waited long enough for a partner, unless the partner may lie in a queue."""
+        received = self.rgb.received + self.thermal.received
+        if received != self._received:
+            # The thread was late, or busy with images: one turn of it takes one message of each topic.
+            self._received = received
+            self.waiting.set(time.monotonic_ns() + _TURN)
+            return
+        with self._lock:
+            complete = self._with_depth(self._pairer.advance(time.monotonic_ns()))
+        self._hand_over(complete)
+        self._wake()
+
+    def _wake(self) -> None:
+        self.waiting.set(self._pairer.next_moment())
+
+    def _declare(self, stream: Stream, message: Bool) -> None:
+        """Take what a driver says about its images, such as that its shutter is closed."""
+        with self._lock:
+            complete = self._with_depth(self._pairer.declare(stream, bool(message.data)))
+        self._hand_over(complete)
+
+    def fault(self, stream: Stream) -> StreamFault | None:
+        """Return why frames of the other camera do not wait for this stream; None: they do."""
+        with self._lock:
+            return self._pairer.fault(stream, time.monotonic_ns())
 
     def _hand_over(self, complete: list[tuple[Pair, Any]]) -> None:
         now = time.perf_counter()
@@ -131,7 +193,7 @@ class CameraPair:
             counters = self._pairer.counters()
             self._dropped.update(counters.dropped)
             self._reused += counters.reused
-            self._pairer = self.configured.make_pairer()
+            self._pairer = self.configured.make_pairer(time.monotonic_ns())
 
     def drop(self, reason: str) -> None:
         """Count a frame or a pair that was dropped: a ``DropReason``, or one ``of`` a stream."""
@@ -153,8 +215,16 @@ class CameraPair:
             gap = min(gaps, default=None)
         return None if gap is None else gap * 1e-9
 
-    def count_processed(self, rgb_stamp: int) -> None:
+    def see_health(self, choice: Choice) -> None:
+        """Take what was decided about the newest pair; in the thread that prepares it."""
+        self.judgements = {**self.judgements, **choice.judgements}
+        for stream, judged in choice.judgements.items():
+            if not judged.fit:
+                self.faults[f"{stream} {judged.fault or 'doubtful'}"] += 1
+
+    def count_processed(self, rgb_stamp: int, modality: Modality) -> None:
         """Count a pair whose masks have just been published, and take its latency from its RGB stamp (ns)."""
+        self.made[modality] += 1
         self.latency = (self._node.get_clock().now().nanoseconds - rgb_stamp) * 1e-9
         self.processed += 1
 
@@ -182,5 +252,8 @@ class CameraPair:
 
     def close(self) -> None:
         """Unsubscribe."""
+        self.waiting.close()
+        for words in self._words:
+            self._node.destroy_subscription(words)
         for stream in self.streams:
             stream.close()

@@ -21,7 +21,10 @@ from rgbt_seg_ros.nodes.outputs import Outputs
 from rgbt_seg_ros.parameters.table import PARAMETER_OF, NodeSettings
 from rgbt_seg_ros.pipeline.alignment import Aligner
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder
-from rgbt_seg_ros.pipeline.pairing.nearest import Pairer, PairingSettings
+from rgbt_seg_ros.pipeline.health.choice import trained_alone
+from rgbt_seg_ros.pipeline.pairing.fallback import FallbackPairer, streams_alone
+from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
+from rgbt_seg_ros.pipeline.pairing.stamps import Stream
 from rgbt_seg_ros.serving.known_sizes import FILE, KnownSizes, pair_key
 from rgbt_seg_ros.serving.served_model import ServedModel
 from rgbt_seg_ros.serving.shared_model import SharedModel
@@ -81,9 +84,19 @@ class ConfiguredPair:
         """How frames are paired now."""
         return self.settings.pairing_with(self.aligner.calibration or self.alignment.file)
 
-    def make_pairer(self) -> Pairer:
-        """Return what pairs with the settings of this moment."""
-        return create_pairer(self.settings.policy, self.pairing)
+    def make_pairer(self, now: int) -> FallbackPairer:
+        """Return what pairs with the settings of this moment (time.monotonic_ns)."""
+        return FallbackPairer(create_pairer(self.settings.policy, self.pairing), self.alone, now)
+
+    @property
+    def untrained(self) -> list[str]:
+        """The streams whose frames may be segmented alone although the model was not trained for it."""
+        return sorted(self.alone - trained_alone(self._model.spec))
+
+    @property
+    def alone(self) -> frozenset[Stream]:
+        """The streams whose frames may be segmented alone, with the model of this moment."""
+        return streams_alone(self.settings.fallback, trained_alone(self._model.spec))
 
     def take(self, aligner: Aligner) -> None:
         """Align by what camera_info and TF say, from the next frame on."""
@@ -175,7 +188,7 @@ class Configured:
                 entry,
                 model,
                 sources[name],
-                Outputs(node, entry.overlay_alpha, prefix_of(name)),
+                Outputs(node, entry.overlay_alpha, entry.badge, prefix_of(name)),
                 partial(sizes.put, keys[name]),
                 node.get_logger(),
             )

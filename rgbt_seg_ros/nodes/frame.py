@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from std_msgs.msg import Header
 
 from rgbt_seg_ros.pipeline import Segmenter
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair
@@ -25,13 +26,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Frame:
-    """A pair that is ready for the network; moments of time.perf_counter, s."""
+    """A pair that is ready for the network; moments of time.perf_counter, s.
+
+    ``rgb`` is None where the thermal image alone is segmented; ``header`` is that of the masks.
+    """
 
     job: Job
     loaded: Loaded
     segmenter: Segmenter
-    rgb: npt.NDArray[np.uint8]
+    rgb: npt.NDArray[np.uint8] | None
     prepared: Prepared
+    header: Header
     start: float
     converted: float
     ready: float

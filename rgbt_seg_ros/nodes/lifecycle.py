@@ -73,6 +73,13 @@ class SegmentationNode(GuardedNode):
         trained = self._configured.served.model.spec.provenance.trained
         report = self.get_logger().info if trained else self.get_logger().warning
         report(self._configured.title)
+        for pair in self._configured.pairs.values():
+            if pair.untrained:
+                self.get_logger().warning(
+                    f"sync.fallback: masks will be made of the {' or the '.join(pair.untrained)} image alone while the other "
+                    "camera fails, and this model was never trained for that: expect worse masks"
+                )
+                break
         if vision_msgs() is None:
             self.get_logger().warning(
                 "vision_msgs is not installed, so segmentation/label_info is not published: Nav2's semantic segmentation layer "

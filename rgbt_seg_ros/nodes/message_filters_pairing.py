@@ -9,6 +9,7 @@ synchroniser is replaced as well.
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from typing import Any, Literal
 
 from rgbt_seg_ros.pipeline.drops import DropReason
@@ -24,7 +25,7 @@ from rgbt_seg_ros.pipeline.pairing.nearest import (
     PairingSettings,
     make_pair,
 )
-from rgbt_seg_ros.pipeline.pairing.stamps import STREAMS, StampGuard, Stream
+from rgbt_seg_ros.pipeline.pairing.stamps import STREAMS, StampGuard, Stream, other_stream
 
 POLICIES = ("nearest", "approximate", "exact")
 LARGEST_SECOND = 2**31 - 1
@@ -122,6 +123,17 @@ class MessageFiltersPairer:
         """Take a thermal frame with its stamp (ns)."""
         return self._add(Frame("thermal", stamp_ns, stamp_ns + self._shift["thermal"], item))
 
+    def give_up(self, missing: Stream, until: int) -> list[Pair]:
+        """Return the frames up to a time (ns, offset included) whose partner of ``missing`` has not come: alone, and in order."""
+        stream = other_stream(missing)
+        until += self._shift["rgb"]
+        waiting = self._waiting[stream]
+        # The synchroniser keeps them: a match with one of them that it makes after all is passed over.
+        lone = [waiting.pop(time) for time in sorted(waiting) if time <= until]
+        for frame in lone:
+            frame.used = True
+        return [self._ledger.alone(replace(frame, time=frame.time - self._shift["rgb"])) for frame in lone]
+
     def flush(self) -> list[Pair]:
         """Drop every waiting frame as ``no_partner``: a synchroniser has already paired whatever it would."""
         self._drop_waiting(DropReason.NO_PARTNER)
@@ -163,7 +175,15 @@ class MessageFiltersPairer:
         return self._take_matches()
 
     def _take_matches(self) -> list[Pair]:
-        matched, self._matched = self._matched, []
+        made, self._matched = self._matched, []
+        matched = []
+        for match in made:
+            if not any(frame.used for frame in match):
+                matched.append(match)
+                continue
+            for frame in match:
+                if not frame.used and self._waiting[frame.stream].pop(frame.time, None) is not None:
+                    self._ledger.drop(frame.stream, DropReason.NO_PARTNER)
         for match in matched:
             for frame in match:
                 self._waiting[frame.stream].pop(frame.time, None)

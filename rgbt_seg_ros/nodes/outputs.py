@@ -16,12 +16,13 @@ from std_msgs.msg import ColorRGBA, Header
 from rgbt_seg_ros.msg import FrameReport
 from rgbt_seg_ros.msg import Segmentation as SegmentationMessage
 from rgbt_seg_ros.network import ModelSpec
+from rgbt_seg_ros.network.spec import Modality
 from rgbt_seg_ros.nodes.conversions import image_message
 from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.alignment import resize
 from rgbt_seg_ros.pipeline.preparation import Prepared
-from rgbt_seg_ros.pipeline.rendering import overlay
-from rgbt_seg_ros.pipeline.report import FrameFacts, report_fields
+from rgbt_seg_ros.pipeline.rendering import overlay, with_badge
+from rgbt_seg_ros.pipeline.report import MODALITIES, FrameFacts, report_fields
 
 _IMAGES = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
@@ -48,15 +49,16 @@ def vision_msgs() -> Any:
 class Outputs:
     """The publishers of one camera pair of a configured node. What a model's classes are comes with each call: it may change."""
 
-    def __init__(self, node: LifecycleNode, alpha: float, prefix: str = "") -> None:
+    def __init__(self, node: LifecycleNode, alpha: float, badge: bool, prefix: str = "") -> None:
         """Create the publishers; they stay silent until the node is active.
 
         Args:
             node: The node.
             alpha: Weight of the class colours in the overlay, 0..1.
+            badge: Whether the overlay says which camera is missing.
             prefix: What stands before the topics, such as ``front/``.
         """
-        self._node, self._alpha = node, alpha
+        self._node, self._alpha, self._badge = node, alpha, badge
 
         def create(kind: Any, topic: str, qos: QoSProfile) -> Any:
             return node.create_lifecycle_publisher(kind, prefix + topic, qos)
@@ -90,14 +92,23 @@ class Outputs:
         self._confidence.publish(image_message(header, masks.confidence))
 
     def publish_extras(
-        self, header: Header, rgb: npt.NDArray[np.uint8], masks: Segmentation, thermal_stamp: Time, spec: ModelSpec
+        self,
+        header: Header,
+        rgb: npt.NDArray[np.uint8],
+        masks: Segmentation,
+        thermal_stamp: Time,
+        spec: ModelSpec,
+        modality: Modality,
     ) -> None:
         """Publish overlay and result, each only while somebody subscribes."""
         if self._overlay.get_subscription_count():
             picture = overlay(rgb, masks.label, spec.classes, self._alpha)
+            if self._badge and modality != "rgbt":
+                picture = with_badge(picture, f"{modality} only")
             self._overlay.publish(image_message(header, picture))
         if self._result.get_subscription_count():
             message = SegmentationMessage(header=header, thermal_stamp=thermal_stamp, model=spec.title)
+            message.modality = MODALITIES[modality]
             message.mask = image_message(header, masks.label)
             message.confidence = image_message(header, masks.confidence)
             message.class_id = [entry.id for entry in spec.classes]

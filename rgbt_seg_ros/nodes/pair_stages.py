@@ -6,8 +6,12 @@ import threading
 import time
 from typing import Any
 
+from builtin_interfaces.msg import Time as TimeMessage
+from rclpy.time import Time
+from std_msgs.msg import Header
+
 from rgbt_seg_ros.arrays import AnyArray
-from rgbt_seg_ros.errors import in_words, name_settings
+from rgbt_seg_ros.errors import UserError, in_words, name_settings
 from rgbt_seg_ros.nodes.camera_pair import CameraPair
 from rgbt_seg_ros.nodes.frame import Frame, Job
 from rgbt_seg_ros.parameters.table import PARAMETER_OF
@@ -17,12 +21,21 @@ from rgbt_seg_ros.pipeline.backends.memory import OutOfMemoryError
 from rgbt_seg_ros.pipeline.calibration import CalibrationError
 from rgbt_seg_ros.pipeline.content import ContentJudge, Finding
 from rgbt_seg_ros.pipeline.drops import DropReason
+from rgbt_seg_ros.pipeline.health.choice import PairHealth, look_at_thermal
+from rgbt_seg_ros.pipeline.health.picture import PictureFacts, look_at
 from rgbt_seg_ros.pipeline.images import to_depth, to_rgb, to_thermal
+from rgbt_seg_ros.pipeline.pairing.nearest import Pair
+from rgbt_seg_ros.pipeline.pairing.stamps import Stream
+from rgbt_seg_ros.pipeline.rendering import thermal_background
 from rgbt_seg_ros.pipeline.report import FrameFacts
 from rgbt_seg_ros.serving.warming import Loaded
 
 _AGAIN = 60.0
 """s until a state of the pictures that comes and goes is logged again."""
+
+
+class UnfitError(UserError):
+    """Neither image of a pair shows anything, or the one that does may not be segmented alone."""
 
 
 class PairStages:
@@ -35,8 +48,14 @@ class PairStages:
         self._preparing = threading.Lock()
         self._newest = float("-inf")
         crop = pair.configured.settings.segmenter.thermal
-        self._judge = ContentJudge(pair.rgb.topic, pair.thermal.topic, (crop.crop_top, crop.crop_bottom))
+        self._crop = (crop.crop_top, crop.crop_bottom)
+        self._judge = ContentJudge(pair.rgb.topic, pair.thermal.topic, self._crop)
         self._told: dict[tuple[str, str], float] = {}
+        settings = pair.configured.settings
+        self._health = PairHealth(settings.health, pair.configured.alone)
+        self._image_size: tuple[int, int] | None = None
+        """(H, W) of the newest RGB image: masks of thermal images alone have it too."""
+        self._rgb_frame = ""
         self.sizes: tuple[Any, ...] | None = None
         """Sizes of the newest frame; the next frame most likely has the same."""
 
@@ -57,22 +76,57 @@ class PairStages:
 
     def _prepare(self, job: Job, loaded: Loaded) -> Frame:
         pair, streams = job.pair, self.pair
-        frames = (pair.rgb.header.frame_id, pair.thermal.header.frame_id)
-        streams.configured.alignment.frames = frames
         start = time.perf_counter()
         limit = streams.configured.settings.max_pixels
         noted: list[Finding] = []
-        rgb = to_rgb(pair.rgb, streams.rgb.topic, max_pixels=limit, note=noted.append)
-        thermal = to_thermal(pair.thermal, streams.thermal.topic, max_pixels=limit, note=noted.append)
-        depth = None if streams.depth is None else _depth_of(job, streams.depth.topic, limit)
-        aligned = streams.configured.aligner.mode == "none"
-        self._tell(self._judge.judge(rgb, thermal, (pair.rgb_stamp, pair.thermal_stamp), aligned, noted))
+        rgb = thermal = None
+        seen: dict[Stream, tuple[PictureFacts, int]] = {}
+        if pair.rgb is not None:
+            rgb = to_rgb(pair.rgb, streams.rgb.topic, max_pixels=limit, note=noted.append)
+            self._image_size, self._rgb_frame = (rgb.shape[0], rgb.shape[1]), pair.rgb.header.frame_id
+            if self._health.alone:
+                seen["rgb"] = look_at(rgb), pair.rgb_stamp
+        if pair.thermal is not None:
+            thermal = to_thermal(pair.thermal, streams.thermal.topic, max_pixels=limit, note=noted.append)
+            if self._health.alone:
+                seen["thermal"] = look_at_thermal(thermal, self._crop), pair.thermal_stamp
+        depth = None if job.depth is None or streams.depth is None else _depth_of(job, streams.depth.topic, limit)
+        if rgb is not None and thermal is not None:
+            aligned = streams.configured.aligner.mode == "none"
+            self._tell(self._judge.judge(rgb, thermal, (pair.rgb_stamp, pair.thermal_stamp), aligned, noted))
+        modality = pair.modality
+        if seen:
+            choice = self._health.choose(seen)
+            streams.see_health(choice)
+            if choice.modality is None:
+                raise UnfitError("; ".join(f"{name}: {judged.detail}" for name, judged in choice.judgements.items()))
+            modality = choice.modality
+        # The image that is left out may be of any size: it is given as if it had not come.
+        rgb, thermal = (rgb if "rgb" in modality else None), (thermal if modality != "rgb" else None)
+        frames = (self._rgb_frame, pair.thermal.header.frame_id if thermal is not None else "")
+        streams.configured.alignment.frames = frames
         converted = time.perf_counter()
         segmenter = loaded.segmenters[streams.name]
-        prepared = segmenter.prepare(rgb, thermal, depth, pair.thermal_stamp, frames)
-        frame = Frame(job, loaded, segmenter, rgb, prepared, start, converted, time.perf_counter())
+        prepared = segmenter.prepare(
+            rgb, thermal, depth, pair.thermal_stamp, frames, modality=modality, image_size=self._size()
+        )
+        frame = Frame(job, loaded, segmenter, rgb, prepared, self._header(pair), start, converted, time.perf_counter())
         self.sizes = frame.sizes
         return frame
+
+    def _size(self) -> tuple[int, int] | None:
+        """Return (H, W) of the RGB images, as far as it is known without one."""
+        calibration = self.pair.configured.aligner.calibration
+        return self._image_size or (calibration.rgb.size if calibration is not None else None)
+
+    def _header(self, pair: Pair) -> Header:
+        """Return the header of the masks of a pair: that of the RGB image, or what it would have been."""
+        if pair.rgb is not None:
+            header: Header = pair.rgb.header
+            return header
+        calibration = self.pair.configured.aligner.calibration
+        frame = self._rgb_frame or (calibration.rgb.frame_id if calibration is not None else "")
+        return Header(stamp=Time(nanoseconds=pair.rgb_stamp).to_msg(), frame_id=frame)
 
     def _tell(self, findings: tuple[Finding, ...]) -> None:
         """Log what is odd about the newest pair when it begins, and keep it for diagnostics."""
@@ -99,11 +153,12 @@ class PairStages:
         """
         pair = frame.job.pair
         segmented = time.perf_counter()
-        self._outputs.publish_masks(pair.rgb.header, masks)
+        self._outputs.publish_masks(frame.header, masks)
         published = time.perf_counter()
-        self.pair.count_processed(pair.rgb_stamp)
+        self.pair.count_processed(pair.rgb_stamp, frame.prepared.modality)
         facts = FrameFacts(
-            offset=pair.offset,
+            offset=pair.offset if frame.prepared.modality == "rgbt" else 0.0,
+            modality=frame.prepared.modality,
             durations={
                 "wait": (frame.start - frame.job.completed) + (taken - frame.ready),
                 "conversion": frame.converted - frame.start,
@@ -121,8 +176,8 @@ class PairStages:
         if self.pair.debugs:
             stages = ", ".join(f"{stage} {1e3 * seconds:.1f}" for stage, seconds in facts.durations.items())
             self.pair.log.debug(
-                f"pair {pair.rgb_stamp}: thermal {1e3 * pair.offset:+.1f} ms, {batch} in one run; ms: {stages}; "
-                f"latency {1e3 * facts.latency:.1f}"
+                f"pair {pair.rgb_stamp} ({facts.modality}): thermal {1e3 * facts.offset:+.1f} ms, {batch} in one run; "
+                f"ms: {stages}; latency {1e3 * facts.latency:.1f}"
             )
         return facts
 
@@ -132,10 +187,12 @@ class PairStages:
         What fails here is logged. The masks were published, so the frame counts as processed.
         """
         pair, outputs, spec = frame.job.pair, self._outputs, frame.segmenter.spec
-        header, thermal_stamp = pair.rgb.header, pair.thermal.header.stamp
+        header, modality = frame.header, frame.prepared.modality
+        thermal_stamp = TimeMessage() if modality == "rgb" else pair.thermal.header.stamp
         try:
             self.pair.configured.remember(frame.prepared.image_size)
-            outputs.publish_extras(header, frame.rgb, masks, thermal_stamp, spec)
+            background = thermal_background(frame.prepared) if frame.rgb is None else frame.rgb
+            outputs.publish_extras(header, background, masks, thermal_stamp, spec, modality)
             outputs.publish_thermal(header, frame.prepared)
             outputs.publish_report(header, thermal_stamp, masks, frame.prepared, facts, spec)
         except Exception as error:
@@ -143,6 +200,10 @@ class PairStages:
 
     def failed(self, error: Exception) -> None:
         """Count a pair that could not be segmented, and log why."""
+        if isinstance(error, UnfitError):
+            # Diagnostics say so, and log when it begins.
+            self.pair.drop(DropReason.PAIR_UNFIT)
+            return
         if isinstance(error, OutOfMemoryError):
             # The model has logged it once.
             self.pair.drop(DropReason.PAIR_OUT_OF_MEMORY)
@@ -156,7 +217,8 @@ class PairStages:
 
 def _depth_of(job: Job, topic: str, max_pixels: int) -> AnyArray:
     """Return the depth image of a job; raises AlignmentError where it is of another frame than the RGB image."""
-    rgb, depth = job.pair.rgb.header.frame_id.lstrip("/"), job.depth.header.frame_id.lstrip("/")
+    rgb = "" if job.pair.rgb is None else job.pair.rgb.header.frame_id.lstrip("/")
+    depth = job.depth.header.frame_id.lstrip("/")
     if rgb and depth and rgb != depth:
         raise AlignmentError(
             f"{topic}: a depth image of '{depth}', expected one registered to the RGB camera's '{rgb}'"

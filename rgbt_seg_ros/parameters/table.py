@@ -15,7 +15,9 @@ from rgbt_seg_ros.errors import SettingError, UserError, name_settings
 from rgbt_seg_ros.pipeline.alignment import MODES, AlignmentSettings
 from rgbt_seg_ros.pipeline.backends import BACKENDS, PRECISIONS
 from rgbt_seg_ros.pipeline.calibration import Calibration
+from rgbt_seg_ros.pipeline.health.stream import HealthSettings
 from rgbt_seg_ros.pipeline.image_data import MAX_PIXELS
+from rgbt_seg_ros.pipeline.pairing.fallback import FALLBACKS
 from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
 from rgbt_seg_ros.pipeline.segmenter import SegmenterSettings
 from rgbt_seg_ros.pipeline.thermal.stage import METHODS, PRESETS, REPAIRS, ThermalSettings
@@ -83,6 +85,15 @@ PARAMETERS = (
     Parameter("sync.assume_periodic", True, "trust a stream's rhythm instead of waiting for its next frame"),
     Parameter("sync.fill_gaps", True, "where a thermal frame is missing take the nearest one, though used"),
     Parameter(
+        "sync.fallback",
+        "auto",
+        "whose images are segmented alone while the other camera fails; auto: what the model was trained for",
+        ("auto", *FALLBACKS),
+    ),
+    Parameter("health.frozen", True, "a picture that comes again under new stamps is a fault; false for simulators"),
+    Parameter("health.shutter", True, "a thermal picture that loses its contrast at once is a fault"),
+    Parameter("health.blind", True, "a picture that shows nothing is a fault"),
+    Parameter(
         "input.max_pixels",
         MAX_PIXELS,
         "pixels of an image (RGB, thermal or depth) above which it is refused, before it is decoded",
@@ -125,6 +136,10 @@ PARAMETERS = (
     Parameter("alignment.rectified", False, "with camera_info: the image topics are rectified ones"),
     Parameter("output.threshold", 0.0, "probability below which a pixel is 255 (unlabeled)", (), 0.0, 1.0),
     Parameter("output.overlay_alpha", 0.5, "weight of the class colours in the overlay", (), 0.0, 1.0),
+    Parameter("output.badge", True, "the overlay says in a corner which camera is missing"),
+    Parameter(
+        "diagnostics.max_latency", 0.0, "s from stamp to mask above which diagnostics warn; 0 = none", (), 0.0, 3600.0
+    ),
     Parameter("runtime.backend", "auto", "engine of the network (docs/backends.md)", BACKENDS),
     Parameter("runtime.device", "auto", "auto, cpu, cuda or cuda:N"),
     Parameter("runtime.precision", "auto", "arithmetic of the network", PRECISIONS),
@@ -213,6 +228,8 @@ class NodeSettings:
     model: str
     policy: str
     pairing: PairingSettings
+    fallback: str
+    health: HealthSettings
     segmenter: SegmenterSettings
     max_pixels: int
     rgb_transport: str
@@ -222,6 +239,8 @@ class NodeSettings:
     depth_slop: float
     rectified: bool
     overlay_alpha: float
+    badge: bool
+    max_latency: float
     threads: int
     warm_up: int
     runtime: RuntimeSettings
@@ -257,6 +276,7 @@ def settings_of(values: Mapping[str, Any]) -> NodeSettings:
             values,
             model=values["model.file"],
             pairing=_built(PairingSettings, values),
+            health=_built(HealthSettings, values),
             segmenter=_built(
                 SegmenterSettings,
                 values,

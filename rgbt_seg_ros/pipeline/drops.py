@@ -26,6 +26,10 @@ class DropReason(Term):
     )
     ERROR = "error", "message_filters raised an exception (sync.policy approximate and exact only)"
     INVALID = "invalid", "its encoding, size, step or data are wrong; the log names topic, encoding and size"
+    DECLARED_INVALID = (
+        "declared_invalid",
+        "its driver said on rgb/valid or thermal/valid that its images cannot be used",
+    )
     DISABLED = "disabled", "was received while the node was disabled by ~/enable"
     LOST_IN_TRANSPORT = (
         "lost_in_transport",
@@ -45,6 +49,10 @@ class DropReason(Term):
     PAIR_NOT_ALIGNED = (
         "pair_not_aligned",
         "the calibration has not arrived yet, or is for other cameras or sizes; the log says which",
+    )
+    PAIR_UNFIT = (
+        "pair_unfit",
+        "neither image shows anything, or the one that does may not be segmented alone (sync.fallback)",
     )
     PAIR_NO_DEPTH = "pair_no_depth", "no depth image lies within alignment.depth_slop of the RGB image"
     PAIR_ERROR = "pair_error", "the pair could not be segmented; the log says why"

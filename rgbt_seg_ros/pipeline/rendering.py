@@ -11,6 +11,7 @@ from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.network.spec import ClassInfo
 from rgbt_seg_ros.pipeline.alignment import resize
 from rgbt_seg_ros.pipeline.masks import UNLABELED
+from rgbt_seg_ros.pipeline.preparation import Prepared
 
 
 def palette(classes: Sequence[ClassInfo]) -> ByteArray:
@@ -44,6 +45,28 @@ def overlay(rgb: ByteArray, label: ByteArray, classes: Sequence[ClassInfo], alph
     keep = (label == 0) | (label == UNLABELED)
     cv2.copyTo(rgb, keep.view(np.uint8), blended)
     return np.asarray(blended, dtype=np.uint8)
+
+
+def thermal_background(prepared: Prepared) -> ByteArray:
+    """Return what an overlay is drawn on where there is no RGB image: (H, W, 3) uint8, the thermal image in grey."""
+    grey = resize(prepared.thermal, prepared.image_size)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def with_badge(picture: ByteArray, text: str) -> ByteArray:
+    """Write a short text into the upper right corner of a (H, W, 3) uint8 RGB picture, in place, and return it.
+
+    White on a red ground, so that it is seen over any scene; as high as a twentieth of the picture, 10 pixels at least.
+    """
+    height, width = picture.shape[:2]
+    scale = max(10.0, height / 20) / 22
+    (wide, high), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    margin = high // 2 + 1
+    left, bottom = max(0, width - wide - 2 * margin), high + below + 2 * margin
+    cv2.rectangle(picture, (left, 0), (width, bottom), (176, 16, 16), cv2.FILLED)
+    where = (left + margin, margin + high)
+    cv2.putText(picture, text, where, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), 1, cv2.LINE_AA)
+    return picture
 
 
 def heat(grey: ByteArray, colormap: int = cv2.COLORMAP_INFERNO) -> ByteArray:

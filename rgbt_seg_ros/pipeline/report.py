@@ -8,11 +8,12 @@ from typing import Any
 
 from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.network import ModelSpec
+from rgbt_seg_ros.network.spec import Modality
 from rgbt_seg_ros.pipeline.masks import statistics
 from rgbt_seg_ros.pipeline.preparation import ThermalFacts
 
-MODALITY_RGB_THERMAL = 0
-"""The constant of the message: both images went through the network."""
+MODALITIES: Mapping[Modality, int] = {"rgbt": 0, "rgb": 1, "thermal": 2}
+"""The constants of the message: which images went through the network."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class FrameFacts:
     """What is known about the processing of a pair besides its images.
 
     Attributes:
-        offset: thermal + thermal_offset - rgb (s).
+        offset: thermal + thermal_offset - rgb (s); 0 unless both images went through the network.
+        modality: Which did.
         durations: Seconds per stage, in the order the stages ran.
         latency: From the RGB stamp to the publication of the mask (s).
         overhead: From the arrival of the pair's last message to the publication of the mask, without the network (s).
@@ -31,6 +33,7 @@ class FrameFacts:
     """
 
     offset: float
+    modality: Modality
     durations: Mapping[str, float]
     latency: float
     overhead: float
@@ -56,7 +59,7 @@ def report_fields(
     low, high = thermal.temperature or (float("nan"), float("nan"))
     return {
         "offset": facts.offset,
-        "modality": MODALITY_RGB_THERMAL,
+        "modality": MODALITIES[facts.modality],
         "stage": list(facts.durations),
         "stage_duration": list(facts.durations.values()),
         "latency": facts.latency,

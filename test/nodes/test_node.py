@@ -264,7 +264,8 @@ def test_diagnostics_tell_what_goes_on(running):
     def level(expected, words):
         return any(s.level == expected and words in s.message for array_ in statuses for s in array_.status)
 
-    running.wait(lambda: level(DiagnosticStatus.WARN, "no images on /front/rgb/image_raw"))
+    # Both cameras have stopped.
+    running.wait(lambda: level(DiagnosticStatus.ERROR, "no images on /front/rgb/image_raw"))
     values = {v.key: v.value for v in statuses[-1].status[0].values}
     assert values["model"] == read_spec("demo").title
     assert int(values["processed"]) > 0

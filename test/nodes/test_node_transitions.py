@@ -45,6 +45,7 @@ def make(tmp_path, monkeypatch):
             "autostart": False,
             "model.input_size": "32x64",
             "runtime.backend": "torch",
+            "sync.fallback": "none",
             "runtime.device": "cpu",
             "runtime.threads": 1,
             **more,

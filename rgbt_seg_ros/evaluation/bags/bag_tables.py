@@ -59,6 +59,33 @@ def _traffic(metrics: Mapping[str, Any]) -> Table:
     return Table("Frames and pairs", ("", "number"), tuple(rows), f"In {metrics['duration_s']:.1f} s.")
 
 
+_MADE_OF = {"rgbt": "both images", "rgb": "the RGB image alone", "thermal": "the thermal image alone"}
+
+
+def _made(metrics: Mapping[str, Any]) -> Table:
+    scored = metrics["by_modality"]
+    rows = tuple(
+        (words, show(metrics["masks"][key]), *(show(scored.get(key, {}).get(name)) for name in ("miou", "ece")))
+        for key, words in _MADE_OF.items()
+    )
+    note = (
+        f"Availability: {show(metrics['availability'])} of the RGB frames, and thermal frames that went alone, have a mask. "
+        "mIoU and ECE: over the frames with a label mask."
+    )
+    return Table("Masks by what they are made of", ("made of", "masks", "mIoU", "ECE"), rows, note)
+
+
+def _faults(metrics: Mapping[str, Any]) -> Table:
+    rows = tuple(
+        (entry["stream"], entry["fault"], f"{entry['begin_s']:.2f}", f"{entry['end_s']:.2f}", show(entry["pairs"]))
+        for entry in metrics["faults"]
+    )
+    note = (
+        "Times in seconds since the bag begins, by the stamps of the first and the last frame without a usable partner."
+    )
+    return Table("Faults of the cameras", ("camera", "fault", "from [s]", "to [s]", "frames"), rows, note)
+
+
 def _offsets(metrics: Mapping[str, Any]) -> Table:
     offsets = metrics["offset_s"]
     rows = tuple(
@@ -148,6 +175,10 @@ def bag_tables(metrics: Mapping[str, Any], timings: Mapping[str, Any] | None = N
     labelled = {**metrics, "modality": "rgbt"}
     result = [_bags(metrics)] if metrics.get("bags") else []
     result += [*label_scores(labelled), _masks(metrics), _traffic(metrics)]
+    if metrics.get("masks"):
+        result.append(_made(metrics))
+    if metrics.get("faults"):
+        result.append(_faults(metrics))
     if metrics.get("notes"):
         result.append(Table("Notes", ("",), tuple((note,) for note in metrics["notes"]), kind="text"))
     if metrics.get("offset_s"):

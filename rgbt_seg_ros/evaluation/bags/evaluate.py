@@ -32,12 +32,12 @@ from rgbt_seg_ros.evaluation.bags.labels import (
 )
 from rgbt_seg_ros.evaluation.bags.metrics import bag_metrics
 from rgbt_seg_ros.evaluation.bags.models import Models
-from rgbt_seg_ros.evaluation.bags.output_bag import PairOutput, output_topics, write_output_bag
+from rgbt_seg_ros.evaluation.bags.output_bag import PairOutput, output_topics, picture_of, write_output_bag
 from rgbt_seg_ros.evaluation.bags.outputs import pair_outputs
 from rgbt_seg_ros.evaluation.bags.plan import Plan, make_plan
 from rgbt_seg_ros.evaluation.bags.records import read_records
 from rgbt_seg_ros.evaluation.bags.report import report_texts
-from rgbt_seg_ros.evaluation.bags.run import Runner
+from rgbt_seg_ros.evaluation.bags.run import Runner, prepare_images
 from rgbt_seg_ros.evaluation.bags.timings import read_timings, timings_of
 from rgbt_seg_ros.evaluation.bags.totals import Totals, total
 from rgbt_seg_ros.evaluation.bags.video import check_video, write_video
@@ -48,7 +48,9 @@ from rgbt_seg_ros.evaluation.pictures import pictures_of
 from rgbt_seg_ros.locks import folder_lock
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.parameters.table import NodeSettings, settings_of
-from rgbt_seg_ros.pipeline.rendering import overlay
+from rgbt_seg_ros.pipeline.health.choice import trained_alone
+from rgbt_seg_ros.pipeline.pairing.fallback import streams_alone
+from rgbt_seg_ros.pipeline.rendering import thermal_background
 
 
 class Interrupted(KeyboardInterrupt):
@@ -144,9 +146,13 @@ class BagEvaluation:
             self.bag,
             self.cameras,
             lambda: self.job.make_pairer(self.settings.policy, pairing),
+            streams_alone(self.settings.fallback, trained_alone(self.spec)),
+            self.settings.health,
             (thermal.crop_top, thermal.crop_bottom),
             self.models.segmenter.aligner.mode == "none",
-            self.settings.max_pixels,
+            max_pixels=self.settings.max_pixels,
+            # Nobody has asked for masks of one camera: a wrong slop must not pass for two dead cameras.
+            whole=self.settings.fallback == "auto",
         )
 
     @cached_property
@@ -222,15 +228,18 @@ class BagEvaluation:
             pictures = []
             if self.job.pictures:
                 images = read_pair(self.bag, self.cameras, pair, self.plan.max_pixels)
-                label, _ = self.runner.label(pair, images.rgb, images.thermal)
-                sample = Sample("", "", images.rgb, images.thermal, label)
-                pictures = pictures_of(sample, self.models.segmenter(images.rgb, images.thermal), self.spec)
+                segmenter = self.models.segmenter
+                prepared = prepare_images(segmenter, images, pair)
+                label, _ = self.runner.label(pair, prepared.image_size)
+                rgb = thermal_background(prepared) if images.rgb is None else images.rgb
+                thermal = prepared.thermal if images.thermal is None else images.thermal
+                pictures = pictures_of(Sample("", "", rgb, thermal, label), segmenter.segment([prepared])[0], self.spec)
             examples.append(Example(kind, index, score, f"stamp {pair.rgb_stamp}", "", tuple(pictures)))
         return examples
 
     def outputs(self) -> Iterator[PairOutput]:
         """Yield what the node would publish for each segmented pair; raises UserError where it can no longer be read."""
-        return pair_outputs(self.job.bag, self.plan, self.workspace, self.spec.num_classes)
+        return pair_outputs(self.job.bag, self.plan, self.workspace, self.models.segmenter)
 
     def write_bag(self) -> list[Path]:
         """Write the bag with masks, if one was asked for; raises UserError where it cannot be written."""
@@ -253,7 +262,7 @@ class BagEvaluation:
         frames = (
             (
                 (entry.rgb_stamp - stamps[0]) * 1e-9,
-                overlay(entry.rgb, entry.label, self.spec.classes, self.settings.overlay_alpha),
+                picture_of(entry, self.spec, self.settings.overlay_alpha),
             )
             for entry in self.outputs()
         )

@@ -19,34 +19,41 @@ class Images:
     """The images of a pair.
 
     Attributes:
-        rgb: (H, W, 3) uint8 RGB, a view of the message where its layout allows it.
-        thermal: (h, w) uint8, uint16 or float32.
-        frame_id: Of the RGB image.
-        thermal_frame_id: Of the thermal image.
+        rgb: (H, W, 3) uint8 RGB, a view of the message where its layout allows it; None: the thermal image is alone.
+        thermal: (h, w) uint8, uint16 or float32; None: the RGB image is alone.
+        frame_id: Of the RGB image; empty without one.
+        thermal_frame_id: Of the thermal image; empty without one.
     """
 
-    rgb: ByteArray
-    thermal: AnyArray
+    rgb: ByteArray | None
+    thermal: AnyArray | None
     frame_id: str
     thermal_frame_id: str
 
 
-def convert(bag: Bag, cameras: Cameras, rgb: RawMessage, thermal: RawMessage, max_pixels: int = MAX_PIXELS) -> Images:
-    """Return the images of two messages, as the node would.
+def convert(
+    bag: Bag, cameras: Cameras, rgb: RawMessage | None, thermal: RawMessage | None, max_pixels: int = MAX_PIXELS
+) -> Images:
+    """Return the images of two messages, or of the one there is, as the node would.
 
     Raises:
         UserError: One cannot be converted.
     """
-    first, second = bag.decode(rgb), bag.decode(thermal)
-    pixels = to_rgb(first, cameras.rgb.name, max_pixels)
-    frames = (str(first.header.frame_id), str(second.header.frame_id))
-    return Images(pixels, to_thermal(second, cameras.thermal.name, max_pixels), *frames)
+    pixels = counts = None
+    frames = ["", ""]
+    if rgb is not None:
+        message = bag.decode(rgb)
+        pixels, frames[0] = to_rgb(message, cameras.rgb.name, max_pixels), str(message.header.frame_id)
+    if thermal is not None:
+        message = bag.decode(thermal)
+        counts, frames[1] = to_thermal(message, cameras.thermal.name, max_pixels), str(message.header.frame_id)
+    return Images(pixels, counts, *frames)
 
 
 def read_pairs(
     bag: Bag, cameras: Cameras, pairs: Sequence[PlannedPair]
-) -> Iterator[tuple[PlannedPair, RawMessage, RawMessage]]:
-    """Yield pairs with their two messages, in order; only what waits for its partner is kept.
+) -> Iterator[tuple[PlannedPair, RawMessage | None, RawMessage | None]]:
+    """Yield pairs with their two messages, or the one there is, in order; only what waits for its partner is kept.
 
     Args:
         bag: Read from its start to the last message that is needed.
@@ -58,8 +65,9 @@ def read_pairs(
     """
     last_use: tuple[dict[int, int], dict[int, int]] = ({}, {})
     for position, pair in enumerate(pairs):
-        last_use[0][pair.rgb] = position
-        last_use[1][pair.thermal] = position
+        for used, ordinal in ((0, pair.rgb), (1, pair.thermal)):
+            if ordinal >= 0:
+                last_use[used][ordinal] = position
     kept: tuple[dict[int, RawMessage], dict[int, RawMessage]] = ({}, {})
     seen = [0, 0]
     position = 0
@@ -70,10 +78,11 @@ def read_pairs(
         seen[stream] += 1
         while position < len(pairs):
             pair = pairs[position]
-            if pair.rgb not in kept[0] or pair.thermal not in kept[1]:
+            wanted = [(used, ordinal) for used, ordinal in ((0, pair.rgb), (1, pair.thermal)) if ordinal >= 0]
+            if any(ordinal not in kept[used] for used, ordinal in wanted):
                 break
-            yield pair, kept[0][pair.rgb], kept[1][pair.thermal]
-            for used, ordinal in ((0, pair.rgb), (1, pair.thermal)):
+            yield pair, kept[0].get(pair.rgb), kept[1].get(pair.thermal)
+            for used, ordinal in wanted:
                 if last_use[used][ordinal] == position:
                     del kept[used][ordinal]
             position += 1
@@ -87,13 +96,12 @@ def read_pair(bag: Bag, cameras: Cameras, pair: PlannedPair, max_pixels: int = M
     Raises:
         UserError: The bag cannot be read, or an image not converted.
     """
-    found = []
-    for topic, log_time, stamp in (
-        (cameras.rgb.name, pair.rgb_log_time, pair.rgb_stamp),
-        (cameras.thermal.name, pair.thermal_log_time, pair.thermal_stamp),
-    ):
-        found.append(_message(bag, topic, log_time, stamp))
-    return convert(bag, cameras, found[0], found[1], max_pixels)
+    rgb = thermal = None
+    if pair.rgb >= 0:
+        rgb = _message(bag, cameras.rgb.name, pair.rgb_log_time, pair.rgb_stamp)
+    if pair.thermal >= 0:
+        thermal = _message(bag, cameras.thermal.name, pair.thermal_log_time, pair.thermal_stamp)
+    return convert(bag, cameras, rgb, thermal, max_pixels)
 
 
 def _message(bag: Bag, topic: str, log_time: int, stamp: int) -> RawMessage:

@@ -52,7 +52,9 @@ def agreement_metrics(sums: Sums, names: Sequence[str], other: Mapping[str, str]
     return {**other, "agreement": result.pixel_accuracy, "miou": result.miou, "per_class": per_class}
 
 
-def _offsets(offsets: Sequence[float]) -> dict[str, float]:
+def _offsets(offsets: Sequence[float]) -> dict[str, float] | None:
+    if not offsets:
+        return None
     values = np.array(offsets, np.float64)
     size = np.abs(values)
     return {
@@ -80,6 +82,35 @@ def _timeline(plan: Plan, totals: Totals, labelled: bool) -> dict[str, Any]:
     return {"seconds_per_bin": plan.axis.seconds_per_bin, "bins": bins}
 
 
+def availability_metrics(plan: Plan, totals: Totals, names: Sequence[str]) -> dict[str, Any]:
+    """Return how many moments have a mask, from which images the masks were made, and what each kind is worth.
+
+    A moment is an RGB frame, or a thermal frame that went alone.
+    """
+    made = {modality: sums.pairs - sums.skipped for modality, sums in totals.made.items()}
+    moments = plan.received[0] + plan.of("thermal")
+    scored = {}
+    for modality, sums in totals.made.items():
+        if sums.counts.labelled:
+            found = metrics_of(sums.counts, names, ())
+            scored[modality] = {"frames": sums.counts.labelled, "miou": found["miou"], "ece": found["ece"]}
+    return {
+        "availability": sum(made.values()) / moments if moments else math.nan,
+        "masks": made,
+        "by_modality": scored,
+        "faults": [
+            {
+                "stream": band.stream,
+                "fault": str(band.fault),
+                "begin_s": (band.begin - plan.axis.start) / NANOSECONDS,
+                "end_s": (band.end - plan.axis.start) / NANOSECONDS,
+                "pairs": band.pairs,
+            }
+            for band in plan.faults
+        ],
+    }
+
+
 def bag_metrics(
     run: Mapping[str, Any], plan: Plan, totals: Totals, names: Sequence[str], labelled: bool, frames: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -102,6 +133,7 @@ def bag_metrics(
         "dropped": dict(plan.dropped),
         "pairs": whole.pairs,
         "processed": whole.pairs - whole.skipped,
+        **availability_metrics(plan, totals, names),
         "skipped": dict(sorted(totals.reasons.items())),
         "labels_refused": dict(sorted(totals.refused_labels.items())),
         "notes": list(plan.notes),

@@ -15,7 +15,7 @@ from rgbt_seg_ros.data.bags.topics import IMAGE
 from rgbt_seg_ros.data.bags.writer import BagWriter, qos
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.pipeline.preparation import ThermalFacts
-from rgbt_seg_ros.pipeline.rendering import overlay
+from rgbt_seg_ros.pipeline.rendering import overlay, with_badge
 from rgbt_seg_ros.pipeline.report import FrameFacts, report_fields
 
 TOPICS = {
@@ -42,11 +42,11 @@ class PairOutput:
     Attributes:
         completed: Log time (ns) of the message that completed the pair.
         rgb_stamp: Stamp of the RGB frame (ns).
-        thermal_stamp: Stamp of the thermal frame as published (ns).
+        thermal_stamp: Stamp of the thermal frame as published (ns); 0 where the RGB image alone was segmented.
         frame_id: Of the RGB frame.
         label: (H, W) uint8 class ids, 255 unlabeled.
         confidence: (H, W) uint8, round(255·p).
-        rgb: (H, W, 3) uint8 RGB, for the overlay.
+        background: (H, W, 3) uint8 RGB, for the overlay.
         thermal: What was found in the thermal image.
         facts: What else its report says, as if the node had taken the time that the stages took.
     """
@@ -57,7 +57,7 @@ class PairOutput:
     frame_id: str
     label: ByteArray
     confidence: ByteArray
-    rgb: ByteArray
+    background: ByteArray
     thermal: ThermalFacts
     facts: FrameFacts
 
@@ -135,11 +135,18 @@ def _copied(source: Bag, out: Path) -> list[str]:
     return [topic.name for topic in source.topics.values() if topic not in left_out]
 
 
+def picture_of(output: PairOutput, spec: ModelSpec, alpha: float) -> ByteArray:
+    """Return the overlay of a pair, with a badge where a camera is missing; ``alpha`` as of ``overlay``."""
+    picture = overlay(output.background, output.label, spec.classes, alpha)
+    modality = output.facts.modality
+    return picture if modality == "rgbt" else with_badge(picture, f"{modality} only")
+
+
 def _write_pair(
     writer: BagWriter, topics: Mapping[str, str], output: PairOutput, spec: ModelSpec, alpha: float
 ) -> None:
     head = header(output.rgb_stamp, output.frame_id)
-    picture = overlay(output.rgb, output.label, spec.classes, alpha)
+    picture = picture_of(output, spec, alpha)
     for name, pixels in (("mask", output.label), ("confidence", output.confidence), ("overlay", picture)):
         writer.write(topics[name], output.completed, image(head, pixels))
     fields = report_fields(output.facts, output.label, output.confidence, output.thermal, spec)

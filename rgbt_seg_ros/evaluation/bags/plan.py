@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from rgbt_seg_ros.data.bags.reader import NANOSECONDS, Bag, BagError, RawMessage
 from rgbt_seg_ros.data.bags.topics import Cameras
 from rgbt_seg_ros.errors import UserError, name_settings
 from rgbt_seg_ros.evaluation.bags.axis import Axis, axis_of
+from rgbt_seg_ros.evaluation.bags.fault_bands import FaultBands, StreamBand
+from rgbt_seg_ros.network.spec import Modality
 from rgbt_seg_ros.parameters.table import PARAMETER_OF
 from rgbt_seg_ros.pipeline.drops import DropReason
+from rgbt_seg_ros.pipeline.health.choice import PairHealth, look_at_thermal
+from rgbt_seg_ros.pipeline.health.picture import PictureFacts, look_at
+from rgbt_seg_ros.pipeline.health.stream import HealthSettings
 from rgbt_seg_ros.pipeline.image_data import MAX_PIXELS
-from rgbt_seg_ros.pipeline.images import check_rgb, check_thermal, stamp_ns
+from rgbt_seg_ros.pipeline.images import check_rgb, check_thermal, stamp_ns, to_rgb, to_thermal
+from rgbt_seg_ros.pipeline.pairing.fallback import FallbackPairer
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair, Pairer
+from rgbt_seg_ros.pipeline.pairing.stamps import STREAMS, Stream
 from rgbt_seg_ros.pipeline.stream_content import StreamJudge, judge_shapes
 
 
@@ -24,14 +32,17 @@ class PlannedPair:
 
     Attributes:
         index: 0, 1, 2, … in the order the node would get them.
-        rgb: Index of the RGB frame among the messages of its topic.
-        thermal: Index of the thermal frame among those of its topic.
-        rgb_stamp: Stamp (ns).
-        thermal_stamp: Stamp as published (ns).
-        offset: thermal + thermal_offset - rgb (s).
+        rgb: Index of the RGB frame among the messages of its topic; -1: the thermal frame is alone.
+        thermal: Index of the thermal frame among those of its topic; -1: the RGB frame is alone.
+        modality: Which of them the network is given.
+        rgb_stamp: Stamp (ns); of a thermal frame alone its stamp + thermal_offset.
+        thermal_stamp: Stamp as published (ns); 0 of an RGB frame alone.
+        offset: thermal + thermal_offset - rgb (s); 0 of a frame alone.
         completed: Log time (ns) of the message that made the pair certain.
-        rgb_log_time: Log time (ns) of the RGB frame.
-        thermal_log_time: Log time (ns) of the thermal frame.
+        rgb_log_time: Log time (ns) of the RGB frame; of a thermal frame alone its own.
+        thermal_log_time: Log time (ns) of the thermal frame; of an RGB frame alone its own.
+        image_size: (H, W) of the newest RGB image until then; None: not known.
+        frame_id: Of the newest RGB frame until then.
         received: RGB and thermal frames until then.
         dropped: Frames dropped until then, in the order of ``Plan.reasons``.
     """
@@ -39,12 +50,15 @@ class PlannedPair:
     index: int
     rgb: int
     thermal: int
+    modality: Modality
     rgb_stamp: int
     thermal_stamp: int
     offset: float
     completed: int
     rgb_log_time: int
     thermal_log_time: int
+    image_size: tuple[int, int] | None
+    frame_id: str
     received: tuple[int, int]
     dropped: tuple[int, ...]
 
@@ -72,6 +86,7 @@ class Plan:
         traffic: Of each bin of the axis.
         notes: Sentences on frames that could not be used, and on what the others show, one of each kind.
         max_pixels: The most pixels that an image may have.
+        faults: What was wrong with a camera, and when.
     """
 
     cameras: Cameras
@@ -83,21 +98,41 @@ class Plan:
     traffic: tuple[Traffic, ...]
     notes: tuple[str, ...]
     max_pixels: int = MAX_PIXELS
+    faults: tuple[StreamBand, ...] = ()
+
+    def of(self, modality: Modality) -> int:
+        """Return how many pairs are segmented from these images."""
+        return sum(pair.modality == modality for pair in self.pairs)
 
 
 @dataclass(frozen=True)
 class _Frame:
     ordinal: int
     log_time: int
+    facts: PictureFacts | None
+    image_size: tuple[int, int] | None
+    frame_id: str
 
 
 class _Planner:
     """Feeds the pairer in the order of recording and notes its pairs and drops."""
 
     def __init__(
-        self, bag: Bag, cameras: Cameras, pairer: Pairer, crop: tuple[int, int], aligned: bool, max_pixels: int
+        self,
+        bag: Bag,
+        cameras: Cameras,
+        pairer: FallbackPairer,
+        health: PairHealth,
+        crop: tuple[int, int],
+        aligned: bool,
+        max_pixels: int,
     ) -> None:
         self._bag, self._cameras, self._pairer, self._aligned = bag, cameras, pairer, aligned
+        self._health, self._crop = health, crop
+        self._bands = FaultBands()
+        self._unfit = 0
+        self._image_size: tuple[int, int] | None = None
+        self._frame_id = ""
         self._max_pixels = max_pixels
         self._judges = (
             StreamJudge(cameras.rgb.name, False, max_pixels=max_pixels),
@@ -109,6 +144,7 @@ class _Planner:
         self._reasons = (
             DropReason.INVALID.of("rgb"),
             DropReason.INVALID.of("thermal"),
+            DropReason.PAIR_UNFIT,
             *sorted(pairer.counters().dropped),
         )
         # By whole seconds from the first message: how long the bag is is only known at its end.
@@ -120,7 +156,8 @@ class _Planner:
 
     def _dropped(self) -> tuple[int, ...]:
         counted = self._pairer.counters().dropped
-        dropped = tuple(self._invalid[reason] + counted.get(reason, 0) for reason in self._reasons)
+        own = {**self._invalid, DropReason.PAIR_UNFIT: self._unfit}
+        dropped = tuple(own.get(reason, 0) + counted.get(reason, 0) for reason in self._reasons)
         # One object for all pairs between two drops.
         return self._last_dropped if dropped == self._last_dropped else dropped
 
@@ -135,7 +172,7 @@ class _Planner:
         ordinal = self._received[stream]
         self._received[stream] += 1
         self._at(raw.log_time)[stream] += 1
-        pairs: list[Pair] = []
+        pairs = self._pairer.advance(raw.log_time)
         try:
             message = self._bag.decode(raw)
             if stream:
@@ -149,30 +186,69 @@ class _Planner:
         else:
             stamp = stamp_ns(message.header)
             self._judges[stream].see(message, stamp, (raw.log_time - (self._start or 0)) / NANOSECONDS)
-            add = self._pairer.add_thermal if stream else self._pairer.add_rgb
-            pairs = add(stamp, _Frame(ordinal, raw.log_time))
+            pairs += self._pairer.add(STREAMS[stream], stamp, self._frame(message, stream, ordinal, raw), raw.log_time)
         self._settle(pairs, raw.log_time)
 
+    def _frame(self, message: Any, stream: int, ordinal: int, raw: RawMessage) -> _Frame:
+        """Return what is kept of a message until it is decided about: what its image shows, but not the image."""
+        facts = None
+        if not stream:
+            self._frame_id = str(message.header.frame_id)
+        if self._health.alone:
+            try:
+                if stream:
+                    facts = look_at_thermal(to_thermal(message, raw.topic, self._max_pixels), self._crop)
+                else:
+                    image = to_rgb(message, raw.topic, self._max_pixels)
+                    self._image_size = (image.shape[0], image.shape[1])
+                    facts = look_at(image)
+            except UserError:
+                # Damage that only decoding finds: its pair is counted where it is converted.
+                facts = None
+        return _Frame(ordinal, raw.log_time, facts, self._image_size, self._frame_id)
+
     def _settle(self, pairs: list[Pair], log_time: int) -> None:
+        for pair in pairs:
+            modality = self._choose(pair)
+            if modality is None:
+                self._unfit += 1
+                continue
+            rgb, thermal = pair.rgb or pair.thermal, pair.thermal or pair.rgb
+            self._pairs.append(
+                PlannedPair(
+                    index=len(self._pairs),
+                    rgb=pair.rgb.ordinal if pair.rgb else -1,
+                    thermal=pair.thermal.ordinal if pair.thermal else -1,
+                    modality=modality,
+                    rgb_stamp=pair.rgb_stamp,
+                    thermal_stamp=pair.thermal_stamp,
+                    offset=pair.offset,
+                    completed=log_time,
+                    rgb_log_time=rgb.log_time,
+                    thermal_log_time=thermal.log_time,
+                    image_size=rgb.image_size,
+                    frame_id=rgb.frame_id,
+                    received=(self._received[0], self._received[1]),
+                    dropped=self._dropped(),
+                )
+            )
         dropped = self._dropped()
         self._at(log_time)[2] += sum(dropped) - sum(self._last_dropped)
         self._last_dropped = dropped
-        for pair in pairs:
-            self._pairs.append(
-                PlannedPair(
-                    len(self._pairs),
-                    pair.rgb.ordinal,
-                    pair.thermal.ordinal,
-                    pair.rgb_stamp,
-                    pair.thermal_stamp,
-                    pair.offset,
-                    log_time,
-                    pair.rgb.log_time,
-                    pair.thermal.log_time,
-                    (self._received[0], self._received[1]),
-                    dropped,
-                )
-            )
+
+    def _choose(self, pair: Pair) -> Modality | None:
+        """Return what the network is given of a pair; None: nothing."""
+        frames = {"rgb": (pair.rgb, pair.rgb_stamp), "thermal": (pair.thermal, pair.thermal_stamp)}
+        seen = {
+            stream: (frame.facts, stamp)
+            for stream, (frame, stamp) in frames.items()
+            if frame is not None and frame.facts is not None
+        }
+        if len(seen) < len(STREAMS) - (pair.modality != "rgbt"):
+            return pair.modality
+        choice = self._health.choose(seen)  # type: ignore[arg-type]
+        self._bands.see(pair, choice)
+        return choice.modality
 
     def run(self) -> Plan:
         names = (self._cameras.rgb.name, self._cameras.thermal.name)
@@ -195,6 +271,7 @@ class _Planner:
             tuple(Traffic(*entry) for entry in bins),
             (*self._notes.values(), *self._content()),
             self._max_pixels,
+            self._bands.all(),
         )
 
     def _content(self) -> Iterator[str]:
@@ -208,9 +285,12 @@ def make_plan(
     bag: Bag,
     cameras: Cameras,
     make_pairer: Callable[[], Pairer],
+    alone: frozenset[Stream] = frozenset(),
+    health: HealthSettings | None = None,
     crop: tuple[int, int] = (0, 0),
     aligned: bool = True,
     max_pixels: int = MAX_PIXELS,
+    whole: bool = True,
 ) -> Plan:
     """Pair a whole bag as the node would, with no frame lost on the way and nothing superseded.
 
@@ -220,17 +300,20 @@ def make_plan(
         bag: The bag.
         cameras: Its two image topics.
         make_pairer: Makes the pairer of the parameters.
+        alone: Streams whose frames are segmented alone while the other camera fails.
+        health: What counts as a fault of a picture; None: the defaults.
         crop: ``thermal.crop_top`` and ``thermal.crop_bottom``.
         aligned: Whether the images are taken as aligned already (``alignment.mode: none``).
         max_pixels: The parameter ``input.max_pixels``.
+        whole: Whether a bag is refused in which no two frames are a pair, although frames of one camera could be segmented alone.
 
     Raises:
         BagError: The bag cannot be read to its end, or gives no pair: the sentence says why.
     """
     with name_settings(PARAMETER_OF):
-        pairer = make_pairer()
-    plan = _Planner(bag, cameras, pairer, crop, aligned, max_pixels).run()
-    if not plan.pairs:
+        pairer = FallbackPairer(make_pairer(), alone, bag.start)
+    plan = _Planner(bag, cameras, pairer, PairHealth(health, alone), crop, aligned, max_pixels).run()
+    if not (plan.of("rgbt") if whole else plan.pairs):
         raise BagError(_why_no_pair(bag, plan))
     return plan
 

@@ -15,6 +15,7 @@ from rgbt_seg_ros.evaluation.bags.consistency import Flips
 from rgbt_seg_ros.evaluation.boxes import BoxCounts
 from rgbt_seg_ros.evaluation.counts import Counts
 from rgbt_seg_ros.evaluation.reliability import LEVELS
+from rgbt_seg_ros.network.spec import Modality
 from rgbt_seg_ros.pipeline.preparation import ThermalFacts
 
 
@@ -38,6 +39,7 @@ class Record:
         agreement: (K, K) pixels by class of this model (column) and of the other one (row); None without another model.
         skipped: Why the pair has no masks; ``size`` and all that depends on it is then empty.
         note: Why its label mask was not used; empty: it was, or the pair has none.
+        modality: Which images went through the network.
     """
 
     index: int
@@ -55,6 +57,7 @@ class Record:
     agreement: IntArray | None = None
     skipped: str = ""
     note: str = ""
+    modality: Modality = "rgbt"
 
 
 def _sparse(matrix: IntArray) -> list[list[int]]:
@@ -76,6 +79,7 @@ def to_line(record: Record) -> str:
         "thermal_stamp": record.thermal_stamp,
         "offset_s": record.offset,
         "completed": record.completed,
+        "modality": record.modality,
     }
     if record.skipped:
         content["skipped"] = record.skipped
@@ -127,6 +131,7 @@ def from_line(line: str, num_classes: int) -> Record:
         thermal_stamp=content["thermal_stamp"],
         offset=content["offset_s"],
         completed=content["completed"],
+        modality=content.get("modality", "rgbt"),
         size=(height, width),
         pixels=tuple(content.get("pixels", ())),
         confidence=tuple(content.get("confidence", ())),

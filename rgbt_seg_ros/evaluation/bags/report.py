@@ -75,7 +75,7 @@ def to_html(
         examples=examples,
         plots=plots_of(metrics),
         template=TEMPLATE,
-        timeline=timeline_svg(timeline, metrics["duration_s"], classes) if timeline else "",
+        timeline=timeline_svg(timeline, metrics["duration_s"], classes, metrics.get("faults", ())) if timeline else "",
         note=_NOTE,
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rgbt_seg_ros.arrays import AnyArray, ByteArray
+from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.data.bags.reader import Bag, BagError
 from rgbt_seg_ros.data.samples import DataError, Sample
 from rgbt_seg_ros.errors import UserError, in_words, name_settings
@@ -126,21 +126,26 @@ class Runner:
             except Exception as error:  # as the node: a pair that fails is counted, and the next one has its turn
                 yield _Ready(pair, problem=in_words(error))
                 continue
-            label, problem = self.label(pair, images.rgb, images.thermal)
+            label, problem = self.label(pair, prepared.image_size)
             yield _Ready(pair, conversion, prepared, for_other, label, label_problem=problem)
 
     @staticmethod
     def _prepare(segmenter: Segmenter, images: Images, pair: PlannedPair) -> Prepared:
-        frames = (images.frame_id, images.thermal_frame_id)
-        return segmenter.prepare(images.rgb, images.thermal, thermal_stamp=pair.thermal_stamp, frames=frames)
+        return prepare_images(segmenter, images, pair)
 
-    def label(self, pair: PlannedPair, rgb: ByteArray, thermal: AnyArray) -> tuple[ByteArray | None, str]:
-        """Return the true label mask of a pair in the model's class ids, and what is wrong with it; None without a usable one."""
+    def label(self, pair: PlannedPair, size: tuple[int, int]) -> tuple[ByteArray | None, str]:
+        """Return the true label mask of a pair in the model's class ids, and what is wrong with it.
+
+        The label mask must have the size of the masks, (H, W). None without a usable one.
+        """
         if self._labels is None or pair.rgb_stamp not in self._labels:
             return None, ""
         try:
             label = self._labels.read(pair.rgb_stamp)
-            return self._classes.apply(Sample("a label mask", "", rgb, thermal, label)).label, ""
+            # Of the images only the size counts.
+            black = np.broadcast_to(np.uint8(0), size)
+            sample = Sample("a label mask", "", np.broadcast_to(black[..., None], (*size, 3)), black, label)
+            return self._classes.apply(sample).label, ""
         except UserError as error:
             return None, str(error)
 
@@ -179,6 +184,7 @@ class Runner:
                 pair.thermal_stamp,
                 pair.offset,
                 pair.completed,
+                modality=pair.modality,
                 note=entry.ready.label_problem,
             )
             masks = entry.masks
@@ -220,6 +226,18 @@ class Runner:
             counts=counts,
             agreement=agreement,
         )
+
+
+def prepare_images(segmenter: Segmenter, images: Images, pair: PlannedPair) -> Prepared:
+    """Return what the network is given of a planned pair, as the node would; raises UserError as ``Segmenter.prepare``."""
+    return segmenter.prepare(
+        images.rgb if "rgb" in pair.modality else None,
+        images.thermal if pair.modality != "rgb" else None,
+        thermal_stamp=pair.thermal_stamp,
+        frames=(pair.frame_id, images.thermal_frame_id if pair.modality != "rgb" else ""),
+        modality=pair.modality,
+        image_size=pair.image_size,
+    )
 
 
 def _batches(entries: Iterator[_Ready], size: int) -> Iterator[list[_Ready]]:

@@ -209,6 +209,21 @@ def _shades(axis: _Axis, bins: Sequence[Mapping[str, Any]], bottom: float) -> st
     return f'<g class="lost" fill="{_DROPPED}" fill-opacity="0.12">{"".join(parts)}</g>' if parts else ""
 
 
+def _bands(axis: _Axis, faults: Sequence[Mapping[str, Any]], bottom: float) -> str:
+    """Return a band over all rows for each fault of a camera, with its name at the top where the pointer rests."""
+    parts = []
+    for fault in faults:
+        left = axis.x(max(axis.start[0], fault["begin_s"]))
+        width = max(2.0, axis.x(min(axis.end, fault["end_s"])) - left)
+        color = _RGB if fault["stream"] == "rgb" else _THERMAL
+        words = f"{fault['stream']} {fault['fault']}, {fault['begin_s']:.2f} to {fault['end_s']:.2f} s"
+        parts.append(
+            f'<rect x="{left:.1f}" y="0" width="{width:.1f}" height="{bottom:g}" fill="{color}" fill-opacity="0.18">'
+            f"<title>{escape(words)}</title></rect>"
+        )
+    return f'<g class="faults">{"".join(parts)}</g>' if parts else ""
+
+
 def _hints(axis: _Axis, bins: Sequence[Mapping[str, Any]], bottom: float) -> str:
     """Return what a browser shows where the pointer rests."""
     parts = []
@@ -236,7 +251,12 @@ def _ticks(axis: _Axis, bottom: float) -> str:
     return "".join(parts)
 
 
-def timeline_svg(timeline: Mapping[str, Any], duration: float, classes: Sequence[ClassInfo]) -> str:
+def timeline_svg(
+    timeline: Mapping[str, Any],
+    duration: float,
+    classes: Sequence[ClassInfo],
+    faults: Sequence[Mapping[str, Any]] = (),
+) -> str:
     """Draw the timeline of a bag.
 
     Rows: frames received and pairs, frames dropped, mean confidence, coverage, label flips, mIoU where there are labels, and the
@@ -246,6 +266,7 @@ def timeline_svg(timeline: Mapping[str, Any], duration: float, classes: Sequence
         timeline: ``seconds_per_bin`` and ``bins``, as in the metrics of a bag.
         duration: Of the bag (s).
         classes: The model's.
+        faults: ``faults`` in the metrics of a bag: a band each.
 
     Returns:
         An ``<svg>`` element, names escaped; empty without bins.
@@ -263,5 +284,6 @@ def timeline_svg(timeline: Mapping[str, Any], duration: float, classes: Sequence
     return (
         f'<svg class="timeline" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:g}" width="{_WIDTH}" '
         f'height="{height:g}" role="img" aria-label="timeline" font-size="11" fill="currentColor">'
-        f"{_shades(axis, bins, bottom)}{''.join(drawn)}{_ticks(axis, bottom)}{_hints(axis, bins, bottom)}</svg>"
+        f"{_shades(axis, bins, bottom)}{_bands(axis, faults, bottom)}"
+        f"{''.join(drawn)}{_ticks(axis, bottom)}{_hints(axis, bins, bottom)}</svg>"
     )

@@ -14,6 +14,7 @@ from rgbt_seg_ros.evaluation.bags.axis import Axis
 from rgbt_seg_ros.evaluation.bags.records import Record
 from rgbt_seg_ros.evaluation.confusion import scores
 from rgbt_seg_ros.evaluation.counts import Counts
+from rgbt_seg_ros.network.spec import MODALITIES, Modality
 
 
 @dataclass
@@ -112,7 +113,8 @@ class Totals:
     Attributes:
         whole: Over all pairs.
         bins: Over the pairs of each bin of the time axis; None for an empty bin.
-        offsets: Offset (s) of each pair: one number a pair, 8 bytes.
+        made: Over the pairs that were segmented from both images, or from one of them alone.
+        offsets: Offset (s) of each pair of which both images were segmented: one number a pair, 8 bytes.
         scores: (index, score) of each pair with masks: mIoU of the frame with labels, else its mean confidence.
         reasons: Why pairs were skipped, in words.
         refused_labels: Why labels were not used, in words.
@@ -120,6 +122,7 @@ class Totals:
 
     whole: Sums
     bins: list[Sums | None]
+    made: dict[Modality, Sums]
     offsets: array[float] = field(default_factory=lambda: array("d"))
     scores: list[tuple[int, float]] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -135,7 +138,8 @@ def total(records: Iterable[Record], axis: Axis, num_classes: int, labelled: boo
         num_classes: K of the model.
         labelled: Whether there are true labels, so that frames are ordered by mIoU; frames without one have no score then.
     """
-    result = Totals(Sums.none(num_classes), [None] * axis.bins)
+    made: dict[Modality, Sums] = {modality: Sums.none(num_classes) for modality in MODALITIES}
+    result = Totals(Sums.none(num_classes), [None] * axis.bins, made)
     for record in records:
         index = axis.bin_of(record.completed)
         part = result.bins[index]
@@ -143,7 +147,9 @@ def total(records: Iterable[Record], axis: Axis, num_classes: int, labelled: boo
             part = result.bins[index] = Sums.none(num_classes)
         result.whole.add(record)
         part.add(record)
-        result.offsets.append(record.offset)
+        made[record.modality].add(record)
+        if record.modality == "rgbt":
+            result.offsets.append(record.offset)
         if record.note:
             result.refused_labels[record.note] += 1
         if record.skipped:

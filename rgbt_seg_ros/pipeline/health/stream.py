@@ -39,6 +39,7 @@ class Judgement:
     Attributes:
         fault: The fault that is announced; None: none, or not for long enough yet.
         fit: Whether this picture may be used. Never where a fault is announced.
+        kind: What is wrong with this picture, announced or not; None where it is fit.
         confidence: 0..1 that it is a fault and not the scene; 0 where the picture is fit.
         since: Stamp (ns) of the first picture that has what is wrong; 0 where the picture is fit.
         detail: One phrase for logs, such as "the same picture for 1.2 s"; empty where the picture is fit.
@@ -49,6 +50,7 @@ class Judgement:
     confidence: float
     since: int
     detail: str
+    kind: StreamFault | None = None
 
 
 FIT = Judgement(None, True, 0.0, 0, "")
@@ -115,7 +117,7 @@ class PictureHealth:
         self._frames += 1
         self._announced = self._announced or (self._frames >= 2 and stamp - self._begin >= ONSET)
         announced = seen.fault if self._announced else None
-        return Judgement(announced, False, seen.confidence, self._begin, seen.detail)
+        return Judgement(announced, False, seen.confidence, self._begin, seen.detail, seen.fault)
 
 
 def intervals(stamps: Iterable[int], judgements: Iterable[Judgement]) -> list[FaultInterval]:

@@ -43,6 +43,9 @@ class Matcher(Protocol):
     def add(self, frame: Frame) -> Outcome:
         """Take one frame, and return what became certain."""
 
+    def give_up(self, missing: Stream, until: int) -> Outcome:
+        """Decide the frames up to a time (ns) as if no frame of ``missing`` that could be their partner followed."""
+
     def finish(self) -> Outcome:
         """Decide everything that waits, as if no frame could follow."""
 
@@ -101,6 +104,14 @@ class OneToOneMatcher:
         while self._waiting[frame.stream] > self._queue_size:
             self._shed(frame.stream, outcome)
             self._advance(outcome, {stream: self._clocks[stream].earliest_next() for stream in STREAMS})
+        return outcome
+
+    def give_up(self, missing: Stream, until: int) -> Outcome:
+        """Decide the frames up to a time (ns) as if no frame of ``missing`` that could be their partner followed."""
+        outcome = Outcome()
+        earliest = {stream: self._clocks[stream].earliest_next() for stream in STREAMS}
+        earliest[missing] = max(earliest[missing], until + self._slop + 1)
+        self._advance(outcome, earliest)
         return outcome
 
     def finish(self) -> Outcome:
@@ -206,6 +217,15 @@ class ReuseMatcher:
             outcome.dropped.append((self._rgb.popleft(), DropReason.QUEUE_FULL))
         if len(self._thermal) > self._queue_size:
             self._discard_thermal(outcome, DropReason.QUEUE_FULL)
+        return outcome
+
+    def give_up(self, missing: Stream, until: int) -> Outcome:
+        """Decide the frames up to a time (ns) as if no frame of ``missing`` that could be their partner followed."""
+        outcome = Outcome()
+        if missing == "thermal":
+            self._advance(outcome, max(self._clocks["thermal"].earliest_next(), until + self._slop + 1))
+        else:
+            self._discard_before(until + self._slop + 1, outcome)
         return outcome
 
     def finish(self) -> Outcome:

@@ -13,10 +13,11 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from rgbt_seg_ros.errors import SettingError
+from rgbt_seg_ros.network.spec import Modality
 from rgbt_seg_ros.pipeline.drops import DropReason
 from rgbt_seg_ros.pipeline.pairing.gaps import GapFiller
 from rgbt_seg_ros.pipeline.pairing.match import Frame, Matcher, OneToOneMatcher, Outcome, ReuseMatcher
-from rgbt_seg_ros.pipeline.pairing.stamps import STREAMS, StampGuard, Stream
+from rgbt_seg_ros.pipeline.pairing.stamps import STREAMS, StampGuard, Stream, other_stream
 
 REASONS = (
     DropReason.NO_PARTNER,
@@ -81,14 +82,14 @@ class PairingSettings:
 
 @dataclass(frozen=True)
 class Pair:
-    """An RGB frame and a thermal frame of nearly the same time.
+    """An RGB frame and a thermal frame of nearly the same time, or one of them alone.
 
     Attributes:
-        rgb: The item given with the RGB stamp.
-        thermal: The item given with the thermal stamp.
-        rgb_stamp: Stamp of the RGB frame (ns).
-        thermal_stamp: Stamp of the thermal frame as published, without the offset (ns).
-        offset: thermal + thermal_offset - rgb (s); its size is at most the slop.
+        rgb: The item given with the RGB stamp; None: the thermal frame is alone.
+        thermal: The item given with the thermal stamp; None: the RGB frame is alone.
+        rgb_stamp: Stamp of the RGB frame (ns); of a thermal frame alone its stamp + thermal_offset.
+        thermal_stamp: Stamp of the thermal frame as published, without the offset (ns); 0 of an RGB frame alone.
+        offset: thermal + thermal_offset - rgb (s); its size is at most the slop; 0 of a frame alone.
     """
 
     rgb: Any
@@ -97,12 +98,17 @@ class Pair:
     thermal_stamp: int
     offset: float
 
+    @property
+    def modality(self) -> Modality:
+        """Which images there are: ``rgbt``, ``rgb`` or ``thermal``."""
+        return "rgb" if self.thermal is None else "thermal" if self.rgb is None else "rgbt"
+
 
 @dataclass(frozen=True)
 class PairingCounters:
     """Where every frame since the pairer was made has gone.
 
-    For each stream, received = paired + dropped + waiting.
+    For each stream, received = paired + alone + dropped + waiting.
 
     Attributes:
         received_rgb: RGB frames given.
@@ -113,6 +119,7 @@ class PairingCounters:
         waiting_rgb: RGB frames that may still find a partner.
         waiting_thermal: Thermal frames that may still find a partner.
         paired_thermal: Thermal frames paired at least once.
+        alone: Frames of each stream that were returned without a partner.
     """
 
     received_rgb: int
@@ -122,6 +129,7 @@ class PairingCounters:
     waiting_rgb: int
     waiting_thermal: int
     paired_thermal: int
+    alone: Mapping[str, int]
 
     @property
     def reused(self) -> int:
@@ -132,11 +140,16 @@ class PairingCounters:
 class Pairer(Protocol):
     """What every policy offers. ``add_*`` and ``flush`` return the pairs that became certain."""
 
+    settings: PairingSettings
+
     def add_rgb(self, stamp_ns: int, item: Any) -> list[Pair]:
         """Take an RGB frame with its stamp (ns)."""
 
     def add_thermal(self, stamp_ns: int, item: Any) -> list[Pair]:
         """Take a thermal frame with its stamp (ns)."""
+
+    def give_up(self, missing: Stream, until: int) -> list[Pair]:
+        """Return the frames up to a time (ns, offset included) whose partner of ``missing`` has not come: alone, and in order."""
 
     def flush(self) -> list[Pair]:
         """Decide every waiting frame, as if none could follow."""
@@ -158,6 +171,7 @@ class PairingLedger:
         self._received: dict[Stream, int] = dict.fromkeys(STREAMS, 0)
         self._pairs = 0
         self._paired_thermal = 0
+        self._alone: dict[str, int] = dict.fromkeys(STREAMS, 0)
 
     def receive(self, stream: Stream) -> None:
         """Count a frame that came."""
@@ -172,6 +186,13 @@ class PairingLedger:
         self._pairs += pairs
         self._paired_thermal += first_used_thermal
 
+    def alone(self, frame: Frame) -> Pair:
+        """Count a frame that goes without a partner, and return it as a pair."""
+        self._alone[frame.stream] += 1
+        if frame.stream == "rgb":
+            return Pair(frame.item, None, frame.stamp, 0, 0.0)
+        return Pair(None, frame.item, frame.time, frame.stamp, 0.0)
+
     def counters(self, waiting_rgb: int, waiting_thermal: int) -> PairingCounters:
         """Return the counts, with the frames that wait now."""
         return PairingCounters(
@@ -182,6 +203,7 @@ class PairingLedger:
             waiting_rgb=waiting_rgb,
             waiting_thermal=waiting_thermal,
             paired_thermal=self._paired_thermal,
+            alone=MappingProxyType(dict(self._alone)),
         )
 
 
@@ -212,6 +234,10 @@ class NearestPairer:
     def add_thermal(self, stamp_ns: int, item: Any) -> list[Pair]:
         """Take a thermal frame with its stamp (ns)."""
         return self._add(Frame("thermal", stamp_ns, stamp_ns + self._thermal_offset, item))
+
+    def give_up(self, missing: Stream, until: int) -> list[Pair]:
+        """Return the frames up to a time (ns, offset included) whose partner of ``missing`` has not come: alone, and in order."""
+        return self._settle(self._matcher.give_up(missing, until), alone=other_stream(missing))
 
     def flush(self) -> list[Pair]:
         """Decide every waiting frame, as if none could follow."""
@@ -244,15 +270,18 @@ class NearestPairer:
         for frame in self._matcher.clear():
             self._ledger.drop(frame.stream, DropReason.RESET)
 
-    def _settle(self, outcome: Outcome) -> list[Pair]:
-        matches, filled = outcome.matches, False
+    def _settle(self, outcome: Outcome, alone: Stream | None = None) -> list[Pair]:
+        matches, filled, lone = outcome.matches, False, []
         for frame, reason in outcome.dropped:
-            if self._gaps is not None and frame.stream == "rgb" and reason is DropReason.NO_PARTNER:
-                nearest = self._gaps.nearest(frame)
+            if reason is DropReason.NO_PARTNER:
+                nearest = self._gaps.nearest(frame) if self._gaps is not None and frame.stream == "rgb" else None
                 if nearest is not None:
                     # It has, or will have, a partner of its own (else the two would have been a pair), so that it counts there.
                     matches.append((frame, nearest))
                     filled = True
+                    continue
+                if frame.stream == alone:
+                    lone.append(self._ledger.alone(frame))
                     continue
             self._ledger.drop(frame.stream, reason)
         if filled:
@@ -260,4 +289,5 @@ class NearestPairer:
         if matches and self._gaps is not None:
             self._gaps.forget_before(matches[-1][0].time)
         self._ledger.pair(len(matches), outcome.first_uses)
-        return [make_pair(rgb, thermal) for rgb, thermal in matches]
+        pairs = [make_pair(rgb, thermal) for rgb, thermal in matches]
+        return sorted(pairs + lone, key=lambda pair: pair.rgb_stamp) if lone else pairs

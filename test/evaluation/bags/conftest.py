@@ -30,8 +30,10 @@ class Recording:
     stamps: tuple[int, ...]
 
 
-def write_recording(path, frames=12, seed=3, size=SIZE, change=lambda topic, index, message: message, repeat=1):
-    """RGB at 30 Hz; thermal of every third frame, 4 ms late; a true label mask for each RGB image."""
+def write_recording(
+    path, frames=12, seed=3, size=SIZE, change=lambda topic, index, message: message, repeat=1, every=3
+):
+    """RGB at 30 Hz; thermal of every third frame, or of ``every``, 4 ms late; a true label mask for each RGB image."""
     samples = tuple(render_sequence(seed, frames, size)) * repeat
     stamps = tuple(START + index * 33_333_333 for index in range(frames * repeat))
     entries = []
@@ -39,7 +41,7 @@ def write_recording(path, frames=12, seed=3, size=SIZE, change=lambda topic, ind
         head = messages.header(stamp, "rgb_optical")
         entries.append((stamp + MS, RGB, messages.image(head, sample.rgb)))
         entries.append((stamp + 2 * MS, LABELS, messages.image(head, sample.label)))
-        if index % 3 == 0:
+        if index % every == 0:
             late = messages.header(stamp + 4 * MS, "thermal_optical")
             entries.append((stamp + 6 * MS, THERMAL, messages.image(late, sample.thermal)))
     seen = {RGB: -1, THERMAL: -1, LABELS: -1}

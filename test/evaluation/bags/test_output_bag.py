@@ -40,9 +40,10 @@ def output(index, completed, size=SIZE):
         frame_id="rgb_optical",
         label=label,
         confidence=confidence,
-        rgb=rng.integers(0, 256, (*size, 3), dtype=np.uint8),
+        background=rng.integers(0, 256, (*size, 3), dtype=np.uint8),
         thermal=ThermalFacts(index, (280.0, 300.0) if index else None, saturated=2),
         facts=FrameFacts(
+            modality="rgbt",
             offset=0.004,
             durations={"conversion": 0.001, "network": 0.02},
             latency=0.05,
@@ -95,7 +96,7 @@ def test_masks_have_stamp_and_frame_of_the_rgb_image(written):
             assert (message.encoding, message.height, message.width) == (encoding, *SIZE)
             assert message.step == SIZE[1] * (3 if name == "overlay" else 1)
             if name == "overlay":
-                expected = overlay(given.rgb, given.label, SPEC.classes, 0.5)
+                expected = overlay(given.background, given.label, SPEC.classes, 0.5)
             else:
                 expected = given.label if name == "mask" else given.confidence
             np.testing.assert_array_equal(message.data.reshape(expected.shape), expected)
@@ -176,7 +177,7 @@ def test_another_namespace_leaves_the_masks_of_the_robot_alone(written, tmp_path
     assert [entry.name for entry in tmp_path.iterdir()] == ["again"]
     assert len(decoded(tmp_path / "again", "/segmentation/mask")) == 4
     shown = decoded(tmp_path / "again", "/new/one/segmentation/overlay")
-    np.testing.assert_array_equal(shown[3].data.reshape(*SIZE, 3), outputs[3].rgb)
+    np.testing.assert_array_equal(shown[3].data.reshape(*SIZE, 3), outputs[3].background)
 
 
 @pytest.mark.parametrize("namespace", ["/a b", "1a", "a//b", "a/-"])

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from rgbt_seg_ros.data.bags.reader import Bag, BagError
 from rgbt_seg_ros.data.bags.topics import find_cameras
 from rgbt_seg_ros.evaluation.bags.axis import axis_of
 from rgbt_seg_ros.evaluation.bags.plan import make_plan
+from rgbt_seg_ros.pipeline.pairing.fallback import FALLBACKS
 from rgbt_seg_ros.pipeline.pairing.nearest import NearestPairer, PairingSettings
 
 SECOND = 1_000_000_000
 
 
-def plan_of(path, **settings):
+def plan_of(path, alone="none", **settings):
     with Bag(path) as bag:
-        return make_plan(bag, find_cameras(bag), lambda: NearestPairer(PairingSettings(**settings)))
+        make = partial(NearestPairer, PairingSettings(**settings))
+        return make_plan(bag, find_cameras(bag), make, FALLBACKS[alone])
 
 
 def test_a_plan_holds_every_pair_in_order_with_its_frames(recording):
@@ -83,3 +87,53 @@ def test_an_axis_never_has_more_than_600_bins():
         assert axis.bins <= 600
         assert axis.bin_of(SECOND) == 0
         assert axis.bin_of((1 + seconds) * SECOND) == axis.bins - 1
+
+
+def faulty(path, record, change, frames=60):
+    """Write a drive whose two cameras have one rate; ``change(stream, index, message)`` may drop or alter a message."""
+    return record(path, frames=frames, every=1, change=lambda topic, *rest: change(topic.split("/")[1], *rest)).path
+
+
+def test_frames_of_the_camera_that_is_left_are_planned_alone(tmp_path, record):
+    def change(stream, index, message):
+        return None if stream == "thermal" and 20 <= index < 40 else message
+
+    path = faulty(tmp_path / "gone", record, change)
+    plan = plan_of(path, "both")
+    assert (plan.of("rgbt"), plan.of("rgb"), plan.of("thermal")) == (39, 21, 0)
+    alone = [pair for pair in plan.pairs if pair.modality == "rgb"]
+    assert {(pair.thermal, pair.thermal_stamp, pair.offset) for pair in alone} == {(-1, 0, 0.0)}
+    assert [pair.rgb for pair in plan.pairs] == list(range(60))
+    assert [(band.stream, str(band.fault), band.pairs) for band in plan.faults] == [("thermal", "silent", 21)]
+    assert plan_of(path, fill_gaps=False).of("rgbt") == 40
+
+
+def test_thermal_frames_alone_know_the_size_and_the_frame_of_the_rgb_camera(tmp_path, record):
+    def change(stream, index, message):
+        return None if stream == "rgb" and index >= 20 else message
+
+    plan = plan_of(faulty(tmp_path / "gone", record, change, frames=40), "both")
+    alone = [pair for pair in plan.pairs if pair.modality == "thermal"]
+    assert len(alone) == 20
+    assert {(pair.rgb, pair.image_size, pair.frame_id) for pair in alone} == {(-1, (48, 64), "rgb_optical")}
+
+
+def test_a_repeated_picture_is_never_planned_as_part_of_a_pair(tmp_path, record):
+    kept = {}
+
+    def change(stream, index, message):
+        if stream == "thermal" and index == 19:
+            kept["data"] = message.data
+        elif stream == "thermal" and 20 <= index < 40:
+            message.data = kept["data"]
+        return message
+
+    plan = plan_of(faulty(tmp_path / "frozen", record, change), "both")
+    assert [pair.rgb for pair in plan.pairs if pair.modality == "rgb"] == list(range(20, 40))
+    assert [(band.stream, str(band.fault), band.pairs) for band in plan.faults] == [("thermal", "frozen", 20)]
+
+
+def test_a_bag_whose_cameras_never_meet_is_refused_although_one_could_be_segmented(tmp_path, record):
+    path = faulty(tmp_path / "half", record, lambda stream, index, message: None if stream == "thermal" else message)
+    with pytest.raises(BagError, match="no pairs: /thermal/image_raw has no messages"):
+        plan_of(path, "both")

@@ -1,0 +1,175 @@
+"""Masks of one camera while the other one fails, over real DDS."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from test.nodes.conftest import SIZE, SMALL, NodeProcess
+
+pytest.importorskip("rclpy")
+
+RGBT, RGB, THERMAL = 0, 1, 2
+INTERVAL = 0.05
+
+
+def listen(client):
+    """Collect what a node says."""
+    from diagnostic_msgs.msg import DiagnosticArray
+    from sensor_msgs.msg import Image
+
+    from rgbt_seg_ros.msg import FrameReport, Segmentation
+
+    for kind, topic in (
+        (FrameReport, "segmentation/report"),
+        (Image, "segmentation/mask"),
+        (Image, "segmentation/overlay"),
+        (Segmentation, "segmentation/result"),
+        (DiagnosticArray, "/diagnostics"),
+    ):
+        client.listen(kind, topic)
+
+
+@pytest.fixture(scope="module")
+def robot(tmp_path_factory, module_client):
+    """One node that falls back, with pairs; each test leaves it with both cameras."""
+    folder = tmp_path_factory.mktemp("node")
+    process = NodeProcess(folder / "node.log", {**SMALL, "sync.fallback": "both"}, folder / "cache")
+    module_client.process = process
+    listen(module_client)
+    try:
+        module_client.connect()
+        yield module_client
+    finally:
+        code = process.stop()
+    assert code == 0, process.log
+
+
+@pytest.fixture
+def pairs(robot):
+    """Return the client of a node that knows the rhythm of both cameras."""
+    play(robot, count(robot, RGBT, 15))
+    for messages in robot.received.values():
+        messages.clear()
+    return robot
+
+
+def stamp_of(message):
+    return message.sec * 10**9 + message.nanosec
+
+
+def reports(client, modality=None):
+    found = client.received["segmentation/report"]
+    return [report for report in found if modality in (None, report.modality)]
+
+
+def codes(client, status):
+    """Return the codes that a status has had, by the end of its name."""
+    return [
+        {value.key: value.value for value in entry.values}["code"]
+        for array in client.received["/diagnostics"]
+        for entry in array.status
+        if entry.name.endswith(status)
+    ]
+
+
+def play(client, done, streams=("rgb", "thermal"), **pixels):
+    """Send frames of these streams at the cameras' rate until done() is true; return their stamps."""
+    sent = []
+
+    def send():
+        stamp = client.later(INTERVAL)
+        sent.append(stamp)
+        for stream in streams:
+            client.send(stream, stamp, pixels.get(stream))
+
+    client.until(done, send, INTERVAL)
+    return sent
+
+
+def count(client, modality, at_least):
+    have = len(reports(client, modality))
+    return lambda: len(reports(client, modality)) >= have + at_least
+
+
+def test_rgb_goes_on_alone_while_thermal_is_gone_and_pairs_come_back(pairs):
+    client = pairs
+    alone = play(client, count(client, RGB, 5), ["rgb"])
+    for report in reports(client, RGB):
+        assert stamp_of(report.thermal_stamp) == 0
+        assert report.offset == 0.0
+        assert report.header.frame_id == "rgb_frame"
+    assert {stamp_of(report.header.stamp) for report in reports(client, RGB)} & set(alone)
+    result = next(m for m in client.received["segmentation/result"] if m.modality == RGB)
+    assert stamp_of(result.thermal_stamp) == 0
+    play(
+        client,
+        lambda: "silent" in codes(client, "thermal camera") and "rgb_alone" in codes(client, "segmentation"),
+        ["rgb"],
+    )
+    said = "masks are made of the rgb image alone; thermal: no images on"
+    play(client, lambda: said in client.process.log, ["rgb"])
+    back = play(client, count(client, RGBT, 3))
+    assert stamp_of(reports(client, RGBT)[-1].header.stamp) in back
+
+
+def test_thermal_alone_gives_masks_in_the_pixels_and_the_frame_of_the_rgb_camera(pairs):
+    client = pairs
+    sent = play(client, count(client, THERMAL, 3), ["thermal"])
+    report = reports(client, THERMAL)[-1]
+    assert report.header.frame_id == "rgb_frame"
+    assert stamp_of(report.header.stamp) == stamp_of(report.thermal_stamp)
+    assert stamp_of(report.header.stamp) in sent
+    client.wait(lambda: client.at("segmentation/mask", stamp_of(report.header.stamp)))
+    mask = client.at("segmentation/mask", stamp_of(report.header.stamp))[0]
+    assert (mask.height, mask.width) == SIZE
+    client.wait(lambda: client.at("segmentation/overlay", stamp_of(report.header.stamp)))
+
+
+@pytest.mark.parametrize("stream", ["rgb", "thermal"])
+def test_a_camera_that_repeats_its_last_image_is_never_fused(pairs, stream):
+    client = pairs
+    shape = (*SIZE, 3) if stream == "rgb" else SIZE
+    picture = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+    left = THERMAL if stream == "rgb" else RGB
+    sent = play(client, count(client, left, 12), **{stream: picture})
+    # The first that the node sees of them is new: nothing tells that it will stay.
+    assert len({stamp_of(report.header.stamp) for report in reports(client, RGBT)} & set(sent)) <= 1
+    play(client, lambda: "frozen" in codes(client, f"{stream} camera"), **{stream: picture})
+    play(client, count(client, RGBT, 3))
+
+
+def test_pictures_of_a_closed_shutter_are_never_fused(pairs):
+    client = pairs
+    noise = np.random.default_rng(2)
+    sent = []
+
+    def closed():
+        stamp = client.later(INTERVAL)
+        sent.append(stamp)
+        client.send("rgb", stamp)
+        client.send("thermal", stamp, noise.integers(119, 122, SIZE, dtype=np.uint8))
+
+    client.until(lambda: {stamp_of(r.header.stamp) for r in reports(client, RGB)} & set(sent[5:]), closed, INTERVAL)
+    assert not {stamp_of(report.header.stamp) for report in reports(client, RGBT)} & set(sent)
+    play(client, count(client, RGBT, 3))
+
+
+def test_the_word_of_a_driver_counts(pairs):
+    from std_msgs.msg import Bool
+
+    client = pairs
+    valid = client.node.create_publisher(Bool, "thermal/valid", 10)
+    client.wait(valid.get_subscription_count)
+    valid.publish(Bool(data=False))
+    play(client, count(client, RGB, 3))
+    play(client, lambda: "declared" in codes(client, "thermal camera"))
+    assert reports(client)[-1].modality == RGB
+    assert "thermal_declared_invalid" in reports(client)[-1].drop_reason
+    valid.publish(Bool(data=True))
+    play(client, count(client, RGBT, 3))
+
+
+def test_both_cameras_gone_is_an_error(pairs):
+    client = pairs
+    client.wait(lambda: "no_images" in codes(client, "segmentation"))
