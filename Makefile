@@ -1,6 +1,6 @@
 # make demo [DATA=DIR]   masks of a recorded or generated sequence, through the real node
-# make test              everything CI checks: all tests on ROS_WHEELS, those of the node on the other distribution too
-# make test-other        only the latter
+# make test              everything CI checks: all tests on ROS_WHEELS, the most telling ones of the node on the other distribution too
+# make test-other        all tests of the node on the other distribution
 # make lint              ruff and mypy alone
 # make venv              only set up .venv
 # make fuzz              nonsense for the node and the command line, half an hour or more
@@ -23,8 +23,11 @@ ROS_PINS := constraints-$(ROS_WHEELS).txt
 # The other distribution: an environment of its own for ROS, which borrows everything else from the first.
 OTHER := $(if $(filter jazzy,$(ROS_WHEELS)),kilted,jazzy)
 OTHER_VENV := .venv-$(OTHER)
-# What talks to ROS: the node, the bag tools, the demo, the launch files, the messages, the environment.
-OTHER_TESTS := test/nodes test/launch test/test_packaging.py test/test_resources.py
+# What talks to ROS: the node, the bag tools, the demo, the launch files, the messages, the environment. `make test` takes those in
+# which the distributions have differed; `make test-other` by itself takes all.
+OTHER_TESTS ?= test/nodes test/launch test/test_packaging.py test/test_resources.py
+OTHER_CORE := test/nodes/test_node.py test/nodes/test_node_transitions.py test/nodes/test_node_fallback.py \
+	test/nodes/test_conversions.py test/nodes/bags/test_player.py test/launch test/test_packaging.py test/test_resources.py
 
 # An environment knows the folder it lies in, its ROS and the Python it came from: after a change of these it is made again.
 STAMP := $(shell printf '%s ' '$(CURDIR)' '$(ROS_WHEELS)' "$$($(PYTHON) -VV 2>&1)" "$$(command -v $(PYTHON))" | cksum | cut -d ' ' -f 1)
@@ -101,7 +104,7 @@ lint: venv
 # A file's tests stay together, because they share the node they start. Nothing is fetched from a model hub.
 test: lint
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
-	$(if $(PYTEST_ARGS),,$(MAKE) test-other)
+	$(if $(PYTEST_ARGS),,$(MAKE) test-other OTHER_TESTS='$(OTHER_CORE)')
 
 # PYTHONSAFEPATH: what is tested is what is installed, not the sources in the working directory.
 test-other: venv-other

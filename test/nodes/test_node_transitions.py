@@ -317,14 +317,41 @@ def test_the_overhead_of_a_frame_is_all_but_its_share_of_the_network(node, monke
         ("model.input_size", "big", "configure refused: model.input_size: 'big'"),
         ("sync.policy", "exact", "configure refused: sync.policy: 'exact' needs the ROS package message_filters"),
         ("model.file", "", "configure refused: model.file: empty"),
+        ("alignment.mode", "plane", "tf2_ros has to be installed; expected a calibration file with an extrinsic"),
+        ("alignment.mode", "homography", "alignment.calibration: empty, and mode 'homography' needs a file"),
+        ("alignment.mode", "stereo", "alignment.mode: 'stereo' is not one of auto, none, homography, plane, depth"),
+        ("alignment.calibration", "/nowhere/c.yaml", "/nowhere/c.yaml: not a readable calibration file"),
+        ("runtime.worker_cores", "4000", "runtime.worker_cores: core 4000 is not among those of this process"),
+        ("sync.policy", "closest", "sync.policy: 'closest' is not one of nearest, approximate, exact"),
+        ("sync.queue_size", "many", "expected a whole number from 1 to 300"),
+        ("pairs", ["front", "front"], "pairs: 'front' is given twice"),
+        ("pairs", ["thermal"], "pairs: 'thermal' names topics or parameters of every pair"),
+        ("pairs", ["front left"], "pairs: 'front left' is not a name"),
     ],
 )
 def test_configure_names_the_parameter_that_is_refused(make, monkeypatch, name, value, sentence):
-    monkeypatch.setitem(sys.modules, "message_filters", None)
+    for module in ("message_filters", "tf2_ros"):
+        monkeypatch.setitem(sys.modules, module, None)
     node = make(**{name: value})
     node.trigger_configure()
     assert state(node) == "unconfigured"
-    assert node._problem.startswith(sentence)
+    assert node._problem.startswith("configure refused: ")
+    assert sentence in node._problem
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("rear.sync.slop", 99.0, "rear.sync.slop"),
+        ("rear.sync.slop", 99.0, "expected a number with a decimal point from 0 to 10"),
+        ("rear.sync.queue_size", "many", "rear.sync.queue_size"),
+    ],
+)
+def test_configure_names_the_parameter_of_one_pair(make, name, value, sentence):
+    node = make(pairs=["ahead", "rear"], **{name: value})
+    node.trigger_configure()
+    assert state(node) == "unconfigured"
+    assert sentence in node._problem
 
 
 def test_set_parameters_names_the_parameter_that_is_refused(node):
