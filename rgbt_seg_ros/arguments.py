@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 import re
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rgbt_seg_ros.decoding import shown
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.files import check_place, replacing
-from rgbt_seg_ros.terminal import printable
+from rgbt_seg_ros.terminal import say
 
 if TYPE_CHECKING:
     from rgbt_seg_ros.scenes.faults import Fault
@@ -280,7 +279,7 @@ def node_parameters(path: str | None, node: str = NODE) -> dict[str, Any]:
         return defaults()
     found = read_parameter_file(path, node)
     if found.unknown:
-        print(printable(f"{path}: not parameters of the node: {', '.join(found.unknown)}"), file=sys.stderr)
+        say(f"{path}: not parameters of the node: {', '.join(found.unknown)}")
     return dict(found.values)
 
 

@@ -24,7 +24,7 @@ from rgbt_seg_ros import __version__, commands
 from rgbt_seg_ros.arguments import option_names
 from rgbt_seg_ros.children import protect_children
 from rgbt_seg_ros.errors import UserError, name_settings
-from rgbt_seg_ros.terminal import PrintableFormatter, PrintableStream, printable
+from rgbt_seg_ros.terminal import PrintableFormatter, PrintableStream, say
 
 PROGRAM = "rgbt-seg"
 
@@ -92,7 +92,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _refuse(sentence: str) -> int:
-    print(f"{PROGRAM}: error: {printable(sentence)}", file=sys.stderr)
+    say(f"{PROGRAM}: error: {sentence}")
     return 2
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from typing import Any, TextIO
 
 # C0 and C1 controls, of which a terminal obeys many; separators of lines; and what turns the direction of text around.
@@ -17,6 +18,11 @@ def printable(text: str) -> str:
     '\\u001b[2Jcar'
     """
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def say(sentence: str) -> None:
+    """Print a sentence on stderr at once, as ``printable`` makes it: notes, warnings and errors may quote strangers."""
+    print(printable(sentence), file=sys.stderr, flush=True)
 
 
 class PrintableStream:

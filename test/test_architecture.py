@@ -124,3 +124,18 @@ def test_only_the_nodes_import_ros():
         if name.split(".")[0] in ROS
     ]
     assert wrong == []
+
+
+def test_what_is_printed_on_stderr_passes_through_say():
+    """Else text of strangers reaches the terminal as it is."""
+
+    def prints_there(node):
+        named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+        return named and any(k.arg == "file" and ast.unparse(k.value) == "sys.stderr" for k in node.keywords)
+
+    direct = [
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if any(map(prints_there, ast.walk(ast.parse(path.read_text(encoding="utf-8")))))
+    ]
+    assert direct == ["terminal.py"]

@@ -22,6 +22,7 @@ from rgbt_seg_ros.arguments import (
     seconds_above_zero,
 )
 from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.terminal import say
 
 if TYPE_CHECKING:
     from rgbt_seg_ros.benchmark.hardware import Hardware
@@ -101,7 +102,7 @@ def _rounds(args: argparse.Namespace, pause: float) -> Rounds:
 
 
 def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
+    say(sentence)
 
 
 def _run_stages(args: argparse.Namespace) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rgbt_seg_ros.arguments import MODEL, add_backend, add_device, add_modality, add_precision
 from rgbt_seg_ros.errors import UserError, name_settings
+from rgbt_seg_ros.terminal import say
 
 if TYPE_CHECKING:
     from rgbt_seg_ros.data.folders import PairPaths
@@ -133,6 +133,6 @@ def _predict(args: argparse.Namespace) -> int:
                 _refuse_link(place)
                 write_image(place, image)
     for sentence in summary(found):
-        print(sentence, file=sys.stderr)
+        say(sentence)
     print(f"{output}: {len(pairs)} pairs, {segmenter.spec.title}, {segmenter.name}")
     return 0

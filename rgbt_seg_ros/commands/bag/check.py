@@ -18,6 +18,7 @@ from rgbt_seg_ros.arguments import (
     seconds_above_zero,
 )
 from rgbt_seg_ros.errors import name_settings
+from rgbt_seg_ros.terminal import say
 
 if TYPE_CHECKING:
     from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
@@ -60,7 +61,6 @@ def register(actions: Any) -> None:
 
 def pairing_of(args: argparse.Namespace) -> PairingSettings:
     """Return how the node would pair, with what the command line puts in place of it."""
-    import sys
     from dataclasses import replace
 
     from rgbt_seg_ros.parameters.table import PARAMETER_OF, settings_of
@@ -68,7 +68,7 @@ def pairing_of(args: argparse.Namespace) -> PairingSettings:
     with name_settings(PARAMETER_OF, args.params or ""):
         settings = settings_of(node_parameters(args.params, args.node))
     if settings.policy != "nearest":
-        print(f"{args.params}: sync.policy is {settings.policy}; what follows is of nearest", file=sys.stderr)
+        say(f"{args.params}: sync.policy is {settings.policy}; what follows is of nearest")
     given = {"slop": args.slop, "thermal_offset": args.thermal_offset}
     return replace(settings.pairing, **{name: value for name, value in given.items() if value is not None})
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from rgbt_seg_ros.arguments import (
     positive,
 )
 from rgbt_seg_ros.errors import UserError, name_settings
+from rgbt_seg_ros.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -143,7 +143,7 @@ def _report(args: argparse.Namespace, jobs: Sequence[Job]) -> int:
     try:
         results = _evaluate(args, jobs)
     except Interrupted as stop:
-        print(f"\ninterrupted: {stop}", file=sys.stderr)
+        say(f"\ninterrupted: {stop}")
         raise
     metrics, files = results[0].metrics, list(results[0].files)
     if _many(args, jobs):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from typing import TYPE_CHECKING, Any
 
 from rgbt_seg_ros.arguments import add_seed, add_storage, fault, input_size, positive
 from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.terminal import say
 
 if TYPE_CHECKING:
     from rgbt_seg_ros.data.bags.make import BagSettings, MadeBag
@@ -119,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
         lambda samples: tqdm(samples, total=count, unit="frame", disable=None),
     )
     if not made.labelled:
-        print(f"rgbt-seg: note: {dataset.spec} has no label masks, so the bag has no topic of them", file=sys.stderr)
+        say(f"rgbt-seg: note: {dataset.spec} has no label masks, so the bag has no topic of them")
     print(describe(made, time.perf_counter() - start))
     return 0
 

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.terminal import say
 
 if TYPE_CHECKING:
     from rgbt_seg_ros.pipeline.calibration import Calibration
@@ -68,13 +69,11 @@ def read_known(args: argparse.Namespace) -> Calibration | None:
 
 def print_notes(calibration: Calibration, files: list[str]) -> None:
     """Print on stderr what was read from which file of another tool; this package's own files need no note."""
-    import sys
-
     from rgbt_seg_ros.registration.formats.any import format_of, notes_of
 
     if format_of(files) != "ours":
         for note in notes_of(calibration):
-            print(f"rgbt-seg: note: {', '.join(files)}: {note}", file=sys.stderr)
+            say(f"rgbt-seg: note: {', '.join(files)}: {note}")
 
 
 def check_image_sizes(

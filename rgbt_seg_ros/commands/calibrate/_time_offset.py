@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING, Any
 
 from rgbt_seg_ros.arguments import number
+from rgbt_seg_ros.terminal import say
 
 if TYPE_CHECKING:
     from rgbt_seg_ros.pipeline.calibration import Calibration
@@ -58,7 +58,7 @@ def find_offset(args: argparse.Namespace, source: str, base: Calibration | None)
 
 
 def _note(sentence: str) -> None:
-    print(f"rgbt-seg: note: {sentence}", file=sys.stderr)
+    say(f"rgbt-seg: note: {sentence}")
 
 
 def pairing_with(offset: float) -> PairingSettings:

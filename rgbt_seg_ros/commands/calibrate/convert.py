@@ -7,6 +7,7 @@ from typing import Any
 
 from rgbt_seg_ros.arguments import add_overwrite, check_output
 from rgbt_seg_ros.commands.calibrate._reading import add_reading_arguments, print_notes, reading_options
+from rgbt_seg_ros.terminal import say
 
 
 def register(actions: Any) -> None:
@@ -38,8 +39,6 @@ def register(actions: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Convert, and say what was read from where and what the other format cannot hold."""
-    import sys
-
     from rgbt_seg_ros.errors import UserError
     from rgbt_seg_ros.registration.formats.any import (
         lost_in,
@@ -57,6 +56,6 @@ def run(args: argparse.Namespace) -> int:
     print_notes(calibration, args.inputs)
     lost = lost_in(calibration, args.to)
     if lost:
-        print(f"rgbt-seg: note: left out, since {args.to} cannot hold it: {', '.join(lost)}", file=sys.stderr)
+        say(f"rgbt-seg: note: left out, since {args.to} cannot hold it: {', '.join(lost)}")
     print(", ".join(map(str, paths)))
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from rclpy.exceptions import NameValidationException
 from rgbt_seg_ros.data.bags.reader import NANOSECONDS, Bag, BagError, RawMessage, Topic
 from rgbt_seg_ros.nodes.bags.qos import is_latched, offered
 from rgbt_seg_ros.nodes.bags.types import installed_digest, message_class, same_type
+from rgbt_seg_ros.terminal import say
 
 CLOCK = "/clock"
 
@@ -154,4 +154,4 @@ def reason(error: Exception) -> str:
 
 def warn(text: str) -> None:
     """Say something on stderr that does not keep a bag from being played or recorded."""
-    print(f"warning: {text}", file=sys.stderr, flush=True)
+    say(f"warning: {text}")

@@ -19,7 +19,7 @@ from rgbt_seg_ros.children import python_module
 from rgbt_seg_ros.data.samples import Sample
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.resources import prepare_image_transport
-from rgbt_seg_ros.terminal import printable
+from rgbt_seg_ros.terminal import say
 
 # Before the first import of rclpy.
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
@@ -178,7 +178,7 @@ def play(frames: Sequence[Sample], what: str, model: str, output: Path, rate: fl
         print(table(run))
         print(f"picture strip: {output / 'strip.png'}")
         if code:
-            print(f"the node ended with exit code {code}: {printable(_last_line(log))}", file=sys.stderr)
+            say(f"the node ended with exit code {code}: {_last_line(log)}")
         return int(code != 0 or len(stamps) < len(frames) or is_broken(run, in_turn))
 
 
