@@ -83,6 +83,7 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._interrupts.ended = True
         try:
             with self._interrupts.postponed():
                 for worker in self._workers:
@@ -91,6 +92,8 @@ class Workers:
                     self._remove(self._workers[-1])
         finally:
             self._interrupts.restore()
+        if kind is None and self._interrupts.received:
+            raise KeyboardInterrupt
 
     @property
     def room(self) -> int:
@@ -131,6 +134,7 @@ class Workers:
         Args:
             block: Whether to wait for one, if any task is in the work.
         """
+        self._interrupts.check()
         done, self._lost = self._lost, []
         timeout = None if block and not done else 0
         working = [worker for worker in self._workers if worker.tasks]
@@ -214,7 +218,10 @@ class _Interrupts:
     def __init__(self) -> None:
         self._before: Any = None
         self._postpone = 0
-        self._received = self._raised = False
+        self.received = False
+        """Whether a SIGINT has come."""
+        self.ended = False
+        """Whether the workers are being ended, for whatever reason."""
 
     def install(self) -> None:
         """Take over from Python's own handler; another one, and SIGINT that is ignored, are left alone."""
@@ -236,13 +243,14 @@ class _Interrupts:
             yield
         finally:
             self._postpone -= 1
-        self._raise()
+        self.check()
+
+    def check(self) -> None:
+        """Raise what could not be raised when it came: amid a start, or where Python drops it, in a ``__del__``."""
+        if self.received and not self._postpone and not self.ended:
+            raise KeyboardInterrupt
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self._received = True
-        self._raise()
-
-    def _raise(self) -> None:
-        if self._received and not self._raised and not self._postpone:
-            self._raised = True
-            raise KeyboardInterrupt
+        first, self.received = not self.received, True
+        if first:
+            self.check()

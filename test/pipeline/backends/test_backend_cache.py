@@ -53,7 +53,7 @@ class Kept(KeptEngine):
             return word
 
         self._kept(shape, lambda folder: (folder / "word").write_text("whole"), read)
-        return lambda rgb, thermal: (thermal, thermal)
+        return lambda rgb, thermal, scale: (thermal, thermal)
 
 
 @pytest.fixture
@@ -287,7 +287,7 @@ class Full(Kept):
             (folder / "word").write_text("whole")
 
         self._kept(shape, build, lambda folder: self.check(folder))
-        return lambda rgb, thermal: (thermal, thermal)
+        return lambda rgb, thermal, scale: (thermal, thermal)
 
     def check(self, folder):
         if (folder / "word").read_text() != "whole":
@@ -393,9 +393,9 @@ class OutOfMemory(Kept):
         if shape.batch == 3:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
         if shape.batch == 1:
-            return lambda rgb, thermal: (thermal, thermal)
+            return lambda rgb, thermal, scale: (thermal, thermal)
 
-        def run(rgb, thermal):
+        def run(rgb, thermal, scale):
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
         return run

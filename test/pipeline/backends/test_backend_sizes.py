@@ -32,7 +32,7 @@ class Run:
     def __init__(self, fails):
         self.fails = fails
 
-    def __call__(self, rgb, thermal):
+    def __call__(self, rgb, thermal, scale):
         if self.fails:
             raise RuntimeError("not enough memory")
         return thermal, thermal
