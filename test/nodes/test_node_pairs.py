@@ -78,7 +78,7 @@ def test_two_pairs_have_their_own_topics_parameters_and_counters(client, start, 
     params.write_text(
         "/**:\n  ros__parameters:\n    pairs: [ahead, rear]\n    model: {input_size: 32x64}\n"
         "    runtime: {threads: 1, backend: torch}\n"
-        f"    sync: {{slop: 0.02}}\n    rear: {{alignment: {{calibration: {tmp_path}/rear.yaml}}, sync: {{slop: 0.005}}}}\n"
+        f"    sync: {{slop: 0.02, fallback: none}}\n    rear: {{alignment: {{calibration: {tmp_path}/rear.yaml}}, sync: {{slop: 0.005}}}}\n"
     )
     node = start(params)
     listen(client, "ahead", "rear")
@@ -153,7 +153,8 @@ def test_two_pairs_have_their_own_topics_parameters_and_counters(client, start, 
         return silent and found[f"{NODE}: segmentation rear"].startswith("latency")
 
     client.wait(told)
-    assert set(statuses(client)) == {f"{NODE}: segmentation ahead", f"{NODE}: segmentation rear"}
+    statuses_of = ("segmentation", "rgb camera", "thermal camera")
+    assert set(statuses(client)) == {f"{NODE}: {what} {pair}" for what in statuses_of for pair in ("ahead", "rear")}
 
 
 def test_pairs_that_are_ready_together_share_a_run_and_other_sizes_do_not(client, start, tmp_path):
