@@ -78,7 +78,8 @@ def test_two_pairs_have_their_own_topics_parameters_and_counters(client, start, 
     params.write_text(
         "/**:\n  ros__parameters:\n    pairs: [ahead, rear]\n    model: {input_size: 32x64}\n"
         "    runtime: {threads: 1, backend: torch}\n"
-        f"    sync: {{slop: 0.02, fallback: none}}\n    rear: {{alignment: {{calibration: {tmp_path}/rear.yaml}}, sync: {{slop: 0.005}}}}\n"
+        "    sync: {slop: 0.02, fallback: none}\n"
+        f"    rear: {{alignment: {{calibration: {tmp_path}/rear.yaml}}, sync: {{slop: 0.005}}}}\n"
     )
     node = start(params)
     listen(client, "ahead", "rear")
