@@ -102,6 +102,7 @@ def test_a_lost_worker_is_told_with_its_task_and_another_one_takes_the_next():
 
 
 def test_the_end_of_the_block_ends_what_still_works():
+    before = signal.getsignal(signal.SIGINT)
     with Workers(1) as pool:
         pool.submit(0, os.getpid)
         process = pool.finished()[0].result()
@@ -109,7 +110,7 @@ def test_the_end_of_the_block_ends_what_still_works():
         assert pool.finished(block=False) == []
         assert alive(process)
     assert not alive(process)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
