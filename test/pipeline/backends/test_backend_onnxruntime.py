@@ -77,7 +77,7 @@ def runtime(monkeypatch):
     def make(*loads):
         module = Onnxruntime(loads)
         monkeypatch.setitem(sys.modules, "onnxruntime", module)
-        monkeypatch.setattr(onnxruntime_backend, "export_onnx", lambda module, batch, size, path: path.touch())
+        monkeypatch.setattr(onnxruntime_backend, "export_onnx", lambda module, batch, size, path, scaled: path.touch())
         return module
 
     return make
