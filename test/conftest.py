@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import tempfile
 import zlib
 
@@ -21,6 +22,10 @@ _LOG_DIR = tempfile.mkdtemp(prefix="rgbt_seg_ros-log-")
 _CACHE_DIR = "" if "RGBT_SEG_CACHE" in os.environ else tempfile.mkdtemp(prefix="rgbt_seg_ros-cache-")
 if _CACHE_DIR:
     os.environ["RGBT_SEG_CACHE"] = _CACHE_DIR
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Run in the background of a shell: processes that tests start would ignore Ctrl-C as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _domain_id() -> int:
