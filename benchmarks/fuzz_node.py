@@ -188,6 +188,8 @@ class Node:
             "model.input_size": "32x64",
             "runtime.threads": "1",
             "runtime.backend": "torch",
+            # Each mask then belongs to an RGB frame, which is what the counts are compared by.
+            "sync.fallback": "rgb",
             "squeezed.rgb.transport": "compressed",
             "squeezed.thermal.transport": "compressed",
         }
@@ -268,7 +270,11 @@ class Node:
         while len(self.statuses) < 2 and time.monotonic() < end and self.process.poll() is None:
             self.spin(0.1)
         newest = self.statuses[-1].status if self.statuses else []
-        return {status.name.split()[-1]: {entry.key: entry.value for entry in status.values} for status in newest}
+        return {
+            status.name.split()[-1]: {entry.key: entry.value for entry in status.values}
+            for status in newest
+            if ": segmentation " in status.name
+        }
 
     def close(self) -> int:
         """End the node and return its exit code."""

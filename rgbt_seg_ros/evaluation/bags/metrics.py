@@ -88,7 +88,7 @@ def availability_metrics(plan: Plan, totals: Totals, names: Sequence[str]) -> di
     A moment is an RGB frame, or a thermal frame that went alone.
     """
     made = {modality: sums.pairs - sums.skipped for modality, sums in totals.made.items()}
-    moments = plan.received[0] + plan.of("thermal")
+    moments = plan.received[0] + sum(pair.rgb < 0 for pair in plan.pairs)
     scored = {}
     for modality, sums in totals.made.items():
         if sums.counts.labelled:
