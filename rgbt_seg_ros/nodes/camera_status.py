@@ -32,6 +32,8 @@ class Verdict(NamedTuple):
 
 def camera_verdict(stream: Stream, pair: CameraPair) -> Verdict:
     """Return what the status of a camera says: the most specific cause that is known."""
+    if not pair.enabled:
+        return Verdict(DiagnosticStatus.OK, "disabled by ~/enable", code="disabled")
     images = pair.rgb if stream == "rgb" else pair.thermal
     fault = pair.fault(stream)
     if time.monotonic() - pair.refused_at.get(stream, -_RECENT) < _RECENT:

@@ -12,7 +12,7 @@ from rgbt_seg_ros.arrays import AnyArray
 from rgbt_seg_ros.data.bags.reader import NANOSECONDS
 from rgbt_seg_ros.pipeline.health.faults import StreamFault
 from rgbt_seg_ros.pipeline.health.picture import digest, look_at
-from rgbt_seg_ros.pipeline.health.rhythm import Rhythm, silences
+from rgbt_seg_ros.pipeline.health.rhythm import patience, silences
 from rgbt_seg_ros.pipeline.health.stream import FaultInterval, Judgement, PictureHealth, intervals
 
 EDGE = 1.0
@@ -63,11 +63,15 @@ class CameraFaults:
     def result(self, begin: float, end: float) -> tuple[RecordedFault, ...]:
         """Return every fault in order of time; ``begin`` and ``end`` (s) are of both cameras' recording."""
         found = [
-            *silences(np.unique(np.array(self._stamps, np.int64)).tolist()),
+            *silences(self._in_order()),
             *intervals(self._looked, self._judged),
         ]
         faults = [*self._edges(begin, end), *map(self._place, found)]
         return tuple(sorted(faults, key=lambda each: (each.begin, each.end)))
+
+    def _in_order(self) -> list[int]:
+        stamps: list[int] = np.unique(np.array(self._stamps, np.int64)).tolist()
+        return stamps
 
     def _place(self, interval: FaultInterval) -> RecordedFault:
         return RecordedFault(interval.fault, self._places[interval.begin], self._places[interval.end])
@@ -77,10 +81,7 @@ class CameraFaults:
         if not self._places:
             yield RecordedFault(StreamFault.SILENT, begin, end)
             return
-        rhythm = Rhythm()
-        for stamp in self._stamps:
-            rhythm.see(stamp)
-        longest = max(EDGE, (rhythm.patience or 0) / NANOSECONDS)
+        longest = max(EDGE, (patience(self._in_order()) or 0) / NANOSECONDS)
         first, last = min(self._places.values()), max(self._places.values())
         if first - begin > longest:
             yield RecordedFault(StreamFault.SILENT, begin, first)

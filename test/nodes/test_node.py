@@ -289,6 +289,8 @@ def test_enable_stops_and_resumes(running):
     running.send("rgb", stamp)
     running.send("thermal", stamp)
     running.wait(lambda: dropped() == ["1", "1"])
+    # Nobody calls a camera silent whose images are not wanted.
+    assert {status.message for status in statuses[-1].status} == {"disabled by ~/enable"}
     assert enable(True)
     assert settled_drops(running)["rgb_disabled"] == 1
     assert not outputs(running, "mask", stamp)

@@ -58,5 +58,5 @@ class FaultBands:
         self._found.append(StreamBand(stream, fault, stamp, stamp, 1))
 
     def all(self) -> tuple[StreamBand, ...]:
-        """Return the bands, in the order in which they begin."""
-        return tuple(self._found)
+        """Return the bands, in the order in which they begin; one frame that is lost or odd is no fault."""
+        return tuple(band for band in self._found if band.pairs > 1)

@@ -140,10 +140,8 @@ def _connect(address: str) -> Any:
     # Ray sends usage statistics unless told not to; only the user may decide that.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     _knock(address)
-    # A cluster of this machine alone is for this machine alone: Ray would open its ports on every interface.
-    own: dict[str, Any] = {"_node_ip_address": "127.0.0.1", "include_dashboard": False} if address == "local" else {}
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises many kinds for an address nothing answers at
         raise UserError(f"--ray: no cluster answers at {address} ({' '.join(str(error).split())})") from error
     return ray

@@ -120,18 +120,14 @@ class Runner:
                 with name_settings(PARAMETER_OF):
                     images = convert(self._bag, self._plan.cameras, rgb, thermal, self._plan.max_pixels)
                     conversion = time.perf_counter() - start
-                    prepared = self._prepare(self._models.segmenter, images, pair)
+                    prepared = prepare_images(self._models.segmenter, images, pair)
                     other = self._models.other
-                    for_other = None if other is None else self._prepare(other, images, pair)
+                    for_other = None if other is None else prepare_images(other, images, pair)
             except Exception as error:  # as the node: a pair that fails is counted, and the next one has its turn
                 yield _Ready(pair, problem=in_words(error))
                 continue
             label, problem = self.label(pair, prepared.image_size)
             yield _Ready(pair, conversion, prepared, for_other, label, label_problem=problem)
-
-    @staticmethod
-    def _prepare(segmenter: Segmenter, images: Images, pair: PlannedPair) -> Prepared:
-        return prepare_images(segmenter, images, pair)
 
     def label(self, pair: PlannedPair, size: tuple[int, int]) -> tuple[ByteArray | None, str]:
         """Return the true label mask of a pair in the model's class ids, and what is wrong with it.

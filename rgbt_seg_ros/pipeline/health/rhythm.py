@@ -1,9 +1,8 @@
-"""The rhythm of a stream, and where it falls silent: nothing came for longer than the rhythm allows."""
+"""Where a recorded stream falls silent: nothing came for longer than its rhythm allows."""
 
 from __future__ import annotations
 
 import statistics
-from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -16,33 +15,15 @@ SILENT_INTERVALS = 2.5
 _FEWEST = 3
 """Intervals from which a rhythm is known."""
 
-_REMEMBERED = 31
 
+def patience(stamps: Sequence[int]) -> float | None:
+    """Return for how long (ns) nothing may come between two frames of a stream; None: its rhythm is not known.
 
-class Rhythm:
-    """Follows the interval of one live stream."""
-
-    def __init__(self) -> None:
-        self._stamp: int | None = None
-        self._intervals: deque[int] = deque(maxlen=_REMEMBERED)
-
-    def see(self, stamp: int) -> None:
-        """Take the stamp (ns) of the next frame; an earlier one than the last begins the stream again."""
-        if self._stamp is not None and stamp < self._stamp:
-            self._intervals.clear()
-        elif self._stamp is not None and stamp > self._stamp:
-            self._intervals.append(stamp - self._stamp)
-        self._stamp = stamp
-
-    @property
-    def interval(self) -> int | None:
-        """Return the usual time (ns) from one frame to the next; None: not known yet."""
-        return round(statistics.median(self._intervals)) if len(self._intervals) >= _FEWEST else None
-
-    @property
-    def patience(self) -> int | None:
-        """Return for how long (ns) nothing may come; None: not known yet."""
-        return None if self.interval is None else round(SILENT_INTERVALS * self.interval)
+    Args:
+        stamps: ns, in order of time.
+    """
+    gaps = [after - before for before, after in pairwise(stamps) if after > before]
+    return SILENT_INTERVALS * statistics.median(gaps) if len(gaps) >= _FEWEST else None
 
 
 def silences(stamps: Sequence[int]) -> list[FaultInterval]:
@@ -51,10 +32,9 @@ def silences(stamps: Sequence[int]) -> list[FaultInterval]:
     Args:
         stamps: ns, in order of time.
     """
-    gaps = [after - before for before, after in pairwise(stamps) if after > before]
-    if len(gaps) < _FEWEST:
+    longest = patience(stamps)
+    if longest is None:
         return []
-    longest = SILENT_INTERVALS * statistics.median(gaps)
     return [
         FaultInterval(StreamFault.SILENT, before, after)
         for before, after in pairwise(stamps)

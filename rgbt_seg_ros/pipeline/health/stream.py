@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from rgbt_seg_ros.pipeline.health.contrast import RgbContrast, Seen, ThermalContrast
 from rgbt_seg_ros.pipeline.health.faults import StreamFault
 from rgbt_seg_ros.pipeline.health.picture import PictureFacts
 from rgbt_seg_ros.pipeline.health.repeats import RepeatWatch, Run
-
-Stream = Literal["rgb", "thermal"]
+from rgbt_seg_ros.pipeline.pairing.stamps import Stream
 
 ONSET = 200_000_000
 """ns for which pictures must be unfit, and two at least, before a fault is announced: one bad frame is no fault."""
@@ -38,22 +36,25 @@ class Judgement:
 
     Attributes:
         fault: The fault that is announced; None: none, or not for long enough yet.
-        fit: Whether this picture may be used. Never where a fault is announced.
-        kind: What is wrong with this picture, announced or not; None where it is fit.
+        kind: What is wrong with this picture, announced or not; None: it is fit.
         confidence: 0..1 that it is a fault and not the scene; 0 where the picture is fit.
         since: Stamp (ns) of the first picture that has what is wrong; 0 where the picture is fit.
         detail: One phrase for logs, such as "the same picture for 1.2 s"; empty where the picture is fit.
     """
 
     fault: StreamFault | None
-    fit: bool
+    kind: StreamFault | None
     confidence: float
     since: int
     detail: str
-    kind: StreamFault | None = None
+
+    @property
+    def fit(self) -> bool:
+        """Whether this picture may be used."""
+        return self.kind is None
 
 
-FIT = Judgement(None, True, 0.0, 0, "")
+FIT = Judgement(None, None, 0.0, 0, "")
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class PictureHealth:
         self._frames += 1
         self._announced = self._announced or (self._frames >= 2 and stamp - self._begin >= ONSET)
         announced = seen.fault if self._announced else None
-        return Judgement(announced, False, seen.confidence, self._begin, seen.detail, seen.fault)
+        return Judgement(announced, seen.fault, seen.confidence, self._begin, seen.detail)
 
 
 def intervals(stamps: Iterable[int], judgements: Iterable[Judgement]) -> list[FaultInterval]:

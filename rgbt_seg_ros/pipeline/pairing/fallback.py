@@ -168,18 +168,18 @@ class FallbackPairer:
     def _give_up(self, missing: Stream, until: int) -> list[Pair]:
         pairs = self._pairer.give_up(missing, until)
         self._settle(pairs)
-        waiting = self._waiting[other_stream(missing)]
-        while waiting and waiting[0][0] <= until:
-            waiting.popleft()
+        self._forget(other_stream(missing), until)
         return pairs
 
     def _settle(self, pairs: list[Pair]) -> None:
         """Forget the frames that wait no more, because a later one of their stream has been decided."""
         for pair in pairs:
-            for stream, time in (
-                ("rgb", None if pair.rgb is None else pair.rgb_stamp),
-                ("thermal", None if pair.thermal is None else pair.thermal_stamp + self._offset["thermal"]),
-            ):
-                waiting = self._waiting[stream]  # type: ignore[index]
-                while time is not None and waiting and waiting[0][0] <= time:
-                    waiting.popleft()
+            if pair.rgb is not None:
+                self._forget("rgb", pair.rgb_stamp)
+            if pair.thermal is not None:
+                self._forget("thermal", pair.thermal_stamp + self._offset["thermal"])
+
+    def _forget(self, stream: Stream, until: int) -> None:
+        waiting = self._waiting[stream]
+        while waiting and waiting[0][0] <= until:
+            waiting.popleft()

@@ -137,3 +137,12 @@ def test_a_bag_whose_cameras_never_meet_is_refused_although_one_could_be_segment
     path = faulty(tmp_path / "half", record, lambda stream, index, message: None if stream == "thermal" else message)
     with pytest.raises(BagError, match="no pairs: /thermal/image_raw has no messages"):
         plan_of(path, "both")
+
+
+def test_one_lost_frame_is_no_fault(tmp_path, record):
+    def change(stream, index, message):
+        return None if stream == "thermal" and index == 30 else message
+
+    plan = plan_of(faulty(tmp_path / "lost", record, change), "both", fill_gaps=False)
+    assert (plan.of("rgbt"), plan.of("rgb")) == (59, 1)
+    assert plan.faults == ()

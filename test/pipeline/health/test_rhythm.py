@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rgbt_seg_ros.pipeline.health.faults import StreamFault
-from rgbt_seg_ros.pipeline.health.rhythm import Rhythm, silences
+from rgbt_seg_ros.pipeline.health.rhythm import patience, silences
 from rgbt_seg_ros.pipeline.health.stream import FaultInterval
 
 MS = 1_000_000
@@ -22,12 +22,7 @@ def test_one_lost_frame_jitter_and_a_few_frames_are_no_silence():
 
 
 def test_patience_follows_the_rhythm_and_is_unknown_at_first():
-    rhythm = Rhythm()
-    for i in range(4):
-        assert (rhythm.interval, rhythm.patience) == (None, None)
-        rhythm.see(i * 100 * MS)
-    assert (rhythm.interval, rhythm.patience) == (100 * MS, 250 * MS)
-    rhythm.see(900 * MS)
-    assert rhythm.interval == 100 * MS
-    rhythm.see(10 * MS)
-    assert rhythm.interval is None
+    stamps = [i * 100 * MS for i in range(4)]
+    assert [patience(stamps[:count]) for count in range(4)] == [None] * 4
+    assert patience(stamps) == 250 * MS
+    assert patience([*stamps, 900 * MS]) == 250 * MS
