@@ -117,7 +117,8 @@ class Player:
 def start_node(model: str, log: Path) -> subprocess.Popen[bytes]:
     """Start the segmentation node as a process of its own."""
     command = python_module("rgbt_seg_ros.nodes.segmentation_node", "--ros-args")
-    command += ["-r", f"__ns:={NAMESPACE}", "-p", f"model.file:={model}"]
+    # A pair that got lost is sent again: the node would take the same pictures for frozen cameras.
+    command += ["-r", f"__ns:={NAMESPACE}", "-p", f"model.file:={model}", "-p", "health.frozen:=false"]
     with log.open("wb") as output:
         return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
 

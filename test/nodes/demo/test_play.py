@@ -90,7 +90,7 @@ def test_the_strip_shows_the_truth_beside_the_masks(tmp_path):
 def test_the_demo_scores_the_masks_of_the_real_node_against_the_true_labels(tmp_path):
     command = [sys.executable, "-m", "rgbt_seg_ros.cli", "demo", "-o", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     text = (tmp_path / "table.md").read_text()
     # A busy machine takes longer, and drops nothing: a pair is sent when the one before has come back.
     count = int(row(text, "masks out"))
