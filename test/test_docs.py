@@ -33,8 +33,8 @@ def test_interface_names_every_parameter_and_topic():
     from rgbt_seg_ros.parameters.table import PARAMETERS
 
     text = (ROOT / "docs" / "interface.md").read_text()
-    topics = re.findall(r'"(segmentation/\w+)"', (ROOT / "rgbt_seg_ros/nodes/outputs.py").read_text())
-    assert len(topics) == 7
+    topics = re.findall(r'"(segmentation/[\w/]+)"', (ROOT / "rgbt_seg_ros/nodes/outputs.py").read_text())
+    assert len(topics) == 10
     topics += ["rgb/image_raw", "thermal/image_raw", "depth/image", "rgb/camera_info", "thermal/camera_info"]
     topics += ["/diagnostics", "~/enable"]
     assert [name for name in [*(p.name for p in PARAMETERS), *topics] if f"`{name}`" not in text] == []
@@ -73,7 +73,7 @@ def test_interface_explains_every_reason_to_drop():
     text = (ROOT / "docs" / "interface.md").read_text().partition("## Drop reasons")[2].partition("\n## ")[0]
     plain = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text).replace("`", "")
     rows = re.findall(r"^\| (\S+) \| (.+) \|$", plain, re.MULTILINE)[1:]
-    assert rows == [(str(reason) if reason.is_of_pair else reason.of("*"), reason.meaning) for reason in DropReason]
+    assert rows == [(reason.of("*") if reason.is_of_stream else str(reason), reason.meaning) for reason in DropReason]
 
 
 def test_interface_explains_every_finding_about_content():

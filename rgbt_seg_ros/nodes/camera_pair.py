@@ -180,8 +180,11 @@ class CameraPair:
 
     def _hand_over(self, complete: list[tuple[Pair, Any]]) -> None:
         now = time.perf_counter()
+        lazy = self.configured.settings.runtime.lazy
         for pair, depth in complete:
-            if not self._limit.accepts(pair.rgb_stamp):
+            if lazy and not self.configured.outputs.listened:
+                self.drop(DropReason.PAIR_UNWANTED)
+            elif not self._limit.accepts(pair.rgb_stamp):
                 self.drop(DropReason.PAIR_OVER_MAX_RATE)
             elif reason := self._sink.put(self._slot, Job(pair, depth, now)):
                 self.drop(reason)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import array
 
 import numpy as np
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from rgbt_seg_ros.arrays import ByteArray
+from rgbt_seg_ros.arrays import AnyArray, ByteArray
 
 
 def image_message(header: Header, pixels: ByteArray) -> Image:
@@ -19,8 +19,22 @@ def image_message(header: Header, pixels: ByteArray) -> Image:
     message.height, message.width = int(pixels.shape[0]), int(pixels.shape[1])
     message.encoding = "mono8" if channels == 1 else "rgb8"
     message.step = message.width * channels
-    # Assigning anything but an array.array makes rclpy check every element, tens of milliseconds for one image.
-    data = array.array("B")
-    data.frombytes(np.ascontiguousarray(pixels).data.cast("B"))
-    message.data = data
+    message.data = byte_array(pixels)
     return message
+
+
+def compressed_message(header: Header, data: ByteArray, kind: str) -> CompressedImage:
+    """Return a message of the (N,) uint8 data of a PNG or JPEG; ``kind`` is what image_transport says of it as its format."""
+    message = CompressedImage(header=header, format=kind)
+    message.data = byte_array(data)
+    return message
+
+
+def byte_array(values: AnyArray) -> array.array[int]:
+    """Return the bytes of an array as what the field of a message takes at no cost.
+
+    Assigning anything but an array.array makes rclpy check every element, tens of milliseconds for one image.
+    """
+    data = array.array("B")
+    data.frombytes(np.ascontiguousarray(values).data.cast("B"))
+    return data

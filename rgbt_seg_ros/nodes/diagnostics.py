@@ -124,6 +124,8 @@ class Diagnostics:
         if new.get(f"drop {DropReason.PAIR_UNFIT}", 0) > 0 and not new["processed"]:
             said = "; ".join(f"{stream}: {found.detail}" for stream, found in pair.judgements.items() if not found.fit)
             return Verdict(error, f"no image is fit to be segmented: {said}", code=str(DropReason.PAIR_UNFIT))
+        if new.get(f"drop {DropReason.PAIR_UNWANTED}", 0) > 0 and not new["processed"]:
+            return Verdict(ok, "resting: nobody subscribes to its outputs (runtime.lazy)", code="resting")
         if new.get(f"drop {DropReason.PAIR_NO_DEPTH}", 0) > 0 and not new["processed"]:
             text = "pairs have no depth image: compare stamps with alignment.depth_slop"
             return Verdict(warn, text, code=str(DropReason.PAIR_NO_DEPTH))

@@ -5,23 +5,24 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from builtin_interfaces.msg import Time
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import ColorRGBA, Header
 
+from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.msg import FrameReport
 from rgbt_seg_ros.msg import Segmentation as SegmentationMessage
 from rgbt_seg_ros.network import ModelSpec
-from rgbt_seg_ros.network.spec import Modality
-from rgbt_seg_ros.nodes.conversions import image_message
+from rgbt_seg_ros.nodes.conversions import compressed_message, image_message
+from rgbt_seg_ros.nodes.frame import Frame
+from rgbt_seg_ros.nodes.side_outputs import OnDemand, SideOutput
 from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.alignment import resize
+from rgbt_seg_ros.pipeline.encoding import label_png, picture_jpeg
 from rgbt_seg_ros.pipeline.preparation import Prepared
-from rgbt_seg_ros.pipeline.rendering import overlay, with_badge
+from rgbt_seg_ros.pipeline.rendering import colourise, overlay, thermal_background, with_badge
 from rgbt_seg_ros.pipeline.report import MODALITIES, FrameFacts, report_fields
 
 _IMAGES = QoSProfile(
@@ -69,12 +70,29 @@ class Outputs:
         self._result = create(SegmentationMessage, "segmentation/result", _IMAGES)
         self._thermal = create(Image, "segmentation/thermal_aligned", _IMAGES)
         self._report = create(FrameReport, "segmentation/report", _IMAGES)
+        color_mask = create(Image, "segmentation/color_mask", _IMAGES)
+        mask_png = create(CompressedImage, "segmentation/mask/compressed", _IMAGES)
+        overlay_jpeg = create(CompressedImage, "segmentation/overlay/compressed", _IMAGES)
+        self.side: list[SideOutput] = [
+            OnDemand(color_mask, self._color_mask),
+            OnDemand(mask_png, self._mask_png),
+            OnDemand(overlay_jpeg, self._overlay_jpeg),
+        ]
+        """What is made beside, of ``Session``'s thread for it."""
         self._publishers = [self._mask, self._confidence, self._overlay, self._result, self._thermal, self._report]
+        self._publishers += [color_mask, mask_png, overlay_jpeg]
         labels = vision_msgs()
         self._labels: Any = None
         if labels is not None:
             self._labels = create(labels.LabelInfo, "segmentation/label_info", _LATCHED)
             self._publishers.append(self._labels)
+
+    @property
+    def listened(self) -> bool:
+        """Whether somebody subscribes to anything that is made of a frame."""
+        return any(
+            publisher.get_subscription_count() for publisher in self._publishers if publisher is not self._labels
+        )
 
     def publish_labels(self, stamp: Time, spec: ModelSpec) -> None:
         """Publish every class of a model, where vision_msgs is installed (vision_msgs/LabelInfo)."""
@@ -91,24 +109,14 @@ class Outputs:
         self._mask.publish(image_message(header, masks.label))
         self._confidence.publish(image_message(header, masks.confidence))
 
-    def publish_extras(
-        self,
-        header: Header,
-        rgb: npt.NDArray[np.uint8],
-        masks: Segmentation,
-        thermal_stamp: Time,
-        spec: ModelSpec,
-        modality: Modality,
-    ) -> None:
+    def publish_extras(self, frame: Frame, masks: Segmentation, thermal_stamp: Time, spec: ModelSpec) -> None:
         """Publish overlay and result, each only while somebody subscribes."""
+        header = frame.header
         if self._overlay.get_subscription_count():
-            picture = overlay(rgb, masks.label, spec.classes, self._alpha)
-            if self._badge and modality != "rgbt":
-                picture = with_badge(picture, f"{modality} only")
-            self._overlay.publish(image_message(header, picture))
+            self._overlay.publish(image_message(header, self._picture(frame, masks)))
         if self._result.get_subscription_count():
             message = SegmentationMessage(header=header, thermal_stamp=thermal_stamp, model=spec.title)
-            message.modality = MODALITIES[modality]
+            message.modality = MODALITIES[frame.prepared.modality]
             message.mask = image_message(header, masks.label)
             message.confidence = image_message(header, masks.confidence)
             message.class_id = [entry.id for entry in spec.classes]
@@ -117,6 +125,22 @@ class Outputs:
                 ColorRGBA(r=r / 255, g=g / 255, b=b / 255, a=1.0) for r, g, b in (e.color for e in spec.classes)
             ]
             self._result.publish(message)
+
+    def _picture(self, frame: Frame, masks: Segmentation) -> ByteArray:
+        """Return the overlay of a frame."""
+        background = thermal_background(frame.prepared) if frame.rgb is None else frame.rgb
+        picture = overlay(background, masks.label, frame.segmenter.spec.classes, self._alpha)
+        modality = frame.prepared.modality
+        return with_badge(picture, f"{modality} only") if self._badge and modality != "rgbt" else picture
+
+    def _color_mask(self, frame: Frame, masks: Segmentation) -> Image:
+        return image_message(frame.header, colourise(masks.label, frame.segmenter.spec.classes))
+
+    def _mask_png(self, frame: Frame, masks: Segmentation) -> CompressedImage:
+        return compressed_message(frame.header, label_png(masks.label), "mono8; png compressed ")
+
+    def _overlay_jpeg(self, frame: Frame, masks: Segmentation) -> CompressedImage:
+        return compressed_message(frame.header, picture_jpeg(self._picture(frame, masks)), "rgb8; jpeg compressed bgr8")
 
     def publish_thermal(self, header: Header, prepared: Prepared) -> None:
         """Publish the thermal image as the network saw it, in the RGB image's size, while somebody subscribes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from builtin_interfaces.msg import Time as TimeMessage
@@ -14,6 +15,7 @@ from rgbt_seg_ros.arrays import AnyArray
 from rgbt_seg_ros.errors import UserError, in_words, name_settings
 from rgbt_seg_ros.nodes.camera_pair import CameraPair
 from rgbt_seg_ros.nodes.frame import Frame, Job
+from rgbt_seg_ros.nodes.side_outputs import SideOutput
 from rgbt_seg_ros.parameters.table import PARAMETER_OF
 from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.alignment import AlignmentError
@@ -26,7 +28,6 @@ from rgbt_seg_ros.pipeline.health.picture import PictureFacts, look_at
 from rgbt_seg_ros.pipeline.images import to_depth, to_rgb, to_thermal
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair
 from rgbt_seg_ros.pipeline.pairing.stamps import Stream
-from rgbt_seg_ros.pipeline.rendering import thermal_background
 from rgbt_seg_ros.pipeline.report import FrameFacts
 from rgbt_seg_ros.serving.warming import Loaded
 
@@ -36,6 +37,15 @@ _AGAIN = 60.0
 
 class UnfitError(UserError):
     """Neither image of a pair shows anything, or the one that does may not be segmented alone."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A frame that further outputs are to be made of."""
+
+    frame: Frame
+    masks: Segmentation
+    outputs: list[SideOutput]
 
 
 class PairStages:
@@ -191,12 +201,24 @@ class PairStages:
         thermal_stamp = TimeMessage() if modality == "rgb" else pair.thermal.header.stamp
         try:
             self.pair.configured.remember(frame.prepared.image_size)
-            background = thermal_background(frame.prepared) if frame.rgb is None else frame.rgb
-            outputs.publish_extras(header, background, masks, thermal_stamp, spec, modality)
+            outputs.publish_extras(frame, masks, thermal_stamp, spec)
             outputs.publish_thermal(header, frame.prepared)
             outputs.publish_report(header, thermal_stamp, masks, frame.prepared, facts, spec)
         except Exception as error:
             self.pair.log.error(f"extras not published: {in_words(error)}", throttle_duration_sec=5.0)
+
+    @property
+    def wanted(self) -> list[SideOutput]:
+        """The outputs beside the masks that somebody subscribes to now."""
+        return [output for output in self._outputs.side if output.wanted]
+
+    def publish_beside(self, entry: Beside) -> None:
+        """Make and publish what was wanted of a frame, in the thread for it; what fails is logged."""
+        for output in entry.outputs:
+            try:
+                output.publish(entry.frame, entry.masks)
+            except Exception as error:
+                self.pair.log.error(f"an output beside the masks failed: {in_words(error)}", throttle_duration_sec=5.0)
 
     def failed(self, error: Exception) -> None:
         """Count a pair that could not be segmented, and log why."""

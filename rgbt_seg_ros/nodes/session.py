@@ -16,10 +16,11 @@ from itertools import groupby
 from rclpy.lifecycle import LifecycleNode
 
 from rgbt_seg_ros.cores import bind_thread
+from rgbt_seg_ros.errors import in_words
 from rgbt_seg_ros.nodes.camera_pair import CameraPair
 from rgbt_seg_ros.nodes.configured import Configured
 from rgbt_seg_ros.nodes.frame import Frame, Job
-from rgbt_seg_ros.nodes.pair_stages import PairStages
+from rgbt_seg_ros.nodes.pair_stages import Beside, PairStages
 from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.drops import DropReason
 from rgbt_seg_ros.pipeline.report import FrameFacts
@@ -54,6 +55,10 @@ class Session:
         # It waits unless the model prepares ahead, which another model, or memory that runs out, may change.
         self.preparer: FairWorker[Job] = FairWorker(
             "preparation", len(self._names), work=self._prepare_ahead, failed=self._failed
+        )
+        # What costs more than a report (compressed images, objects, points) never holds a frame up: the newest wins.
+        self.beside: FairWorker[Beside] = FairWorker(
+            "outputs", len(self._names), work=self._publish_beside, failed=self._failed_beside
         )
         # After the worker has begun: a thread has the cores of the one that starts it.
         self._cores = bind_thread(runtime.callback_cores)
@@ -155,6 +160,8 @@ class Session:
             if isinstance(result, Segmentation):
                 try:
                     published.append((stages, frame, result, stages.publish(frame, result, batch, taken)))
+                    if (wanted := stages.wanted) and self.beside.put(Beside(frame, result, wanted), slot):
+                        self.pairs[slot].drop(DropReason.OUTPUT_SUPERSEDED)
                 except Exception as error:
                     stages.failed(error)
             else:
@@ -162,6 +169,16 @@ class Session:
         # One frame's extras at a time: where they take longer than the network, the next frame waits for them here.
         wait([self._extras])
         self._extras = self._beside.submit(_publish_rest, published)
+
+    # In the thread of outputs.
+
+    def _publish_beside(self, entries: list[tuple[int, Beside]]) -> None:
+        for slot, entry in entries:
+            self.stages[slot].publish_beside(entry)
+
+    def _failed_beside(self, entries: list[tuple[int, Beside]], error: Exception) -> None:
+        for slot, _ in entries:
+            self.pairs[slot].log.error(f"outputs: {in_words(error)}", throttle_duration_sec=5.0)
 
     def _failed(self, items: Sequence[tuple[int, object]], error: Exception) -> None:
         for slot, _ in items:
@@ -178,7 +195,7 @@ class Session:
     @property
     def alive(self) -> bool:
         """Whether a worker runs, or has not ended after ``close``."""
-        return self.worker.alive or self.preparer.alive
+        return self.worker.alive or self.preparer.alive or self.beside.alive
 
     def close(self, timeout: float) -> bool:
         """Unsubscribe and stop both workers; return whether they ended within ``timeout`` seconds."""
@@ -187,6 +204,7 @@ class Session:
         end = time.monotonic() + timeout
         prepared = self.preparer.stop(timeout)
         ended = self.worker.stop(max(0.0, end - time.monotonic())) and prepared
+        ended = self.beside.stop(max(0.0, end - time.monotonic())) and ended
         self._closed = True
         if ended:
             self._beside.shutdown()

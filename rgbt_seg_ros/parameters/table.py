@@ -148,6 +148,7 @@ PARAMETERS = (
     Parameter(
         "runtime.max_rate", 0.0, "Hz, pairs of one camera pair that are segmented; 0 = no limit", (), 0.0, 1000.0
     ),
+    Parameter("runtime.lazy", False, "the network rests while nobody subscribes to an output of the camera pair"),
     Parameter("runtime.callback_cores", "", "cores of the thread that takes messages, such as 0 or 1-3,5; empty: any"),
     Parameter("runtime.worker_cores", "", "cores of the thread that segments and of its engine; empty: any"),
     Parameter(
@@ -202,6 +203,7 @@ class RuntimeSettings:
 
     Attributes:
         max_rate: Hz, pairs of one camera pair that are segmented; 0: no limit.
+        lazy: Whether pairs are dropped while nobody subscribes to an output of their camera pair.
         overlap: One of ``OVERLAP``: whether a pair is prepared while the network runs on another.
         max_batch: Camera pairs that share a run of the network; 0: as many as are ready, on a CPU one.
         batch_wait: Seconds a pair waits for those of other camera pairs.
@@ -212,6 +214,7 @@ class RuntimeSettings:
     """
 
     max_rate: float = 0.0
+    lazy: bool = False
     overlap: str = "auto"
     max_batch: int = 0
     batch_wait: float = 0.0

@@ -45,6 +45,7 @@ class DropReason(Term):
         "a newer pair was complete while the engine was being built for a new size",
     )
     PAIR_OVER_MAX_RATE = "pair_over_max_rate", "pairs came faster than runtime.max_rate"
+    PAIR_UNWANTED = "pair_unwanted", "nobody subscribed to an output of the camera pair, and runtime.lazy is true"
     PAIR_OUT_OF_MEMORY = "pair_out_of_memory", "GPU memory ran out, and again after the cache was emptied"
     PAIR_NOT_ALIGNED = (
         "pair_not_aligned",
@@ -56,11 +57,21 @@ class DropReason(Term):
     )
     PAIR_NO_DEPTH = "pair_no_depth", "no depth image lies within alignment.depth_slop of the RGB image"
     PAIR_ERROR = "pair_error", "the pair could not be segmented; the log says why"
+    OUTPUT_SUPERSEDED = (
+        "output_superseded",
+        "its masks were published, but not its compressed images, color_mask, objects or points: "
+        "a newer frame came before their turn",
+    )
 
     @property
     def is_of_pair(self) -> bool:
-        """Whether it counts pairs; the others count frames of one stream."""
+        """Whether it counts pairs that got no masks; the others count frames of one stream, or what is made beside the masks."""
         return self.startswith("pair_")
+
+    @property
+    def is_of_stream(self) -> bool:
+        """Whether it counts frames of one stream, and has its name before it."""
+        return not self.startswith(("pair_", "output_"))
 
     def of(self, stream: str) -> str:
         """Return the name under which frames of a stream (``rgb``, ``thermal`` or ``depth``) are counted."""

@@ -5,28 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from rgbt_seg_ros.arrays import ByteArray
+from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.data.bags.reader import Bag, BagError, Topic, header_stamp
-from rgbt_seg_ros.data.bags.topics import IMAGE
+from rgbt_seg_ros.data.bags.topics import COMPRESSED, IMAGE
 from rgbt_seg_ros.data.class_table import read_classes
 from rgbt_seg_ros.data.label_files import read_label
 from rgbt_seg_ros.data.labelled_folder import CLASSES
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.evaluation.classes import ClassMap
 from rgbt_seg_ros.network.spec import ClassInfo
-from rgbt_seg_ros.pipeline.images import ConversionError, to_rgb, view
+from rgbt_seg_ros.pipeline.image_data import MAX_PIXELS, ImageDataError, decode_image
+from rgbt_seg_ros.pipeline.images import ConversionError, is_compressed, to_rgb, view
 from rgbt_seg_ros.pipeline.masks import UNLABELED
 
 LABEL_INFO = "vision_msgs/msg/LabelInfo"
 AUTO = "auto"
 """As the place of labels: the topic of the bag that looks like true label masks, if there is one."""
 
-_CONVENTIONAL = re.compile(r"(?:^|/)ground_truth/mask$")
+_CONVENTIONAL = re.compile(r"(?:^|/)ground_truth/mask(?:/compressed)?$")
 _LABELS = re.compile(r"(?:^|[/_])(?:ground_?truth|gt|labels?|annotations?)(?=$|[/_])")
 # What models predict, and what is not a mask of class ids.
 _OTHERS = re.compile(
@@ -53,7 +54,7 @@ class LabelSource(Protocol):
 
 
 class TopicLabels:
-    """Label masks of an image topic (mono8 or mono16) whose headers are those of the RGB images."""
+    """Label masks of an image topic (mono8 or mono16, or a grey PNG) whose headers are those of the RGB images."""
 
     def __init__(self, bag: Bag, topic: str) -> None:
         """Find all label masks, and ``label_info`` beside the topic.
@@ -62,11 +63,11 @@ class TopicLabels:
             BagError: The topic does not exist, or holds no images.
         """
         self._bag = bag
-        self._topic = bag.require(topic, (IMAGE,)).name
+        self._topic = bag.require(topic, (IMAGE, COMPRESSED)).name
         self._log_times: dict[int, int] = {}
         for raw in bag.messages((self._topic,)):
             self._log_times.setdefault(header_stamp(raw, bag.path), raw.log_time)
-        self.classes = _label_info(bag, f"{topic.rpartition('/')[0]}/label_info")
+        self.classes = _label_info(bag, f"{topic.removesuffix('/compressed').rpartition('/')[0]}/label_info")
 
     def __contains__(self, stamp: int) -> bool:
         return stamp in self._log_times
@@ -76,21 +77,35 @@ class TopicLabels:
 
         Raises:
             BagError: Its message cannot be read.
-            ConversionError: It is not a mono8 or mono16 image, or holds values above 255.
+            ConversionError: It is not a mono8 or mono16 image, nor a grey PNG, or holds values above 255.
         """
         log_time = self._log_times[stamp]
         raws = self._bag.messages((self._topic,), log_time, log_time + 1)
         message = self._bag.decode(next(raw for raw in raws if header_stamp(raw, self._bag.path) == stamp))
-        if message.encoding not in _DTYPES:
-            raise ConversionError(
-                f"{self._topic}: {message.encoding} is not an encoding of label masks; expected one of {', '.join(_DTYPES)}"
-            )
-        pixels = view(message, self._topic, 1, _DTYPES[message.encoding])
+        pixels = _ids(message, self._topic)
         if pixels.dtype.itemsize > 1 and pixels.max() > 255:
             raise ConversionError(
                 f"{self._topic}: a label mask holds {pixels.max()}; expected class ids 0..254, or 255"
             )
         return pixels.astype(np.uint8, copy=False)
+
+
+def _ids(message: Any, topic: str, max_pixels: int = MAX_PIXELS) -> AnyArray:
+    """Return the (H, W) uint8 or uint16 values of a label mask, raw or as PNG; raises ConversionError for other images."""
+    if not is_compressed(message):
+        if message.encoding not in _DTYPES:
+            raise ConversionError(
+                f"{topic}: {message.encoding} is not an encoding of label masks; expected one of {', '.join(_DTYPES)}"
+            )
+        return view(message, topic, 1, _DTYPES[message.encoding], max_pixels)
+    try:
+        # A JPEG would hold class ids that nobody has set.
+        pixels = decode_image(memoryview(message.data).cast("B"), max_pixels, ("PNG",))
+    except ImageDataError as error:
+        raise ConversionError(f"{topic}: compressed '{message.format}': {error}") from error
+    if pixels.ndim != 2:
+        raise ConversionError(f"{topic}: a PNG in colour is not a label mask; expected a grey one that holds class ids")
+    return pixels
 
 
 class FolderLabels:
@@ -137,7 +152,10 @@ def find_label_topic(bag: Bag, rgb: Topic, max_pixels: int) -> str:
     Raises:
         BagError: Several look like it; the sentence names them.
     """
-    named = [topic for topic in bag.topics.values() if topic.type == IMAGE and topic.count]
+    images = [topic for topic in bag.topics.values() if topic.type in (IMAGE, COMPRESSED) and topic.count]
+    raw = {topic.name for topic in images if topic.type == IMAGE}
+    # Of a mask in both forms the one that needs no decoding.
+    named = [topic for topic in images if topic.type == IMAGE or topic.name.removesuffix("/compressed") not in raw]
     first = [topic for topic in named if _CONVENTIONAL.search(topic.name)]
     other = [topic for topic in named if _LABELS.search(topic.name) and not _OTHERS.search(topic.name)]
     if not first and not other:
@@ -168,9 +186,7 @@ def _holds_ids(bag: Bag, topic: Topic, size: tuple[int, ...] | None, max_pixels:
     """Return whether the first message of a topic is an image of class ids, of a size if that is known."""
     try:
         message = bag.decode(next(iter(bag.messages((topic.name,)))))
-        if message.encoding not in _DTYPES:
-            return False
-        pixels = view(message, topic.name, 1, _DTYPES[message.encoding], max_pixels)
+        pixels = _ids(message, topic.name, max_pixels)
     except (UserError, StopIteration):
         return False
     return size in (None, pixels.shape) and int(pixels.max()) <= UNLABELED
