@@ -1,4 +1,5 @@
-# make demo [DATA=DIR]   masks of a recorded or generated sequence, through the real node
+# make demo [DATA=DIR] [FAULT='thermal:silent:1@0.5 rgb:dark:0.3@0.2']
+#                        masks of a recorded or generated sequence, through the real node, while a camera fails
 # make test              everything CI checks: all tests on ROS_WHEELS, the most telling ones of the node on the other distribution too
 # make test-other        all tests of the node on the other distribution
 # make lint              ruff and mypy alone
@@ -13,6 +14,7 @@
 PYTHON ?= python3
 ROS_WHEELS ?= jazzy
 DATA ?=
+FAULT ?=
 OUT ?= demo_output
 PYTEST_ARGS ?=
 
@@ -94,7 +96,7 @@ $(OTHER_STAMPS)/package: $(OTHER_STAMPS)/requirements $(INSTALLED) $(shell find 
 venv-other: venv $(OTHER_STAMPS)/package
 
 demo: venv
-	$(BIN)/rgbt-seg demo $(if $(DATA),"$(DATA)") -o "$(OUT)"
+	$(BIN)/rgbt-seg demo $(if $(DATA),"$(DATA)") $(addprefix --fault ,$(FAULT)) -o "$(OUT)"
 
 lint: venv
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rgbt_seg_ros.arguments import MODEL, number
+from rgbt_seg_ros.arguments import MODEL, fault, number
 
 if TYPE_CHECKING:
     from rgbt_seg_ros.data.samples import Sample
@@ -42,6 +42,15 @@ def register(subparsers: Any) -> None:
         metavar="HZ",
         help="pairs per second; 0: each when the one before has come back (default: 0)",
     )
+    parser.add_argument(
+        "--fault",
+        type=fault,
+        action="append",
+        default=[],
+        metavar="FAULT",
+        help="a camera fails: STREAM:KIND:DURATION[@AT][/EVERY] in s of the sequence (10 frames a second, or --rate), such as "
+        "thermal:silent:1@0.5; may be repeated (docs/bags.md)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -60,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
     spec = read_spec(args.model)
     frames = _recorded(args.data) if args.data else _generated([entry.name for entry in spec.classes])
     with folder_lock(Path(args.output)):
-        return play(frames, args.data or "a generated sequence", args.model, Path(args.output), args.rate)
+        what = args.data or "a generated sequence"
+        return play(frames, what, args.model, Path(args.output), args.rate, args.fault, SEQUENCE_RATE_HZ)
 
 
 def _recorded(folder: str) -> list[Sample]:

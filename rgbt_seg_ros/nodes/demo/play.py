@@ -8,7 +8,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,12 @@ import numpy.typing as npt
 from rgbt_seg_ros.children import python_module
 from rgbt_seg_ros.data.samples import Sample
 from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.network import read_spec
+from rgbt_seg_ros.nodes.demo.shots import Shot, shots
+from rgbt_seg_ros.pipeline.health.choice import trained_alone
+from rgbt_seg_ros.pipeline.pairing.stamps import STREAMS, Stream
 from rgbt_seg_ros.resources import prepare_image_transport
+from rgbt_seg_ros.scenes.faults import LATE, Fault
 from rgbt_seg_ros.terminal import say
 
 # Before the first import of rclpy.
@@ -72,7 +79,9 @@ class Player:
         self._executor.add_node(self.node)
         self.received = Received()
         create = self.node.create_publisher
-        self._publishers = [create(Image, f"{name}/image_raw", qos_profile_sensor_data) for name in ("rgb", "thermal")]
+        self._publishers = {name: create(Image, f"{name}/image_raw", qos_profile_sensor_data) for name in STREAMS}
+        # Of each camera what is sent late: when (time.monotonic, s), and the message.
+        self._late: dict[Stream, deque[tuple[float, Image]]] = {name: deque() for name in STREAMS}
         self._collect(Image, "mask", self.received.masks)
         self._collect(Image, "confidence", self.received.confidence)
         self._collect(Image, "overlay", self.received.overlay)
@@ -90,23 +99,34 @@ class Player:
         while not done():
             if time.monotonic() > end:
                 return False
+            self._send_due()
             self._executor.spin_once(timeout_sec=0.02)
         return True
 
+    def _send_due(self) -> None:
+        for name, waiting in self._late.items():
+            while waiting and waiting[0][0] <= time.monotonic():
+                self._publishers[name].publish(waiting.popleft()[1])
+
     def connected(self) -> bool:
         """Return whether the node listens to both images and its masks reach this process."""
-        listening = all(publisher.get_subscription_count() for publisher in self._publishers)
+        listening = all(publisher.get_subscription_count() for publisher in self._publishers.values())
         return listening and bool(self.node.count_publishers(f"{NAMESPACE}/segmentation/report"))
 
-    def publish(self, frame: Sample) -> int:
-        """Publish a pair stamped now; return its stamp in ns."""
+    def publish(self, shot: Shot) -> int:
+        """Publish what there is of a pair, stamped now; return its stamp in ns."""
         header = Header(frame_id="rgb_camera", stamp=self.node.get_clock().now().to_msg())
-        for publisher, message in zip(
-            self._publishers,
-            (image_message(header, frame.rgb), thermal_message(header, frame.thermal)),
-            strict=True,
-        ):
-            publisher.publish(message)
+        messages = {
+            "rgb": None if shot.rgb is None else image_message(header, shot.rgb),
+            "thermal": None if shot.thermal is None else thermal_message(header, shot.thermal),
+        }
+        for name in STREAMS:
+            message, waiting = messages[name], self._late[name]
+            if message is not None:
+                # A picture does not overtake a late one.
+                due = time.monotonic() + LATE * (name in shot.late)
+                waiting.append((max(due, waiting[-1][0] if waiting else 0.0), message))
+        self._send_due()
         return stamp_ns(header)
 
     def close(self) -> None:
@@ -114,11 +134,11 @@ class Player:
         self.node.destroy_node()
 
 
-def start_node(model: str, log: Path) -> subprocess.Popen[bytes]:
-    """Start the segmentation node as a process of its own."""
+def start_node(model: str, log: Path, frozen: bool = False) -> subprocess.Popen[bytes]:
+    """Start the segmentation node as a process of its own; ``frozen``: whether it is to tell frozen cameras."""
     command = python_module("rgbt_seg_ros.nodes.segmentation_node", "--ros-args")
     # A pair that got lost is sent again: the node would take the same pictures for frozen cameras.
-    command += ["-r", f"__ns:={NAMESPACE}", "-p", f"model.file:={model}", "-p", "health.frozen:=false"]
+    command += ["-r", f"__ns:={NAMESPACE}", "-p", f"model.file:={model}", "-p", f"health.frozen:={str(frozen).lower()}"]
     with log.open("wb") as output:
         return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
 
@@ -134,11 +154,28 @@ def stop_node(process: subprocess.Popen[bytes]) -> int:
         return process.wait()
 
 
-def play(frames: Sequence[Sample], what: str, model: str, output: Path, rate: float) -> int:
+def play(
+    frames: Sequence[Sample],
+    what: str,
+    model: str,
+    output: Path,
+    rate: float,
+    faults: Sequence[Fault] = (),
+    own_rate: float = 10.0,
+) -> int:
     """Run the node on a sequence, write ``strip.png`` and ``table.md`` into ``output`` and print the table.
 
     With ``rate`` 0 each pair is sent when the one before has come back, so that a busy machine only takes longer. At a given
     rate (pairs per second) the table shows what the machine can do, drops by overload included.
+
+    Args:
+        frames: The sequence.
+        what: It in words.
+        model: A model file, or ``demo``.
+        output: The folder.
+        rate: Pairs per second; 0: in turn.
+        faults: What goes wrong with the cameras; times are those of the sequence.
+        own_rate: Frames per second of the sequence's own time, where ``rate`` is 0.
 
     Returns:
         0; 1 where something is broken (see ``is_broken``), or the node ended with an error.
@@ -148,9 +185,10 @@ def play(frames: Sequence[Sample], what: str, model: str, output: Path, rate: fl
     """
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
     in_turn = not rate
+    sent = shots(frames, faults, rate or own_rate, trained_alone(read_spec(model)))
     with tempfile.TemporaryDirectory(prefix="rgbt_demo_") as folder:
         log = Path(folder, "node.log")
-        process = start_node(model, log)
+        process = start_node(model, log, frozen=bool(faults))
         try:
             rclpy.init()
             player = Player()
@@ -162,19 +200,21 @@ def play(frames: Sequence[Sample], what: str, model: str, output: Path, rate: fl
             player.spin_until(lambda: player.connected() or failed(), _START_TIMEOUT)
             if failed() or not player.connected():
                 raise UserError(f"demo: the node did not come up: {_last_line(log)}")
-            before = _probe(player, frames[0])
+            # Other pictures than the first that counts: it would be one that comes again.
+            before = _probe(player, [Shot(frame.rgb, frame.thermal) for frame in reversed(frames)])
             start = time.monotonic()
             if rate:
-                stamps = send_at(player, frames, rate)
-                player.spin_until(lambda: set(stamps) <= set(player.received.reports), 10.0)
+                stamps = send_at(player, sent, rate)
+                due = {stamp for stamp, shot in zip(stamps, sent, strict=True) if shot.answered}
+                player.spin_until(lambda: due <= set(player.received.reports), 10.0)
             else:
-                stamps = send_in_turn(player, frames, lambda: process.poll() is None)
+                stamps = send_in_turn(player, sent, lambda: process.poll() is None)
                 rate = len(frames) / (time.monotonic() - start)
             player.close()
         finally:
             code = stop_node(process)
             rclpy.try_shutdown()
-        run = Run(frames[: len(stamps)], stamps, player.received, before, rate, what, model)
+        run = Run(frames[: len(stamps)], stamps, player.received, before, rate, what, model, sent[: len(stamps)])
         write(run, output)
         print(table(run))
         print(f"picture strip: {output / 'strip.png'}")
@@ -188,16 +228,18 @@ def _last_line(log: Path) -> str:
     return lines[-1] if lines else "it said nothing"
 
 
-def _probe(player: Player, frame: Sample) -> FrameReport:
+def _probe(player: Player, frames: Sequence[Shot]) -> FrameReport:
     """Send single pairs until the node is warm; return the last report, whose counters the sequence starts from.
 
     The first pairs may get lost: discovery can match one of the two topics before the other.
     """
     reports = player.received.reports
     end = time.monotonic() + _PROBE_TIMEOUT
-    while len(reports) < _PROBES and time.monotonic() < end:
+    for shot in cycle(frames):
         before = len(reports)
-        player.publish(frame)
+        if before >= _PROBES or time.monotonic() >= end:
+            break
+        player.publish(shot)
         player.spin_until(lambda: len(reports) > before, 2.0)  # noqa: B023  (used at once)
     if not reports:
         raise UserError(f"demo: the node is up, but gave no mask for single pairs within {_PROBE_TIMEOUT:g} s")
@@ -206,7 +248,7 @@ def _probe(player: Player, frame: Sample) -> FrameReport:
     return reports[max(reports)]
 
 
-def send_at(player: Player, frames: Sequence[Sample], rate: float) -> list[int]:
+def send_at(player: Player, frames: Sequence[Shot], rate: float) -> list[int]:
     """Send the pairs at a rate (per second), whatever becomes of them; return their stamps, ns."""
     stamps = []
     start = time.monotonic()
@@ -217,14 +259,17 @@ def send_at(player: Player, frames: Sequence[Sample], rate: float) -> list[int]:
     return stamps
 
 
-def send_in_turn(player: Player, frames: Sequence[Sample], node_runs: Callable[[], bool]) -> list[int]:
-    """Send each pair when the one before has come back, again where it is lost; return the stamps that count, ns."""
+def send_in_turn(player: Player, frames: Sequence[Shot], node_runs: Callable[[], bool]) -> list[int]:
+    """Send each pair when the one before has come back, again where it is lost; return the stamps that count, ns.
+
+    What no mask can be made of is not waited for.
+    """
     stamps = []
     for frame in frames:
         due = time.monotonic() + 1.0 / _MOST_PER_SECOND
         for _ in range(_ATTEMPTS):
             stamp = player.publish(frame)
-            done = player.spin_until(
+            done = not frame.answered or player.spin_until(
                 lambda: player.received.has_all_of(stamp) or not node_runs(),  # noqa: B023  (used at once)
                 _ANSWER_TIMEOUT,
             )
@@ -240,9 +285,10 @@ def send_in_turn(player: Player, frames: Sequence[Sample], node_runs: Callable[[
 def is_broken(run: Run, in_turn: bool) -> bool:
     """Return whether a run shows a fault, and not only a machine that is too slow for the rate.
 
-    Sent in turn, every pair has its mask. At a rate, overload drops pairs; but some masks come, and no pair fails.
+    Sent in turn, everything that shows something has its mask. At a rate, overload drops pairs; but some masks come, and no
+    pair fails.
     """
     if in_turn:
-        return not set(run.stamps) <= set(run.received.masks)
+        return not run.due <= set(run.received.masks)
     drops = run.drops()
     return not set(run.stamps) & set(run.received.masks) or any(drops.get(reason, 0) for reason in _BROKEN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,11 @@ from rgbt_seg_ros.evaluation.confusion import Scores, confusion_matrix, scores
 from rgbt_seg_ros.evaluation.report import cell
 from rgbt_seg_ros.msg import FrameReport
 from rgbt_seg_ros.network import ClassInfo, read_spec
+from rgbt_seg_ros.nodes.camera_status import MADE_OF
+from rgbt_seg_ros.nodes.demo.shots import Shot
 from rgbt_seg_ros.pipeline.images import to_rgb, view
 from rgbt_seg_ros.pipeline.rendering import heat, overlay, strip
+from rgbt_seg_ros.pipeline.report import MODALITIES
 from rgbt_seg_ros.pipeline.thermal.stage import ThermalSettings, normalise
 
 
@@ -48,6 +52,7 @@ class Run:
         rate: Pairs per second.
         what: The sequence in words.
         model: The model file, or ``demo``.
+        shots: What was sent of each frame, where a camera failed; empty: all of it.
     """
 
     frames: Sequence[Sample]
@@ -57,6 +62,13 @@ class Run:
     rate: float
     what: str
     model: str
+    shots: Sequence[Shot] = ()
+
+    @property
+    def due(self) -> set[int]:
+        """The stamps of which a mask can be made."""
+        unanswered = {stamp for stamp, shot in zip(self.stamps, self.shots, strict=False) if not shot.answered}
+        return set(self.stamps) - unanswered
 
     def drops(self) -> dict[str, int]:
         """Return how many frames and pairs of the sequence were dropped, by reason."""
@@ -107,6 +119,7 @@ def table(run: Run) -> str:
     received, stamps = run.received, run.stamps
     reports = [received.reports[stamp] for stamp in stamps if stamp in received.reports]
     last = max(received.reports.values(), key=lambda report: report.processed)
+    made = Counter(report.modality for report in reports)
     stages = [dict(zip(r.stage, r.stage_duration, strict=True)) for r in reports]
     medians = {name: statistics.median(s[name] for s in stages) * 1e3 for name in (stages[0] if stages else ())}
     rows = [
@@ -114,6 +127,7 @@ def table(run: Run) -> str:
         ("model", last.model),
         ("pairs in", f"{len(stamps)} at {run.rate:.1f} per second"),
         ("masks out", str(sum(stamp in received.masks for stamp in stamps))),
+        ("masks by modality", ", ".join(f"{name} {made[MODALITIES[modality]]}" for modality, name in MADE_OF.items())),
         *_truth_row(run),
         ("drops by reason", ", ".join(f"{reason} {count}" for reason, count in run.drops().items()) or "none"),
         ("latency, median / p99", _milliseconds([report.latency for report in reports])),
@@ -130,8 +144,14 @@ def _rows(run: Run, classes: Sequence[ClassInfo], caption: str) -> list[npt.NDAr
     rows = []
     for index in whole[:: max(1, len(whole) // 4)][:4]:
         frame, stamp = run.frames[index], run.stamps[index]
-        grey = normalise(frame.thermal, ThermalSettings("percentile"))
-        tiles = [(f"RGB {index}", frame.rgb), ("thermal", grey)]
+        shot = run.shots[index] if run.shots else Shot(frame.rgb, frame.thermal)
+        nothing = np.zeros(frame.rgb.shape[:2], np.uint8)
+        grey = nothing if shot.thermal is None else normalise(shot.thermal, ThermalSettings("percentile"))
+        rgb = nothing if shot.rgb is None else shot.rgb
+        tiles = [
+            (f"RGB {index}" if shot.rgb is not None else f"RGB {index}: none", rgb),
+            ("thermal" if shot.thermal is not None else "thermal: none", grey),
+        ]
         if frame.label is not None:
             tiles.append(("true labels", overlay(frame.rgb, frame.label, classes)))
         tiles.append((caption, to_rgb(received.overlay[stamp], "overlay")))

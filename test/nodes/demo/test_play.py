@@ -100,6 +100,13 @@ def test_the_demo_scores_the_masks_of_the_real_node_against_the_true_labels(tmp_
     assert (tmp_path / "strip.png").is_file()
 
 
+def named(*names, answered=True):
+    """Shots that are told apart by a name in place of their picture."""
+    from rgbt_seg_ros.nodes.demo.shots import Shot
+
+    return [Shot(name, None, answered=answered) for name in names]
+
+
 class FakePlayer:
     """A player whose node answers the pairs that it does not lose; the stamp of a pair is its number."""
 
@@ -109,7 +116,7 @@ class FakePlayer:
         self.received, self.lost, self.sent = Received(), set(lost), []
 
     def publish(self, frame):
-        self.sent.append(frame)
+        self.sent.append(frame.rgb)
         stamp = len(self.sent)
         if stamp not in self.lost:
             for found in (self.received.masks, self.received.confidence, self.received.overlay, self.received.reports):
@@ -124,7 +131,7 @@ def test_a_pair_that_is_lost_is_sent_again_and_counts_once():
     from rgbt_seg_ros.nodes.demo.play import send_in_turn
 
     player = FakePlayer(lost=(2, 4, 5))
-    assert send_in_turn(player, ["a", "b", "c"], lambda: True) == [1, 3, 6]
+    assert send_in_turn(player, named("a", "b", "c"), lambda: True) == [1, 3, 6]
     assert player.sent == ["a", "b", "b", "c", "c", "c"]
 
 
@@ -132,10 +139,63 @@ def test_a_pair_that_never_comes_back_and_a_node_that_ends_are_not_waited_for():
     from rgbt_seg_ros.nodes.demo.play import send_in_turn
 
     player = FakePlayer(lost=(2, 3, 4))
-    assert send_in_turn(player, ["a", "b", "c"], lambda: True) == [1, 4, 5]
+    assert send_in_turn(player, named("a", "b", "c"), lambda: True) == [1, 4, 5]
     assert 4 not in player.received.masks
     player = FakePlayer(lost=(2,))
-    assert send_in_turn(player, ["a", "b", "c"], lambda: len(player.sent) < 2) == [1, 2]
+    assert send_in_turn(player, named("a", "b", "c"), lambda: len(player.sent) < 2) == [1, 2]
+
+
+def test_what_no_mask_can_be_made_of_is_sent_once_and_not_waited_for():
+    from rgbt_seg_ros.nodes.demo.play import send_in_turn
+
+    player = FakePlayer(lost=(2,))
+    frames = [*named("a"), *named("nothing", answered=False), *named("b")]
+    assert send_in_turn(player, frames, lambda: True) == [1, 2, 3]
+    assert player.sent == ["a", "nothing", "b"]
+
+
+def test_shots_are_what_faulty_cameras_deliver():
+    from rgbt_seg_ros.nodes.demo.shots import shots
+    from rgbt_seg_ros.scenes.faults import parse_fault
+
+    frames = [frame(index) for index in range(5)]
+    faults = [parse_fault(text) for text in ("thermal:silent:0.2@0.1", "rgb:frozen:0.2@0.2", "rgb:late:0.1@0.4")]
+    both, one = frozenset({"rgb", "thermal"}), frozenset({"thermal"})
+    made = shots(frames, faults, 10.0, both)
+    assert [shot.thermal is None for shot in made] == [False, True, True, False, False]
+    assert [shot.rgb is frames[at].rgb for shot, at in zip(made, (0, 1, 1, 1, 4), strict=True)] == [True] * 5
+    assert [shot.late for shot in made] == [frozenset()] * 4 + [frozenset({"rgb"})]
+    # Frozen and alone, there is nothing new to be seen.
+    assert [shot.answered for shot in made] == [True, True, False, True, True]
+    assert [shot.answered for shot in shots(frames, faults, 10.0, one)] == [True, False, False, True, True]
+
+
+def test_a_moment_that_no_camera_saw_needs_no_mask():
+    from dataclasses import replace as changed
+
+    from rgbt_seg_ros.nodes.demo.play import is_broken
+    from rgbt_seg_ros.nodes.demo.report import table
+    from rgbt_seg_ros.nodes.demo.shots import Shot
+
+    frames = [frame(0), frame(1)]
+    run = run_of(frames, [frames[0].label, None])
+    whole, nothing = Shot(frames[0].rgb, frames[0].thermal), Shot(None, None, answered=False)
+    assert is_broken(run, in_turn=True)
+    assert not is_broken(changed(run, shots=[whole, nothing]), in_turn=True)
+    assert row(table(run), "masks by modality") == "pairs 1, rgb alone 0, thermal alone 0"
+
+
+def test_the_demo_shows_masks_of_one_camera_while_the_other_fails(tmp_path):
+    command = [sys.executable, "-m", "rgbt_seg_ros.cli", "demo", "-o", str(tmp_path)]
+    command += ["--fault", "thermal:silent:0.5@0.6", "--fault", "rgb:dark:0.4@1.4"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (tmp_path / "table.md").read_text()
+    counts = dict(entry.rsplit(" ", 1) for entry in row(text, "masks by modality").split(", "))
+    assert sum(map(int, counts.values())) == 20
+    # The first thermal image that comes again may find its partner gone.
+    assert int(counts["rgb alone"]) in (5, 6)
+    assert int(counts["thermal alone"]) == 4
 
 
 @pytest.mark.parametrize(
