@@ -4,11 +4,11 @@
     python benchmarks/faults.py clean [-r 5] [-p 0.6] [-s 7,8,9] [-i 180x240] [-n 10] [-l 3] [-o DIR] [-j OUT]
     python benchmarks/faults.py cost [-z 480x640] [-j OUT]
 
-`drive`: a generated drive with every fault of `bag make --fault`, one after the other, and with both cameras gone at its end: the
-masks during each fault, the time to the first mask of one camera and back to pairs, that no unfit image is fused, whether node and
-replay give the same bytes, and whether the masks are worth what `evaluate --modality` says. `clean`: false alarms in clean drives;
-`-n` minutes of each seed as a replay judges them, and `-l` minutes of the first one live. `cost`: what looking at both pictures of
-a pair takes. CPU only; `-p` and `-i` fit the load to the machine.
+`drive`: a generated drive with every fault of `bag make --fault`, one after the other, and with both cameras gone at
+its end: the masks during each fault, the time to the first mask of one camera and back to pairs, that no unfit image is
+fused, whether node and replay give the same bytes, and whether the masks are worth what `evaluate --modality` says.
+`clean`: false alarms in clean drives; `-n` minutes of each seed as a replay judges them, and `-l` minutes of the first
+one live. `cost`: what looking at both pictures of a pair takes. CPU only; `-p` and `-i` fit the load to the machine.
 """
 
 from __future__ import annotations
