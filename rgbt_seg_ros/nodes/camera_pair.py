@@ -24,8 +24,9 @@ from rgbt_seg_ros.pipeline.content import Finding
 from rgbt_seg_ros.pipeline.drops import DropReason
 from rgbt_seg_ros.pipeline.health.choice import Choice
 from rgbt_seg_ros.pipeline.health.faults import StreamFault
+from rgbt_seg_ros.pipeline.health.repeats import RunLog
 from rgbt_seg_ros.pipeline.health.stream import Judgement
-from rgbt_seg_ros.pipeline.images import check_depth, check_rgb, check_thermal, stamp_ns
+from rgbt_seg_ros.pipeline.images import check_depth, check_rgb, check_thermal, message_digest, stamp_ns
 from rgbt_seg_ros.pipeline.pairing.depth import DepthPairer
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair
 from rgbt_seg_ros.pipeline.pairing.stamps import STREAMS, Stream
@@ -80,6 +81,8 @@ class CameraPair:
         self.processed = 0
         self.made: Counter[Modality] = Counter()
         """Masks by what the network was given."""
+        self.runs: dict[Stream, RunLog] = {stream: RunLog() for stream in STREAMS}
+        """Which pictures are repetitions, of all that came."""
         self.judgements: dict[Stream, Judgement] = {}
         """What the newest images show, by stream."""
         self.refused_at: dict[str, float] = {}
@@ -129,6 +132,12 @@ class CameraPair:
             self._image_size = (message.height, message.width)
             self._sink.see(self._slot, self._image_size)
         stamp = stamp_ns(message.header)
+        if stream != "depth":
+            thermal = self.configured.settings.segmenter.thermal
+            crop = (thermal.crop_top, thermal.crop_bottom)
+            images = self.rgb if stream == "rgb" else self.thermal
+            limit = self.configured.settings.max_pixels
+            self.runs[stream].take(stamp, message_digest(message, images.topic, stream, crop, limit))
         with self._lock:
             if stream == "depth":
                 complete = self._depth_pairer.add_depth(stamp, message)

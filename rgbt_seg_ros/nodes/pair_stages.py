@@ -25,6 +25,7 @@ from rgbt_seg_ros.pipeline.content import ContentJudge, Finding
 from rgbt_seg_ros.pipeline.drops import DropReason
 from rgbt_seg_ros.pipeline.health.choice import PairHealth, look_at_thermal
 from rgbt_seg_ros.pipeline.health.picture import PictureFacts, look_at
+from rgbt_seg_ros.pipeline.health.repeats import Run
 from rgbt_seg_ros.pipeline.images import to_depth, to_rgb, to_thermal
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair
 from rgbt_seg_ros.pipeline.pairing.stamps import Stream
@@ -91,22 +92,27 @@ class PairStages:
         noted: list[Finding] = []
         rgb = thermal = None
         seen: dict[Stream, tuple[PictureFacts, int]] = {}
+        runs: dict[Stream, Run | None] = {
+            "rgb": streams.runs["rgb"].at(pair.rgb_stamp),
+            "thermal": streams.runs["thermal"].at(pair.thermal_stamp),
+        }
         if pair.rgb is not None:
             rgb = to_rgb(pair.rgb, streams.rgb.topic, max_pixels=limit, note=noted.append)
             self._image_size, self._rgb_frame = (rgb.shape[0], rgb.shape[1]), pair.rgb.header.frame_id
             if self._health.alone:
-                seen["rgb"] = look_at(rgb), pair.rgb_stamp
+                seen["rgb"] = look_at(rgb, _digest(runs["rgb"])), pair.rgb_stamp
         if pair.thermal is not None:
             thermal = to_thermal(pair.thermal, streams.thermal.topic, max_pixels=limit, note=noted.append)
             if self._health.alone:
-                seen["thermal"] = look_at_thermal(thermal, self._crop), pair.thermal_stamp
+                seen["thermal"] = look_at_thermal(thermal, self._crop, _digest(runs["thermal"])), pair.thermal_stamp
         depth = None if job.depth is None or streams.depth is None else _depth_of(job, streams.depth.topic, limit)
         if rgb is not None and thermal is not None:
             aligned = streams.configured.aligner.mode == "none"
-            self._tell(self._judge.judge(rgb, thermal, (pair.rgb_stamp, pair.thermal_stamp), aligned, noted))
+            stamps, of_both = (pair.rgb_stamp, pair.thermal_stamp), (runs["rgb"], runs["thermal"])
+            self._tell(self._judge.judge(rgb, thermal, stamps, aligned, noted, of_both))
         modality = pair.modality
         if seen:
-            choice = self._health.choose(seen)
+            choice = self._health.choose(seen, runs)
             streams.see_health(choice)
             if choice.modality is None:
                 raise UnfitError("; ".join(f"{name}: {judged.detail}" for name, judged in choice.judgements.items()))
@@ -235,6 +241,10 @@ class PairStages:
         self.pair.drop(DropReason.PAIR_NOT_ALIGNED if unaligned else DropReason.PAIR_ERROR)
         of = f" of {self.pair.name}" if self.pair.name else ""
         self.pair.log.error(f"pair{of} dropped: {in_words(error)}", throttle_duration_sec=5.0)
+
+
+def _digest(run: Run | None) -> int | None:
+    return None if run is None else run.digest
 
 
 def _depth_of(job: Job, topic: str, max_pixels: int) -> AnyArray:

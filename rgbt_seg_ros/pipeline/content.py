@@ -17,7 +17,7 @@ import numpy as np
 
 from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.pipeline.health.picture import FULL_SCALE, digest, shared_value, thin
-from rgbt_seg_ros.pipeline.health.repeats import RepeatWatch
+from rgbt_seg_ros.pipeline.health.repeats import RepeatWatch, Run
 from rgbt_seg_ros.words import Term
 
 ASPECT_TOLERANCE = 0.02
@@ -310,15 +310,19 @@ class FrozenWatch:
 
     def judge(self, where: str, image: AnyArray, stamp: int) -> Finding | None:
         """Judge the next frame of a stream; a stamp (ns) that is not later than the last one is the same frame or a restart."""
-        run = self._repeats.see(stamp, digest(image))
-        if run.frames < FROZEN_FRAMES or run.seconds < FROZEN_SECONDS:
-            return None
-        return Finding(
-            Content.FROZEN,
-            where,
-            f"the same picture in each of the last {run.frames} messages, for {run.seconds:.1f} s",
-            "expected new ones; the camera or its driver repeats its last image under new stamps",
-        )
+        return judge_repeats(where, self._repeats.see(stamp, digest(image)))
+
+
+def judge_repeats(where: str, run: Run) -> Finding | None:
+    """Judge the run of equal pictures that the newest frame of a stream belongs to."""
+    if run.frames < FROZEN_FRAMES or run.seconds < FROZEN_SECONDS:
+        return None
+    return Finding(
+        Content.FROZEN,
+        where,
+        f"the same picture in each of the last {run.frames} messages, for {run.seconds:.1f} s",
+        "expected new ones; the camera or its driver repeats its last image under new stamps",
+    )
 
 
 class ContentJudge:
@@ -336,6 +340,7 @@ class ContentJudge:
         stamps: tuple[int, int],
         aligned: bool = True,
         noted: Iterable[Finding] = (),
+        runs: tuple[Run | None, Run | None] = (None, None),
     ) -> tuple[Finding, ...]:
         """Return all that is odd about the next pair.
 
@@ -345,12 +350,15 @@ class ContentJudge:
             stamps: Of both frames, ns.
             aligned: Whether they are taken as aligned already (``alignment.mode: none``).
             noted: What ``pipeline.images`` noted when it converted the messages.
+            runs: Of equal pictures, that the frames belong to; None: they follow from the pairs that are judged.
         """
         images = judge_images(rgb, thermal, self._where, self._crop, aligned)
         frozen = _found(
             *(
-                watch.judge(where, image, stamp)
-                for watch, where, image, stamp in zip(self._frozen, self._where, (rgb, thermal), stamps, strict=True)
+                watch.judge(where, image, stamp) if run is None else judge_repeats(where, run)
+                for watch, where, image, stamp, run in zip(
+                    self._frozen, self._where, (rgb, thermal), stamps, runs, strict=True
+                )
             )
         )
         # One value is frozen as well, which says no more.

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from rgbt_seg_ros.arrays import AnyArray, ByteArray
 from rgbt_seg_ros.pipeline.content import Note, ignore, judge_colours, judge_format, judge_jpeg, pass_on
+from rgbt_seg_ros.pipeline.health.picture import digest
 from rgbt_seg_ros.pipeline.image_data import (
     MAX_PIXELS,
     TRANSPORTED,
@@ -23,7 +24,8 @@ from rgbt_seg_ros.pipeline.image_data import (
     depth_png,
     depth_values,
 )
-from rgbt_seg_ros.pipeline.raw_images import ConversionError, check_colours, colours, fail, view
+from rgbt_seg_ros.pipeline.pairing.stamps import Stream
+from rgbt_seg_ros.pipeline.raw_images import ConversionError, check_colours, colours, fail, raw_pixels, view
 
 __all__ = [
     "ConversionError",
@@ -32,6 +34,7 @@ __all__ = [
     "check_rgb",
     "check_thermal",
     "is_compressed",
+    "message_digest",
     "stamp_ns",
     "to_depth",
     "to_rgb",
@@ -101,6 +104,29 @@ def check_depth(message: Any, topic: str, max_pixels: int = MAX_PIXELS) -> None:
     if message.encoding not in _DEPTH:
         raise fail(message, topic, "expected a depth image in 16UC1 (mm) or 32FC1 (m)")
     view(message, topic, 1, _DEPTH[message.encoding], max_pixels)
+
+
+def message_digest(
+    message: Any, topic: str, stream: Stream, crop: tuple[int, int] = (0, 0), max_pixels: int = MAX_PIXELS
+) -> int:
+    """Return a number that tells the picture of a message from any other, without converting or decoding it.
+
+    Args:
+        message: One that ``check_rgb`` or ``check_thermal`` lets pass.
+        topic: For errors.
+        stream: Which of the two.
+        crop: ``thermal.crop_top`` and ``thermal.crop_bottom``: rows of telemetry, which change where the picture is frozen. Of a
+            compressed image they are part of it.
+        max_pixels: The most pixels it may have.
+    """
+    if is_compressed(message):
+        return digest(np.frombuffer(message.data, np.uint8))
+    if stream == "rgb":
+        return digest(raw_pixels(message, topic, max_pixels))
+    channels, dtype = (3, np.uint8) if message.encoding in _PALETTES else (1, _THERMAL[message.encoding])
+    pixels = view(message, topic, channels, dtype, max_pixels)
+    rows = pixels[crop[0] : pixels.shape[0] - crop[1]]
+    return digest(rows if rows.size else pixels)
 
 
 def to_depth(message: Any, topic: str, max_pixels: int = MAX_PIXELS) -> AnyArray:

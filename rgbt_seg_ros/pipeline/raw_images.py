@@ -143,6 +143,11 @@ def colours(message: Any, topic: str, max_pixels: int = MAX_PIXELS) -> ByteArray
     return np.asarray(rgb if layout.bits == 8 else cv2.convertScaleAbs(rgb, alpha=255 / 65535), dtype=np.uint8)
 
 
+def raw_pixels(message: Any, topic: str, max_pixels: int = MAX_PIXELS) -> AnyArray:
+    """Return a view of the pixels of a colour message as they lie in it, of planes as (rows, W); raises as ``check_colours``."""
+    return _pixels(message, topic, max_pixels)[0]
+
+
 def _pixels(message: Any, topic: str, max_pixels: int) -> tuple[AnyArray, _Layout]:
     layout = _COLOURS.get(message.encoding)
     if layout is None:

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 
+import numpy as np
 import pytest
 
 from test.nodes.conftest import NAMESPACE, SIZE
@@ -90,3 +91,20 @@ def test_a_model_that_was_never_trained_for_it_falls_back_where_it_is_asked_to_w
     play(client, count(client, RGBT, 8))
     play(client, count(client, RGB, 2), ["rgb"])
     assert client.process.log.count("masks will be made of the rgb image alone") == 1
+
+
+def test_a_repeated_picture_is_told_also_where_the_network_is_too_slow_for_every_pair(client, start, tmp_path):
+    client.process = start(stand_in=tmp_path, **{"sync.fallback": "both"})
+    listen(client)
+    client.connect()
+    (tmp_path / "seconds").write_text("0.3")
+    play(client, count(client, RGBT, 4))
+    noise = np.random.default_rng(3)
+    for _ in range(4):
+        # Only the last of these is seen before it comes again, and hardly ever segmented.
+        last = noise.integers(0, 256, SIZE, dtype=np.uint8)
+        play(client, lambda: True, thermal=last)
+        sent = play(client, count(client, RGB, 2), thermal=last)
+        play(client, count(client, RGBT, 2))
+        assert not {stamp_of(r.header.stamp) for r in reports(client, RGBT)} & set(sent)
+    assert "pair_superseded" in reports(client)[-1].drop_reason

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rgbt_seg_ros.pipeline.images import ConversionError, check_rgb, check_thermal, to_rgb
+from rgbt_seg_ros.pipeline.images import ConversionError, check_rgb, check_thermal, message_digest, to_rgb
 
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (200, 120, 40), (30, 90, 160)]
 HEIGHT, WIDTH = 4, 6
@@ -104,3 +104,24 @@ def test_an_absurd_size_is_refused_whatever_data_comes_with_it(check):
             check(message("mono8", np.zeros(10, np.uint8), step, height, width), "/cam")
     with pytest.raises(ConversionError, match=r"expected at most 11 \(input.max_pixels\)"):
         check(message("mono8", np.zeros(12, np.uint8), 4, 3, 4), "/cam", max_pixels=11)
+
+
+def test_the_digest_of_a_message_is_of_its_picture_alone():
+    rng = np.random.default_rng(0)
+    data = rng.integers(0, 256, (HEIGHT, WIDTH * 3 + 5), dtype=np.uint8)
+    other = data.copy()
+    other[:, WIDTH * 3 :] += 1
+    digests = [message_digest(message("rgb8", each, data.shape[1]), "t", "rgb") for each in (data, other)]
+    assert digests[0] == digests[1]
+    other[0, 0] += 1
+    assert message_digest(message("rgb8", other, data.shape[1]), "t", "rgb") != digests[0]
+
+
+def test_rows_of_telemetry_do_not_count_in_the_digest_of_a_thermal_message():
+    data = np.random.default_rng(0).integers(0, 65536, (HEIGHT, WIDTH), dtype=np.uint16)
+    other = data.copy()
+    other[-1] += 1
+    for encoding in ("mono16", "16UC1"):
+        sent = [message(encoding, each.view(np.uint8), 2 * WIDTH) for each in (data, other)]
+        assert len({message_digest(each, "t", "thermal", (0, 1)) for each in sent}) == 1
+        assert len({message_digest(each, "t", "thermal") for each in sent}) == 2

@@ -17,9 +17,10 @@ from rgbt_seg_ros.parameters.table import PARAMETER_OF
 from rgbt_seg_ros.pipeline.drops import DropReason
 from rgbt_seg_ros.pipeline.health.choice import PairHealth, look_at_thermal
 from rgbt_seg_ros.pipeline.health.picture import PictureFacts, look_at
+from rgbt_seg_ros.pipeline.health.repeats import Run, RunLog
 from rgbt_seg_ros.pipeline.health.stream import HealthSettings
 from rgbt_seg_ros.pipeline.image_data import MAX_PIXELS
-from rgbt_seg_ros.pipeline.images import check_rgb, check_thermal, stamp_ns, to_rgb, to_thermal
+from rgbt_seg_ros.pipeline.images import check_rgb, check_thermal, message_digest, stamp_ns, to_rgb, to_thermal
 from rgbt_seg_ros.pipeline.pairing.fallback import FallbackPairer
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair, Pairer
 from rgbt_seg_ros.pipeline.pairing.stamps import STREAMS, Stream
@@ -110,6 +111,7 @@ class _Frame:
     ordinal: int
     log_time: int
     facts: PictureFacts | None
+    run: Run | None
     image_size: tuple[int, int] | None
     frame_id: str
 
@@ -129,6 +131,7 @@ class _Planner:
     ) -> None:
         self._bag, self._cameras, self._pairer, self._aligned = bag, cameras, pairer, aligned
         self._health, self._crop = health, crop
+        self._runs: dict[Stream, RunLog] = {stream: RunLog() for stream in STREAMS}
         self._bands = FaultBands()
         self._unfit = 0
         self._image_size: tuple[int, int] | None = None
@@ -191,21 +194,25 @@ class _Planner:
 
     def _frame(self, message: Any, stream: int, ordinal: int, raw: RawMessage) -> _Frame:
         """Return what is kept of a message until it is decided about: what its image shows, but not the image."""
-        facts = None
+        facts = run = None
         if not stream:
             self._frame_id = str(message.header.frame_id)
         if self._health.alone:
+            name, stamp = STREAMS[stream], stamp_ns(message.header)
+            known = message_digest(message, raw.topic, name, self._crop, self._max_pixels)
+            self._runs[name].take(stamp, known)
+            run = self._runs[name].at(stamp)
             try:
                 if stream:
-                    facts = look_at_thermal(to_thermal(message, raw.topic, self._max_pixels), self._crop)
+                    facts = look_at_thermal(to_thermal(message, raw.topic, self._max_pixels), self._crop, known)
                 else:
                     image = to_rgb(message, raw.topic, self._max_pixels)
                     self._image_size = (image.shape[0], image.shape[1])
-                    facts = look_at(image)
+                    facts = look_at(image, known)
             except UserError:
                 # Damage that only decoding finds: its pair is counted where it is converted.
                 facts = None
-        return _Frame(ordinal, raw.log_time, facts, self._image_size, self._frame_id)
+        return _Frame(ordinal, raw.log_time, facts, run, self._image_size, self._frame_id)
 
     def _settle(self, pairs: list[Pair], log_time: int) -> None:
         for pair in pairs:
@@ -246,7 +253,8 @@ class _Planner:
         }
         if len(seen) < len(STREAMS) - (pair.modality != "rgbt"):
             return pair.modality
-        choice = self._health.choose(seen)  # type: ignore[arg-type]
+        runs = {stream: None if frame is None else frame.run for stream, (frame, _) in frames.items()}
+        choice = self._health.choose(seen, runs)  # type: ignore[arg-type]
         self._bands.see(pair, choice)
         return choice.modality
 

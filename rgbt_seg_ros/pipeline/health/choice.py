@@ -9,6 +9,7 @@ from rgbt_seg_ros.arrays import AnyArray
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.network.spec import Modality
 from rgbt_seg_ros.pipeline.health.picture import PictureFacts, look_at
+from rgbt_seg_ros.pipeline.health.repeats import Run
 from rgbt_seg_ros.pipeline.health.stream import HealthSettings, Judgement, PictureHealth
 from rgbt_seg_ros.pipeline.pairing.stamps import STREAMS, Stream, other_stream
 
@@ -34,14 +35,17 @@ class PairHealth:
         self.alone = alone
         self._health = {stream: PictureHealth(stream, settings) for stream in STREAMS}
 
-    def choose(self, seen: Mapping[Stream, tuple[PictureFacts, int]]) -> Choice:
+    def choose(self, seen: Mapping[Stream, tuple[PictureFacts, int]], runs: Mapping[Stream, Run | None]) -> Choice:
         """Decide about the next pair.
 
         Args:
             seen: What RGB image, thermal image, or both show, each with its stamp (ns).
+            runs: The runs of equal pictures that they belong to, of all frames that came.
         """
         whole: Modality = "rgbt" if len(seen) == len(STREAMS) else next(iter(seen))
-        judgements = {stream: self._health[stream].see(stamp, facts) for stream, (facts, stamp) in seen.items()}
+        judgements = {
+            stream: self._health[stream].see(stamp, facts, runs[stream]) for stream, (facts, stamp) in seen.items()
+        }
         unfit = [stream for stream, judgement in judgements.items() if not judgement.fit]
         if not unfit:
             return Choice(whole, judgements)
@@ -55,12 +59,13 @@ def trained_alone(spec: ModelSpec) -> frozenset[Stream]:
     return frozenset(stream for stream in STREAMS if spec.trained_for(stream))
 
 
-def look_at_thermal(image: AnyArray, crop: tuple[int, int]) -> PictureFacts:
+def look_at_thermal(image: AnyArray, crop: tuple[int, int], known: int | None = None) -> PictureFacts:
     """Look at a thermal image without its rows of telemetry, which change where the picture is frozen.
 
     Args:
         image: (h, w) uint8, uint16 or float32.
         crop: ``thermal.crop_top`` and ``thermal.crop_bottom``.
+        known: As of ``look_at``.
     """
     rows = image[crop[0] : image.shape[0] - crop[1]]
-    return look_at(rows if rows.size else image)
+    return look_at(rows if rows.size else image, known)

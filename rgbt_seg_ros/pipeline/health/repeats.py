@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 
 SECOND = 1_000_000_000
@@ -15,6 +15,9 @@ LONGEST_HABIT = SECOND // 2
 
 _REMEMBERED = 24
 _FEWEST_RUNS = 3
+_LOGGED = 1024
+"""Frames that are known by their stamps: more than may wait for a partner and for the network (``sync.queue_size``)."""
+
 _MARGIN = 1.5
 """How much longer than the longest habitual run one may last: frames are left out where the machine is busy."""
 
@@ -29,6 +32,7 @@ class Run:
         repeated: Stamp of the first repetition, ns; that of the first frame while there is no repetition.
         seconds: From the first frame to the newest, s.
         frozen: Whether it lasts longer than this stream's habit allows.
+        digest: Of the picture.
     """
 
     frames: int
@@ -36,6 +40,7 @@ class Run:
     repeated: int
     seconds: float
     frozen: bool
+    digest: int
 
 
 class RepeatWatch:
@@ -64,11 +69,11 @@ class RepeatWatch:
         if run is None or digest != self._digest:
             if run is not None:
                 self._ended.append(self._stamp - run.first)
-            run = Run(1, stamp, stamp, 0.0, False)
+            run = Run(1, stamp, stamp, 0.0, False, digest)
         else:
             repeated = stamp if run.frames == 1 else run.repeated
             lasts = stamp - run.first
-            run = Run(run.frames + 1, run.first, repeated, lasts / SECOND, lasts > self._allowed())
+            run = Run(run.frames + 1, run.first, repeated, lasts / SECOND, lasts > self._allowed(), digest)
         self._run, self._stamp, self._digest = run, stamp, digest
         return run
 
@@ -82,3 +87,31 @@ class RepeatWatch:
         if len(habit) >= _FEWEST_RUNS or 2 * len(habit) >= len(self._ended):
             return _MARGIN * max(habit)
         return 0
+
+
+class RunLog:
+    """The runs of one stream's newest frames, by stamp.
+
+    Frames are taken as they come. One of which no mask is made, because a newer one took its place, counts as well: without it a
+    picture that is repeated would be taken for a new one. One thread may take frames while others ask.
+    """
+
+    def __init__(self) -> None:
+        self._watch = RepeatWatch()
+        self._newest = -1
+        self._runs: OrderedDict[int, Run] = OrderedDict()
+
+    def take(self, stamp: int, digest: int) -> None:
+        """Take the next frame that came; one that was overtaken by another is a run of its own."""
+        if 0 < self._newest - stamp < SECOND:
+            self._runs.setdefault(stamp, Run(1, stamp, stamp, 0.0, False, digest))
+        else:
+            self._newest = stamp
+            self._runs[stamp] = self._watch.see(stamp, digest)
+            self._runs.move_to_end(stamp)
+        while len(self._runs) > _LOGGED:
+            self._runs.popitem(last=False)
+
+    def at(self, stamp: int) -> Run | None:
+        """Return the run of the frame of a stamp (ns); None: it did not come, or too long ago."""
+        return self._runs.get(stamp)

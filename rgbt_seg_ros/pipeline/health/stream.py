@@ -84,14 +84,20 @@ class PictureHealth:
         self._kind: StreamFault | None = None
         self._announced = False
 
-    def see(self, stamp_ns: int, facts: PictureFacts) -> Judgement:
-        """Judge the next picture; the same stamp again is the same frame, an earlier one begins the stream again."""
+    def see(self, stamp_ns: int, facts: PictureFacts, run: Run | None = None) -> Judgement:
+        """Judge the next picture; the same stamp again is the same frame, an earlier one begins the stream again.
+
+        Args:
+            stamp_ns: Its stamp.
+            facts: What it shows.
+            run: The run it belongs to, where more frames have come than are judged; None: it follows from those that are.
+        """
         if stamp_ns == self._stamp:
             return self._newest
         if self._stamp is not None and stamp_ns < self._stamp:
             self.reset()
         self._stamp = stamp_ns
-        run = self._repeats.see(stamp_ns, facts.digest)
+        run = run or self._repeats.see(stamp_ns, facts.digest)
         seen = self._contrast.see(stamp_ns, facts)
         self._newest = self._judge(stamp_ns, self._wanted(seen) or self._frozen(run, facts), run)
         return self._newest
