@@ -1,0 +1,99 @@
+"""Which points of a cloud something nearer hides from the camera.
+
+A sensor beside the camera sees past the edges of things: what it measures behind them projects onto them. Between the lines of
+a LiDAR a near thing leaves gaps through which the far points would show, so each near point stands for a patch as large as the
+gaps. The mask says how far the thing really reaches: a point is hidden only by points whose pixels show the same class as its
+own pixel. Where they differ, the pixel shows something else than the near thing.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rgbt_seg_ros.arrays import AnyArray, ByteArray, Float32Array
+
+_CELL = 2
+"""px, side of a cell in which gaps between points are measured."""
+
+_EVERY = 5
+"""Of the lines of cells, those in which gaps are measured."""
+
+_SHARE = 0.8
+"""Of the gaps between neighbours: those inside a surface, not those from one to the next."""
+
+_WIDEST = 40
+"""px; gaps beyond it are between surfaces."""
+
+_REACH = 0.75
+"""Of a gap that a point reaches to each side: more than half, as the lines of a LiDAR are not everywhere as dense."""
+
+_LEAST = 1.5
+"""px; no patch reaches less."""
+
+
+def gaps(column: AnyArray, row: AnyArray, size: tuple[int, int]) -> tuple[float, float]:
+    """Return the distances (px) of neighbouring points along x and along y.
+
+    Args:
+        column: (N,) whole pixels.
+        row: (N,) whole pixels.
+        size: (H, W) of the image.
+    """
+    height, width = size[0] // _CELL + 1, size[1] // _CELL + 1
+    taken = np.zeros(height * width, np.bool_)
+    taken[row // _CELL * width + column // _CELL] = True
+    grid = taken.reshape(height, width)
+    return _gap(grid[::_EVERY]), _gap(grid[:, ::_EVERY].T)
+
+
+def _gap(lines: npt.NDArray[np.bool_]) -> float:
+    """Return the distance (px) of most neighbours along the lines (L, M) of cells."""
+    widest = _WIDEST // _CELL
+    # Between two lines lies more than the widest gap.
+    apart = np.zeros((lines.shape[0], lines.shape[1] + widest), np.bool_)
+    apart[:, : lines.shape[1]] = lines
+    steps = np.diff(np.flatnonzero(apart))
+    counts = np.bincount(steps[steps <= widest])
+    if not counts.size:
+        return float(_CELL)
+    return float(_CELL * np.searchsorted(np.cumsum(counts), _SHARE * counts.sum()))
+
+
+def hidden(
+    column: AnyArray,
+    row: AnyArray,
+    near: Float32Array,
+    label: ByteArray,
+    size: tuple[int, int],
+    focal: float,
+) -> npt.NDArray[np.bool_]:
+    """Return which points are hidden; all arguments (N,) of points that fall into the image.
+
+    Args:
+        column: Whole pixels.
+        row: Whole pixels.
+        near: Inverse distances along the camera's axis, 1/m.
+        label: Class ids of the pixels that the points fall on.
+        size: (H, W) of the image.
+        focal: Focal length, px.
+    """
+    if not column.size:
+        return np.zeros(0, np.bool_)
+    reach = [max(_LEAST, _REACH * gap) for gap in gaps(column, row, size)]
+    # Two cells to a reach: a patch is as exact as a quarter of it.
+    cell = [max(_CELL, int(side / 2)) for side in reach]
+    around = [max(1, round(side / step)) for side, step in zip(reach, cell, strict=True)]
+    shape = size[0] // cell[1] + 1, size[1] // cell[0] + 1
+    present = np.flatnonzero(np.bincount(label, minlength=256))
+    layer = np.zeros(256, np.intp)
+    layer[present] = np.arange(len(present))
+    index = ((row // cell[1]).astype(np.intp) * shape[1] + column // cell[0]) * len(present) + layer[label]
+    nearest = np.zeros(shape[0] * shape[1] * len(present), np.float32)
+    np.maximum.at(nearest, index, near)
+    kernel = np.ones((2 * around[1] + 1, 2 * around[0] + 1), np.uint8)
+    spread = np.asarray(cv2.dilate(nearest.reshape(*shape, len(present)), kernel))
+    # The ground 1 m below a camera comes nearer by this from one end of a patch to the other: one surface.
+    slack = np.float32(max((count + 1) * step for count, step in zip(around, cell, strict=True)) / focal)
+    return np.asarray(spread.reshape(-1)[index] - near > slack)
