@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo
 
 from rgbt_seg_ros.errors import UserError
+from rgbt_seg_ros.nodes.qos import subscribe
 from rgbt_seg_ros.parameters.table import NodeSettings
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentError, AlignmentSettings
 from rgbt_seg_ros.pipeline.calibration import Calibration, CameraModel, read_calibration
@@ -172,9 +174,8 @@ class AlignmentSource:
                 self._buffer = module.Buffer()
                 self._listener = module.TransformListener(self._buffer, node)
             else:
-                self._subscriptions.append(
-                    node.create_subscription(CameraInfo, self._topic(name), partial(self._on_info, node, name), _QOS)
-                )
+                take = partial(self._on_info, node, name)
+                self._subscriptions.append(subscribe(node, CameraInfo, self._topic(name), take, copy(_QOS)))
 
     def close(self, node: LifecycleNode) -> None:
         """Unsubscribe; what was received is kept."""

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, cast
 
 from rclpy.impl.logging_severity import LoggingSeverity
 from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
 from std_msgs.msg import Bool
 
 from rgbt_seg_ros.errors import UserError
@@ -20,6 +21,8 @@ from rgbt_seg_ros.nodes.configured import ConfiguredPair
 from rgbt_seg_ros.nodes.frame import Job
 from rgbt_seg_ros.nodes.image_stream import ImageStream
 from rgbt_seg_ros.nodes.pairing_timer import PairingTimer
+from rgbt_seg_ros.nodes.qos import subscribe
+from rgbt_seg_ros.parameters.table import NodeSettings
 from rgbt_seg_ros.pipeline.content import Finding
 from rgbt_seg_ros.pipeline.drops import DropReason
 from rgbt_seg_ros.pipeline.health.choice import Choice
@@ -98,7 +101,9 @@ class CameraPair:
             "thermal/image_raw", settings.thermal_transport, settings.thermal_qos, check_thermal
         )
         self._words = [
-            node.create_subscription(Bool, f"{configured.prefix}{name}/valid", partial(self._declare, name), 10)
+            subscribe(
+                node, Bool, f"{configured.prefix}{name}/valid", partial(self._declare, name), QoSProfile(depth=10)
+            )
             for name in STREAMS
         ]
         self.depth: ImageStream | None = None
@@ -206,6 +211,14 @@ class CameraPair:
             self._dropped.update(counters.dropped)
             self._reused += counters.reused
             self._pairer = self.configured.make_pairer(time.monotonic_ns())
+
+    def tune(self, before: NodeSettings) -> None:
+        """Go by the settings of this moment where they differ from those before; in the thread of callbacks."""
+        settings = self.configured.settings
+        if settings.runtime.max_rate != before.runtime.max_rate:
+            self._limit = RateLimit(settings.runtime.max_rate)
+        if settings.pairing != before.pairing:
+            self.restart_pairing()
 
     def drop(self, reason: str) -> None:
         """Count a frame or a pair that was dropped: a ``DropReason``, or one ``of`` a stream."""

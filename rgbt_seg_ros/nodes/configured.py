@@ -122,9 +122,16 @@ class ConfiguredPair:
         before = self.pairing
         self._model.realign(self.name, aligner)
         self.alignment.take_over(source)
-        self.settings = replace(settings, model=self.settings.model)
+        segmenter = replace(self.settings.segmenter, alignment=settings.segmenter.alignment)
+        self.settings = replace(self.settings, segmenter=segmenter)
         self._log.info(f"calibration{self._of} changed; alignment: {aligner.mode}")
         return self.pairing != before
+
+    def tune(self, settings: NodeSettings) -> None:
+        """Take the settings that count from the next frame on."""
+        self._model.tune(self.name, settings.segmenter)
+        self.outputs.alpha = settings.overlay_alpha
+        self.settings = replace(settings, model=self.settings.model)
 
     @property
     def _of(self) -> str:
@@ -206,7 +213,8 @@ class Configured:
         """Publish the class table of the model, or of one that is about to run."""
         spec = (loaded or self.served.model.loaded).first.spec
         for pair in self.pairs.values():
-            pair.outputs.publish_labels(self._node.get_clock().now().to_msg(), spec)
+            threshold = pair.settings.segmenter.threshold
+            pair.outputs.publish_labels(self._node.get_clock().now().to_msg(), spec, threshold)
 
     def _swap(self, loaded: Loaded) -> None:
         if self.active:
@@ -253,6 +261,18 @@ class Configured:
             if self.pairs[name].recalibrate(settings[name], source, aligner):
                 differently.append(name)
         return differently
+
+    def tune(self, settings: Mapping[str, NodeSettings]) -> dict[str, NodeSettings]:
+        """Take the settings that count from the next frame on, of each pair; return those before of the pairs that had others."""
+        before = {name: pair.settings for name, pair in self.pairs.items()}
+        changed = [name for name in settings if replace(settings[name], model=before[name].model) != before[name]]
+        for name in changed:
+            self.pairs[name].tune(settings[name])
+        if self.active and any(
+            settings[name].segmenter.threshold != before[name].segmenter.threshold for name in changed
+        ):
+            self.publish_labels()
+        return {name: before[name] for name in changed}
 
     def close(self) -> None:
         """Destroy the publishers, and release the model unless its engine still runs."""

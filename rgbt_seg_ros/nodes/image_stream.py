@@ -10,6 +10,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import CompressedImage, Image
 
 from rgbt_seg_ros.errors import UserError, in_words
+from rgbt_seg_ros.nodes.qos import overrides_reliability, subscribe
 
 # What fits between the callback and one slow spin; older images are of no use.
 _DEPTH = 5
@@ -48,7 +49,7 @@ class ImageStream:
         self.name = topic.split("/")[-2]
         """``rgb``, ``thermal`` or ``depth``."""
         self.topic = node.resolve_topic_name(self._topic)
-        self._auto = qos == "auto"
+        self._auto = qos == "auto" and not overrides_reliability(node, self._topic)
         self._check, self._store, self._refuse = check, store, refuse
         self._sequence = 0
         self.received = 0
@@ -75,7 +76,9 @@ class ImageStream:
         self._sequence = 0
         # Jazzy's annotations know only callbacks of one argument.
         callback: Any = self._callback
-        return self._node.create_subscription(self._type, self._topic, callback, profile)
+        subscription = subscribe(self._node, self._type, self._topic, callback, profile)
+        self._reliability = profile.reliability
+        return subscription
 
     def _callback(self, message: Any, info: Mapping[str, Any]) -> None:
         self.received += 1

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from copy import copy
 from typing import Any
 
-from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 
 # clock_type is a module of its own only since Kilted.
 from rclpy.clock import Clock, ClockType
@@ -17,6 +18,7 @@ from rgbt_seg_ros.nodes.configured import Configured
 from rgbt_seg_ros.nodes.diagnostics import Diagnostics
 from rgbt_seg_ros.nodes.outputs import vision_msgs
 from rgbt_seg_ros.nodes.parameters import NodeParameters
+from rgbt_seg_ros.nodes.qos import unused_overrides
 from rgbt_seg_ros.nodes.rim import GuardedNode
 from rgbt_seg_ros.nodes.runtime import collect_all
 from rgbt_seg_ros.nodes.session import Session
@@ -106,6 +108,8 @@ class SegmentationNode(GuardedNode):
             super().on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
         self._problem = ""
+        for sentence in unused_overrides(self):
+            self.get_logger().warning(sentence)
         topics = ", ".join(stream.topic for pair in self._session.pairs for stream in pair.streams)
         self.get_logger().info(f"active{'' if self._enabled else ', but disabled by ~/enable'}: listening to {topics}")
         return result
@@ -198,19 +202,32 @@ class SegmentationNode(GuardedNode):
         Raises:
             UserError: They cannot be used; nothing has changed.
         """
-        calibrations = [name for name in changed if name != "model.file"]
-        if calibrations and len(calibrations) < len(changed):
-            raise ParameterError("model.file: cannot change together with calibrations; set it by itself")
+        if "model.file" in changed and len(changed) > 1:
+            raise ParameterError("model.file: cannot change together with other parameters; set it by itself")
         if "model.file" in changed:
             self._own.read(changed)
             with name_settings(PARAMETER_OF):
                 configured.served.loader.start(changed["model.file"])
-        elif calibrations:
+        elif changed:
             settings = self._own.read(changed)
-            differently = configured.recalibrate(self._own.concerned(calibrations), settings)
-            for pair in self._session.pairs if self._session is not None else ():
+            pairs = self._session.pairs if self._session is not None else ()
+            differently = configured.recalibrate(self._own.recalibrated(changed), settings)
+            before = configured.tune(settings)
+            for pair in pairs:
                 if pair.name in differently:
                     pair.restart_pairing()
+                elif pair.name in before:
+                    pair.tune(before[pair.name])
+
+    def describe_parameter(self, name: str) -> ParameterDescriptor:
+        """Return what ``ros2 param describe`` shows: while the node is configured, what then takes no effect is read-only."""
+        descriptor: ParameterDescriptor = super().describe_parameter(name)
+        if self._configured is None or not self._own.owns(name) or self._own.is_live(name):
+            return descriptor
+        # The node's own descriptor stays: it lets the answer to a change say what to do.
+        shown = copy(descriptor)
+        shown.read_only = True
+        return shown
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         response.success = self._session is not None

@@ -17,6 +17,7 @@ from rgbt_seg_ros.msg import Segmentation as SegmentationMessage
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.nodes.conversions import compressed_message, image_message
 from rgbt_seg_ros.nodes.frame import Frame
+from rgbt_seg_ros.nodes.qos import publish
 from rgbt_seg_ros.nodes.side_outputs import OnDemand, SideOutput
 from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.alignment import resize
@@ -59,10 +60,12 @@ class Outputs:
             badge: Whether the overlay says which camera is missing.
             prefix: What stands before the topics, such as ``front/``.
         """
-        self._node, self._alpha, self._badge = node, alpha, badge
+        self._node, self._badge = node, badge
+        self.alpha = alpha
+        """Weight of the class colours in the overlay, 0..1; may change from frame to frame."""
 
         def create(kind: Any, topic: str, qos: QoSProfile) -> Any:
-            return node.create_lifecycle_publisher(kind, prefix + topic, qos)
+            return publish(node, kind, prefix + topic, qos)
 
         self._mask = create(Image, "segmentation/mask", _IMAGES)
         self._confidence = create(Image, "segmentation/confidence", _IMAGES)
@@ -94,12 +97,15 @@ class Outputs:
             publisher.get_subscription_count() for publisher in self._publishers if publisher is not self._labels
         )
 
-    def publish_labels(self, stamp: Time, spec: ModelSpec) -> None:
-        """Publish every class of a model, where vision_msgs is installed (vision_msgs/LabelInfo)."""
+    def publish_labels(self, stamp: Time, spec: ModelSpec, threshold: float) -> None:
+        """Publish every class of a model, where vision_msgs is installed (vision_msgs/LabelInfo).
+
+        ``threshold``: the probability below which pixels are unlabeled.
+        """
         if self._labels is None:
             return
         messages = vision_msgs()
-        info = messages.LabelInfo()
+        info = messages.LabelInfo(threshold=threshold)
         info.header.stamp = stamp
         info.class_map = [messages.VisionClass(class_id=entry.id, class_name=entry.name) for entry in spec.classes]
         self._labels.publish(info)
@@ -129,7 +135,7 @@ class Outputs:
     def _picture(self, frame: Frame, masks: Segmentation) -> ByteArray:
         """Return the overlay of a frame."""
         background = thermal_background(frame.prepared) if frame.rgb is None else frame.rgb
-        picture = overlay(background, masks.label, frame.segmenter.spec.classes, self._alpha)
+        picture = overlay(background, masks.label, frame.segmenter.spec.classes, self.alpha)
         modality = frame.prepared.modality
         return with_badge(picture, f"{modality} only") if self._badge and modality != "rgbt" else picture
 

@@ -13,8 +13,9 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter as RosParameter
 
 from rgbt_seg_ros.errors import SettingError
+from rgbt_seg_ros.nodes.qos import PREFIX
 from rgbt_seg_ros.parameters.pairs import PAIR_PARAMETERS, check_pairs, settings_of_pairs
-from rgbt_seg_ros.parameters.table import LIVE, PARAMETERS, NodeSettings, Parameter, ParameterError
+from rgbt_seg_ros.parameters.table import CALIBRATIONS, LIVE, PARAMETERS, NodeSettings, Parameter, ParameterError
 
 _COMMON = {parameter.name: parameter for parameter in PARAMETERS}
 _OF_PAIRS = {parameter.name: parameter for parameter in PAIR_PARAMETERS}
@@ -151,7 +152,7 @@ class NodeParameters:
         sentences = []
         for name in sorted(given):
             # A wildcard of a file reaches every node; QoS overrides are declared where a topic is used.
-            if self._node.has_parameter(name) or name.startswith("qos_overrides."):
+            if self._node.has_parameter(name) or name.startswith(PREFIX):
                 continue
             known = [*self._node._parameters, *_COMMON]
             near = get_close_matches(name, known, 1) or [
@@ -167,9 +168,9 @@ class NodeParameters:
             self.refused.pop(name, None)
             self._inherited.discard(name)
 
-    def concerned(self, names: Iterable[str]) -> list[str]:
-        """Return the camera pairs that a change of these parameters changes something for."""
-        changed = set(names)
+    def recalibrated(self, names: Iterable[str]) -> list[str]:
+        """Return the camera pairs for which one of the parameters that are set is another calibration."""
+        changed = {name for name in names if name in CALIBRATIONS or self._base(name) in CALIBRATIONS}
         return [
             pair
             for pair in self.pairs

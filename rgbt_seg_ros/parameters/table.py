@@ -255,7 +255,17 @@ class NodeSettings:
         return replace(self.pairing, thermal_offset=calibration.time_offset)
 
 
-LIVE = ("alignment.calibration", "alignment.plane_distance", "alignment.depth_missing", "model.file")
+CALIBRATIONS = ("alignment.calibration", "alignment.plane_distance", "alignment.depth_missing")
+TUNABLE = (
+    "output.threshold",
+    "output.overlay_alpha",
+    "runtime.max_rate",
+    "sync.slop",
+    "thermal.low",
+    "thermal.high",
+    "thermal.clahe_clip",
+)
+LIVE = ("model.file", *CALIBRATIONS, *TUNABLE)
 """Parameters that may change while the node is configured: they count from the next pair on."""
 
 

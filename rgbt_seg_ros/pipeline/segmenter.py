@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +182,12 @@ class Segmenter:
         """
         aligner.build_as(self._aligner)
         self._aligner = aligner
+
+    def tune(self, settings: SegmenterSettings) -> None:
+        """Take another threshold and other thermal settings from the next pair on; the rest of the settings stays."""
+        if settings.thermal != self.settings.thermal:
+            self._thermal.tune(settings.thermal)
+        self.settings = replace(self.settings, threshold=settings.threshold, thermal=settings.thermal)
 
     def reset(self) -> None:
         """Forget what is smoothed over time, as before another recording."""

@@ -189,12 +189,13 @@ class SharedModel:
             ) from error
 
     def swap(self, other: Loaded) -> None:
-        """Run this model from the next frame on, with the aligners of this moment."""
+        """Run this model from the next frame on, with the aligners and settings of this moment."""
         with self._lock:
             for name, segmenter in other.segmenters.items():
                 aligner = self.aligner(name)
                 if segmenter.aligner is not aligner:
                     segmenter.realign(aligner)
+                segmenter.tune(self.loaded.segmenters[name].settings)
             self._retired.append(self.loaded)
             self.loaded = other
             self.one_at_a_time = self.on_cpu_for_memory = False
@@ -235,6 +236,11 @@ class SharedModel:
         """Take another calibration for a camera pair from its next frame on."""
         with self._lock:
             self.loaded.segmenters[pair].realign(aligner)
+
+    def tune(self, pair: str, settings: SegmenterSettings) -> None:
+        """Take another threshold and other thermal settings for a camera pair from its next frame on."""
+        with self._lock:
+            self.loaded.segmenters[pair].tune(settings)
 
     def reset(self) -> None:
         """Forget what is smoothed over time."""

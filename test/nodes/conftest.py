@@ -279,6 +279,21 @@ def start(tmp_path):
 
 
 @pytest.fixture(scope="module")
+def module_start(tmp_path_factory):
+    """Start a node for the tests of a module, with parameters."""
+    folder, started = tmp_path_factory.mktemp("nodes"), []
+
+    def begin(**parameters):
+        log = folder / f"node{len(started)}.log"
+        started.append(NodeProcess(log, {**SMALL, **parameters}, folder / "cache"))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        assert process.stop() == 0, process.log
+
+
+@pytest.fixture(scope="module")
 def running(tmp_path_factory, module_client):
     """One active node for the tests of a module, with everything it publishes collected."""
     from sensor_msgs.msg import Image

@@ -31,7 +31,7 @@ def test_every_transition_and_what_it_means(client, start):
     assert client.set_parameter("alignment.calibration", "").successful
     assert client.change(Transition.TRANSITION_CONFIGURE)
     assert client.state() == "inactive"
-    refused = client.set_parameter("output.threshold", 0.5)
+    refused = client.set_parameter("runtime.overlap", "never")
     assert not refused.successful
     assert "cleanup" in refused.reason
 

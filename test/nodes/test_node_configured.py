@@ -28,7 +28,10 @@ class Node:
     def __init__(self):
         self.published, self.destroyed, self.said = {}, [], []
 
-    def create_lifecycle_publisher(self, kind, topic, qos):
+    def resolve_topic_name(self, topic):
+        return f"/{topic}"
+
+    def create_lifecycle_publisher(self, kind, topic, qos, qos_overriding_options):
         self.published[topic] = []
         return SimpleNamespace(topic=topic, publish=self.published[topic].append)
 
@@ -49,7 +52,7 @@ class Node:
 def vision_msgs(monkeypatch):
     """A stand-in: the package is not among the wheels."""
     module = SimpleNamespace(
-        LabelInfo=lambda: SimpleNamespace(header=SimpleNamespace(), class_map=[]),
+        LabelInfo=lambda threshold: SimpleNamespace(header=SimpleNamespace(), class_map=[], threshold=threshold),
         VisionClass=lambda class_id, class_name: (class_id, class_name),
     )
     monkeypatch.setattr(outputs, "vision_msgs", lambda: module)
@@ -78,6 +81,12 @@ def test_the_class_table_of_another_model_is_published_for_every_pair(vision_msg
         assert [table[1] for table in tables] == [(1, "car"), (1, "other_car")]
     # The table came before the model.
     assert order == [2]
+    # The threshold that is set meanwhile is that of the other model too, and of its table.
+    before = configured.tune(settings_of_pairs({**values, "output.threshold": 0.25}))
+    assert set(before) == {"left", "right"}
+    assert [info.threshold for info in node.published["right/segmentation/label_info"]] == [0.0, 0.0, 0.25]
+    assert configured.served.model.loaded.segmenters["right"].settings.threshold == 0.25
+    assert configured.tune(settings_of_pairs({**values, "output.threshold": 0.25})) == {}
     assert configured.served.model.spec.classes == other.classes
     assert configured.served.loader.state.startswith("loaded ")
     configured.close()

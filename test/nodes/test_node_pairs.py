@@ -142,7 +142,7 @@ def test_two_pairs_have_their_own_topics_parameters_and_counters(client, start, 
     refused = client.set_parameter("rear.alignment.calibration", "/nowhere.yaml")
     assert not refused.successful
     assert "/nowhere.yaml" in refused.reason
-    assert not client.set_parameter("rear.sync.slop", 0.5).successful
+    assert not client.set_parameter("rear.sync.queue_size", 5).successful
     until_seen(client, "ahead", "rear")
 
     # One status a pair: only the one whose cameras are silent says so. The client's stamps are old, hence the latency.

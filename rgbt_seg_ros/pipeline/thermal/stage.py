@@ -79,6 +79,12 @@ class ThermalInput:
         self._trained_with = trained_with
         self._smoothed = SmoothedBounds(settings.smoothing) if settings.smoothing else None
 
+    def tune(self, settings: ThermalSettings) -> None:
+        """Take other settings from the next frame on; nothing smoothed is carried over. From any thread."""
+        # One assignment each: a frame in hand sees the settings before or those after, and either fits what is smoothed.
+        self._smoothed = SmoothedBounds(settings.smoothing) if settings.smoothing else None
+        self._settings = settings
+
     def reset(self) -> None:
         """Forget the frames so far, as after a change of camera or a jump in time."""
         if self._smoothed is not None:
@@ -96,7 +102,7 @@ class ThermalInput:
                 or ``none`` for an image that is not uint8.
         """
         check_image(thermal)
-        settings = self._settings
+        settings, smoothed = self._settings, self._smoothed
         if not settings.scale:
             check_dtype(settings.preset, thermal.dtype)
         raw = crop(thermal, settings.crop_top, settings.crop_bottom)
@@ -109,8 +115,8 @@ class ThermalInput:
             image = as_picture(raw)
         else:
             bounds = with_contrast(raw, bounds)
-            if resolved.normalisation != "fixed" and self._smoothed is not None and stamp is not None:
-                bounds = self._smoothed.update(stamp, bounds)
+            if resolved.normalisation != "fixed" and smoothed is not None and stamp is not None:
+                bounds = smoothed.update(stamp, bounds)
             image = render(raw, resolved, bounds)
         return ThermalFrame(image, resolved.normalisation, bounds, lost, dead, saturated, temperature)
 
