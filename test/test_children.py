@@ -1,8 +1,11 @@
-"""Child processes import nothing that lies in the working directory."""
+"""Child processes import nothing that lies in the working directory, and end with their parent."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +50,26 @@ def test_the_exit_code_of_a_module_is_that_of_the_process(trap):
     done = run(python_module("rgbt_seg_ros.cli", "nonsense"), trap)
     assert done.returncode == 2
     assert "invalid choice: 'nonsense'" in done.stderr
+
+
+PARENT = """
+import subprocess, sys, time
+from rgbt_seg_ros.children import python_code
+child = subprocess.Popen(python_code("import time; print('up', flush=True); time.sleep(600)"), stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux does it")
+def test_a_child_ends_when_its_parent_is_killed():
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
+        child = int(parent.stdout.readline())
+        parent.send_signal(signal.SIGKILL)
+    status = Path(f"/proc/{child}/stat")
+    deadline = time.monotonic() + 60
+    # The process that takes orphans over may leave it as a zombie.
+    while status.exists() and ") Z " not in status.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from rgbt_seg_ros.network.torchvision_shim import prepare_torchvision
-
-prepare_torchvision()
-import timm  # noqa: E402  (only importable beside a CPU torch after the line above)
+from rgbt_seg_ros.network.torchvision_shim import import_timm
 
 VARIANTS: dict[str, tuple[int, int, int, int]] = {
     "atto": (40, 80, 160, 320),
@@ -31,7 +28,7 @@ def encoder(variant: str, in_channels: int) -> nn.Module:
     Returns:
         A module that turns (N, in_channels, H, W) into four maps (N, C_i, H/2^(i+1), W/2^(i+1)), i = 1..4.
     """
-    module: nn.Module = timm.create_model(
+    module: nn.Module = import_timm().create_model(
         f"convnextv2_{variant}", features_only=True, pretrained=False, in_chans=in_channels
     )
     return module

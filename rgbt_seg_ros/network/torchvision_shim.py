@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Any
 
 import torch
 
@@ -52,3 +53,9 @@ def prepare_torchvision() -> None:
     for schema in _SCHEMAS:
         _declared.define(schema)  # type: ignore[no-untyped-call]
     importlib.import_module("torchvision")
+
+
+def import_timm() -> Any:
+    """Return timm; it is imported where a network is built, because it takes longer than all else that a command imports."""
+    prepare_torchvision()
+    return importlib.import_module("timm")

@@ -10,6 +10,7 @@ from torch import nn
 from rgbt_seg_ros.errors import SettingError, in_words
 from rgbt_seg_ros.network import FusionNetwork, ModelSpec, read_model
 from rgbt_seg_ros.network.builtin import new_network
+from rgbt_seg_ros.network.torchvision_shim import import_timm
 
 HUB_TAGS = {
     "atto": "fcmae_ft_in1k",
@@ -73,9 +74,7 @@ def _random(spec: ModelSpec, seed: int, deep_supervision: bool) -> FusionNetwork
 
 def _pretrained(variant: str, channels: int) -> nn.Module:
     """Return an encoder with ImageNet weights; timm sums the first layer over its inputs for one channel."""
-    import timm  # here, after rgbt_seg_ros.network has made sure that it can be imported
-
-    module: nn.Module = timm.create_model(
+    module: nn.Module = import_timm().create_model(
         f"convnextv2_{variant}.{HUB_TAGS[variant]}", features_only=True, pretrained=True, in_chans=channels
     )
     return module
@@ -91,7 +90,9 @@ def _from_file(network: FusionNetwork, path: str, spec: ModelSpec) -> str:
         )
     state = {**network.state_dict(), **{k: v for k, v in source.state_dict().items() if k in network.state_dict()}}
     network.load_state_dict(state)
-    return f"the model file {Path(path).name} ({theirs.provenance.source or 'of unknown origin'})"
+    # What that file itself was begun from stands in it; repeated here, the text would grow with every fine-tuning.
+    origin = theirs.provenance.source.partition(", from ")[0] or "of unknown origin"
+    return f"the model file {Path(path).name} ({origin})"
 
 
 def prepare_for_training(network: FusionNetwork, device: torch.device) -> FusionNetwork:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -44,6 +45,8 @@ def new_model(path, seed):
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
+    # Engines that have to be built are other tests' matter.
+    (folder / "torch.yaml").write_text("/**:\n  ros__parameters:\n    runtime.backend: torch\n")
     return new_model(folder / "m.safetensors", 0), new_model(folder / "m2.safetensors", 1)
 
 
@@ -65,8 +68,13 @@ def bag(tmp_path_factory):
     return write_bag(tmp_path_factory.mktemp("bags") / "drive")
 
 
+def words_for(bag, output, model, *options):
+    params = () if "--params" in options else ("--params", str(Path(model).with_name("torch.yaml")))
+    return ["bag", "evaluate", str(bag), "-o", str(output), "--model", model, *params, *options]
+
+
 def evaluate(bag, output, model, *options):
-    return main(["bag", "evaluate", str(bag), "-o", str(output), "--model", model, *options])
+    return main(words_for(bag, output, model, *options))
 
 
 def report(output):
@@ -236,9 +244,9 @@ sys.exit(main())
 
 def start(bag, output, model, *options, environment=None, held=False):
     program = ["-c", HELD] if held else ["-m", "rgbt_seg_ros.cli"]
-    command = [sys.executable, *program, "bag", "evaluate", str(bag), "-o", str(output)]
+    command = [sys.executable, *program, *words_for(bag, output, model, *options)]
     variables = {**os.environ, **(environment or {})}
-    return subprocess.Popen([*command, "--model", model, *options], stderr=subprocess.PIPE, text=True, env=variables)
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=variables)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
@@ -328,10 +336,8 @@ def test_a_disk_that_is_full_is_one_sentence_and_leaves_no_report(bag, models, t
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 
-    command = [sys.executable, "-B", "-m", "rgbt_seg_ros.cli", "bag", "evaluate", str(bag), "-o", str(tmp_path / "out")]
-    done = subprocess.run(
-        [*command, "--model", models[0], *LABELS], preexec_fn=small, capture_output=True, text=True, timeout=120
-    )
+    command = [sys.executable, "-B", "-m", "rgbt_seg_ros.cli", *words_for(bag, tmp_path / "out", models[0], *LABELS)]
+    done = subprocess.run(command, preexec_fn=small, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     (line,) = [entry for entry in done.stderr.splitlines() if "error" in entry]
     assert (

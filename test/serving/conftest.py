@@ -27,8 +27,8 @@ IMAGES = {
 CAMERA = CameraModel((48, 64))
 SHIFT = Calibration(rgb=CAMERA, thermal=CAMERA, h_rgb_thermal=(1.0, 0.0, 16.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
 SETTINGS = {
-    "front": SegmenterSettings(input_size="32x64", device="cpu"),
-    "rear": SegmenterSettings(input_size="32x64", device="cpu", thermal=ThermalSettings("minmax")),
+    "front": SegmenterSettings(input_size="32x64", device="cpu", backend="torch"),
+    "rear": SegmenterSettings(input_size="32x64", device="cpu", backend="torch", thermal=ThermalSettings("minmax")),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ def register(actions: Any) -> None:
     parser.add_argument(
         "--workers", type=positive, default=1, metavar="N", help="processes, one bag each at a time (default: 1)"
     )
-    parser.add_argument("--ray", metavar="ADDRESS", help="use a Ray cluster: auto, local or ray://HOST:PORT")
+    parser.add_argument("--ray", metavar="ADDRESS", help="use a Ray cluster: auto or ray://HOST:PORT")
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="continue an interrupted run")
     add_overwrite(again, "the results in DIR")
@@ -137,17 +138,22 @@ def _report(args: argparse.Namespace, jobs: Sequence[Job]) -> int:
 
     from rgbt_seg_ros.evaluation.bags.evaluate import Interrupted
     from rgbt_seg_ros.evaluation.bags.report import to_summary
+    from rgbt_seg_ros.evaluation.bags.workspace import WorkspaceError
+    from rgbt_seg_ros.locks import folder_lock
 
-    _check_merged(args, jobs)
     start = time.perf_counter()
-    try:
-        results = _evaluate(args, jobs)
-    except Interrupted as stop:
-        say(f"\ninterrupted: {stop}")
-        raise
-    metrics, files = results[0].metrics, list(results[0].files)
-    if _many(args, jobs):
-        metrics, files = _merge(args, jobs, results, time.perf_counter() - start)
+    many = _many(args, jobs)
+    # Each bag locks its own folder; this one is of the report on all of them.
+    with folder_lock(Path(args.output), WorkspaceError) if many else nullcontext():
+        _check_merged(args, jobs)
+        try:
+            results = _evaluate(args, jobs)
+        except Interrupted as stop:
+            say(f"\ninterrupted: {stop}")
+            raise
+        metrics, files = results[0].metrics, list(results[0].files)
+        if many:
+            metrics, files = _merge(args, jobs, results, time.perf_counter() - start)
     print(to_summary(metrics))
     for path in files:
         print(path)

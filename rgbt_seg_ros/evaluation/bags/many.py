@@ -95,7 +95,7 @@ def on_ray(jobs: Sequence[Job], address: str, done: Done) -> list[Result]:
 
     Args:
         jobs: One a bag.
-        address: Of the cluster, as ``ray.init`` takes it: ``auto``, ``local`` or ``ray://HOST:PORT``.
+        address: Of the cluster, as ``ray.init`` takes it: ``auto`` or ``ray://HOST:PORT``.
         done: Called in this process.
 
     Raises:
@@ -104,6 +104,14 @@ def on_ray(jobs: Sequence[Job], address: str, done: Done) -> list[Result]:
         Interrupted: On Ctrl-C; what is done is kept.
     """
     ray = _connect(address)
+    try:
+        return on_cluster(ray, jobs, done)
+    finally:
+        ray.shutdown()
+
+
+def on_cluster(ray: Any, jobs: Sequence[Job], done: Done) -> list[Result]:
+    """Evaluate bags on the cluster that ``ray``, the module, is connected to; otherwise as ``on_ray``."""
     try:
         # Each attempt resumes what a lost worker left, so it is a task of its own and Ray repeats none by itself.
         task = ray.remote(max_retries=0)(evaluate_bag)
@@ -128,8 +136,6 @@ def on_ray(jobs: Sequence[Job], address: str, done: Done) -> list[Result]:
         return [results[position] for position in range(len(jobs))]
     except KeyboardInterrupt as stop:
         raise _interrupted(jobs) from stop
-    finally:
-        ray.shutdown()
 
 
 def _connect(address: str) -> Any:
@@ -137,6 +143,12 @@ def _connect(address: str) -> Any:
         import ray
     except ImportError as error:
         raise UserError("--ray: Ray is not installed; pip install 'rgbt_seg_ros[ray]'") from error
+    if address == "local":
+        # Ray 2.60 opens ports of its agents on every interface, whatever address its node is given.
+        raise UserError(
+            "--ray: local would start a cluster whose ports are open to the whole network; "
+            "expected auto or ray://HOST:PORT, or --workers N for this machine alone"
+        )
     # Ray sends usage statistics unless told not to; only the user may decide that.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     _knock(address)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rgbt_seg_ros.arrays import ByteArray
 from rgbt_seg_ros.data.bags.messages import header, image, label_info, make, time
-from rgbt_seg_ros.data.bags.reader import Bag, BagError
+from rgbt_seg_ros.data.bags.reader import Bag, BagError, Topic
 from rgbt_seg_ros.data.bags.topics import IMAGE
 from rgbt_seg_ros.data.bags.writer import BagWriter, qos
 from rgbt_seg_ros.network import ModelSpec
@@ -106,7 +106,7 @@ def write_output_bag(
     topics = output_topics(bag, namespace)
     # A bag of its own: the pairs may be read from the other one at the same time.
     with Bag(bag.path) as source, BagWriter(out) as writer:
-        copied = _copied(source, out)
+        copied = copied_topics(source.topics.values(), out)
         for name in copied:
             writer.copy_topic(source.topics[name])
         for name, type_ in TOPICS.items():
@@ -124,15 +124,14 @@ def write_output_bag(
             waiting = next(results, None)
 
 
-def _copied(source: Bag, out: Path) -> list[str]:
-    """Return the topics to copy, and warn of the others."""
-    left_out = [
-        topic for topic in source.topics.values() if topic.schema not in _COPIED and topic.serialization != "cdr"
-    ]
+def copied_topics(topics: Iterable[Topic], out: Path) -> list[str]:
+    """Return the names of the topics that the bag ``out`` can hold, and warn of the others."""
+    topics = list(topics)
+    left_out = [topic for topic in topics if topic.schema not in _COPIED and topic.serialization != "cdr"]
     if left_out:
         listing = ", ".join(f"{topic.name} ({topic.type}, {topic.serialization})" for topic in left_out)
         _LOG.warning("%s: left out, since a bag of ROS 2 cannot hold their definitions: %s", out, listing)
-    return [topic.name for topic in source.topics.values() if topic not in left_out]
+    return [topic.name for topic in topics if topic not in left_out]
 
 
 def picture_of(output: PairOutput, spec: ModelSpec, alpha: float) -> ByteArray:

@@ -12,26 +12,26 @@ import pytest
 
 from rgbt_seg_ros.errors import UserError
 from rgbt_seg_ros.evaluation.bags.job import Job
-from rgbt_seg_ros.evaluation.bags.many import by_processes, on_ray, serially
+from rgbt_seg_ros.evaluation.bags.many import by_processes, on_cluster, on_ray, serially
 from rgbt_seg_ros.evaluation.bags.merged import merge
 from rgbt_seg_ros.evaluation.metrics import to_json
 from rgbt_seg_ros.parameters.file import defaults
 
-FRAMES = 30
+FRAMES = 10
 
 
 @pytest.fixture(scope="module")
 def bags(tmp_path_factory, record):
     folder = tmp_path_factory.mktemp("many")
     return [
-        record(folder / f"drive_{name}", frames=FRAMES, seed=seed, repeat=10).path for seed, name in enumerate("cab")
+        record(folder / f"drive_{name}", frames=FRAMES, seed=seed, repeat=5).path for seed, name in enumerate("cab")
     ]
 
 
 @pytest.fixture(scope="module")
 def jobs_in(bags, model):
     def jobs(folder):
-        values = {**defaults(), "model.file": model, "runtime.threads": 1}
+        values = {**defaults(), "model.file": model, "runtime.threads": 1, "runtime.backend": "torch"}
         return [
             Job(bag, folder / bag.name, values, labels="/ground_truth/mask", command="c", pictures=False)
             for bag in sorted(bags)
@@ -106,9 +106,18 @@ def test_a_bag_whose_process_is_killed_is_gone_on_with(jobs_in, alone, tmp_path)
     assert to_json(merge(Path("many"), "c", jobs, results)) == alone
 
 
+@pytest.fixture
+def cluster():
+    """Ray, connected to a cluster of this machine."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray.init(address="local", include_dashboard=False, log_to_driver=False)
+    yield ray
+    ray.shutdown()
+
+
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core is one worker")
-def test_a_ray_cluster_gives_the_same_with_one_of_two_workers_killed(jobs_in, alone, tmp_path):
-    pytest.importorskip("ray", reason="Ray is not installed")
+def test_a_ray_cluster_gives_the_same_with_one_of_two_workers_killed(cluster, jobs_in, alone, tmp_path):
     jobs, killed, held = jobs_in(tmp_path), [], []
 
     def running():
@@ -126,7 +135,7 @@ def test_a_ray_cluster_gives_the_same_with_one_of_two_workers_killed(jobs_in, al
 
     killer = threading.Thread(target=interfere)
     killer.start()
-    results = on_ray(jobs, "local", lambda position, result: None)
+    results = on_cluster(cluster, jobs, lambda position, result: None)
     killer.join()
     assert len(killed) == 1
     assert to_json(merge(Path("many"), "c", jobs, results)) == alone
@@ -143,3 +152,9 @@ def test_a_cluster_out_of_reach_is_one_sentence(jobs_in, tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed")
     with pytest.raises(UserError, match="--ray: no cluster answers at"):
         on_ray(jobs_in(tmp_path), "127.0.0.1:1", lambda position, result: None)
+
+
+def test_a_cluster_of_this_machine_alone_is_refused_because_ray_listens_on_every_interface(jobs_in, tmp_path):
+    pytest.importorskip("ray", reason="Ray is not installed")
+    with pytest.raises(UserError, match=r"--ray: local .* expected auto or ray://HOST:PORT, or --workers N"):
+        on_ray(jobs_in(tmp_path), "local", lambda position, result: None)

@@ -14,9 +14,9 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from rgbt_seg_ros.data.bags import messages
-from rgbt_seg_ros.data.bags.reader import Bag, BagError, header_stamp
+from rgbt_seg_ros.data.bags.reader import Bag, BagError, Topic, header_stamp
 from rgbt_seg_ros.data.bags.writer import BagWriter, qos
-from rgbt_seg_ros.evaluation.bags.output_bag import TOPICS, PairOutput, output_topics, write_output_bag
+from rgbt_seg_ros.evaluation.bags.output_bag import TOPICS, PairOutput, copied_topics, output_topics, write_output_bag
 from rgbt_seg_ros.network.builtin import untrained_spec
 from rgbt_seg_ros.network.conventions import MFNET
 from rgbt_seg_ros.pipeline.preparation import ThermalFacts
@@ -280,6 +280,15 @@ def test_types_without_a_definition_are_copied_too(tmp_path):
         assert bag.topics["/odd"].definition == bag.topics["/odd"].digest == ""
         write_output_bag(tmp_path / "out", bag, iter([output(0, START)]), SPEC)
     assert raws(tmp_path / "out", ["/odd"]) == raws(tmp_path / "in")
+
+
+def test_a_topic_that_no_bag_of_ros_can_hold_is_left_out_with_a_warning(tmp_path, caplog):
+    foreign = Topic("/foreign", "x.Odd", 1, serialization="protobuf", schema="protobuf")
+    note = Topic("/note", "std_msgs/msg/String", 1, schema="ros2msg")
+    assert copied_topics([foreign, note], tmp_path / "out") == ["/note"]
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.message.endswith("cannot hold their definitions: /foreign (x.Odd, protobuf)")
 
 
 def test_stamps_are_found_without_reading_the_image(written):

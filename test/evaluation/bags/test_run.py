@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,10 +24,12 @@ from rgbt_seg_ros.network.conventions import MFNET, PST900
 from rgbt_seg_ros.pipeline import Segmenter, SegmenterSettings
 from rgbt_seg_ros.pipeline.pairing.nearest import NearestPairer
 
+TORCH = SegmenterSettings(backend="torch")
+
 
 @pytest.fixture(scope="module")
 def segmenter(model):
-    return Segmenter.open(model)
+    return Segmenter.open(model, TORCH)
 
 
 def outcomes(path, segmenter, first=0, before=None, labels="", other=None, batch=1):
@@ -162,11 +165,11 @@ def test_a_second_model_with_other_classes_is_refused(recording, segmenter, tmp_
     words = ["model", "new", "--variant", "atto", "--classes", "pst900", "--input-size", "64x64", "--half"]
     assert main([*words, "-o", str(path)]) == 0
     with pytest.raises(BagError, match="--compare: only one of the models has"):
-        outcomes(recording.path, segmenter, other=Segmenter.open(str(path)))
+        outcomes(recording.path, segmenter, other=Segmenter.open(str(path), TORCH))
 
 
 def test_agreement_is_counted_where_both_models_have_a_label(recording, segmenter, model, other_model):
-    strict = Segmenter.open(model, SegmenterSettings(threshold=0.2))
-    for entry in outcomes(recording.path, strict, other=Segmenter.open(other_model)):
+    strict = Segmenter.open(model, replace(TORCH, threshold=0.2))
+    for entry in outcomes(recording.path, strict, other=Segmenter.open(other_model, TORCH)):
         assert entry.record.agreement.sum() == sum(entry.record.pixels)
         assert entry.record.unlabeled > 0

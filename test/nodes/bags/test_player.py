@@ -135,6 +135,21 @@ def test_every_message_arrives_in_order_as_it_was_recorded_and_clock_tells_the_l
     assert "late by at most" in out
 
 
+def test_an_hour_in_which_nothing_was_recorded_is_skipped(tmp_path, play, client):
+    """As of a clock that began in 1970 and was set later."""
+    with BagWriter(tmp_path / "drive") as writer:
+        writer.add_topic("/note", STRING, [qos(reliable=True, depth=10)])
+        for log_time, words in ((10**9, "1970"), (START, "today")):
+            writer.write("/note", log_time, make(STRING, data=words))
+    from std_msgs.msg import String
+
+    notes = client.listen(String, "/note", 10)
+    code, _, errors = play(tmp_path / "drive", "--wait-for", "/note").end()
+    client.wait(lambda: len(notes) == 2)
+    assert code == 0
+    assert f"no message for {START / 10**9 - 1:.0f} s of the bag: the gap is skipped" in errors
+
+
 def test_the_rate_sets_how_long_it_takes_and_the_clock_goes_with_it(bag, play, client):
     images, ticks = listen_to_images(client), listen_to_clock(client)
     seconds, late = {}, {}
