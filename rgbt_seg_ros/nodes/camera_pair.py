@@ -151,6 +151,8 @@ class CameraPair:
                 return
             else:
                 self._stamps[stream].append(stamp)
+                # Another model may be running by now.
+                self._pairer.allow(self.configured.alone)
                 complete = self._with_depth(self._pairer.add(stream, stamp, message, time.monotonic_ns()))
         self._hand_over(complete)
         self._wake()

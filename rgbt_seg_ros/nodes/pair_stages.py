@@ -23,10 +23,11 @@ from rgbt_seg_ros.pipeline.backends.memory import OutOfMemoryError
 from rgbt_seg_ros.pipeline.calibration import CalibrationError
 from rgbt_seg_ros.pipeline.content import ContentJudge, Finding
 from rgbt_seg_ros.pipeline.drops import DropReason
-from rgbt_seg_ros.pipeline.health.choice import PairHealth, look_at_thermal
+from rgbt_seg_ros.pipeline.health.choice import PairHealth, look_at_thermal, trained_alone
 from rgbt_seg_ros.pipeline.health.picture import PictureFacts, look_at
 from rgbt_seg_ros.pipeline.health.repeats import Run
 from rgbt_seg_ros.pipeline.images import to_depth, to_rgb, to_thermal
+from rgbt_seg_ros.pipeline.pairing.fallback import streams_alone
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair
 from rgbt_seg_ros.pipeline.pairing.stamps import Stream
 from rgbt_seg_ros.pipeline.report import FrameFacts
@@ -63,7 +64,7 @@ class PairStages:
         self._judge = ContentJudge(pair.rgb.topic, pair.thermal.topic, self._crop)
         self._told: dict[tuple[str, str], float] = {}
         settings = pair.configured.settings
-        self._health = PairHealth(settings.health, pair.configured.alone)
+        self._health = PairHealth(settings.health)
         self._image_size: tuple[int, int] | None = None
         """(H, W) of the newest RGB image: masks of thermal images alone have it too."""
         self._rgb_frame = ""
@@ -90,6 +91,7 @@ class PairStages:
         start = time.perf_counter()
         limit = streams.configured.settings.max_pixels
         noted: list[Finding] = []
+        alone = streams_alone(streams.configured.settings.fallback, trained_alone(loaded.first.spec))
         rgb = thermal = None
         seen: dict[Stream, tuple[PictureFacts, int]] = {}
         runs: dict[Stream, Run | None] = {
@@ -99,11 +101,11 @@ class PairStages:
         if pair.rgb is not None:
             rgb = to_rgb(pair.rgb, streams.rgb.topic, max_pixels=limit, note=noted.append)
             self._image_size, self._rgb_frame = (rgb.shape[0], rgb.shape[1]), pair.rgb.header.frame_id
-            if self._health.alone:
+            if alone:
                 seen["rgb"] = look_at(rgb, _digest(runs["rgb"])), pair.rgb_stamp
         if pair.thermal is not None:
             thermal = to_thermal(pair.thermal, streams.thermal.topic, max_pixels=limit, note=noted.append)
-            if self._health.alone:
+            if alone:
                 seen["thermal"] = look_at_thermal(thermal, self._crop, _digest(runs["thermal"])), pair.thermal_stamp
         depth = None if job.depth is None or streams.depth is None else _depth_of(job, streams.depth.topic, limit)
         if rgb is not None and thermal is not None:
@@ -112,7 +114,7 @@ class PairStages:
             self._tell(self._judge.judge(rgb, thermal, stamps, aligned, noted, of_both))
         modality = pair.modality
         if seen:
-            choice = self._health.choose(seen, runs)
+            choice = self._health.choose(seen, runs, alone)
             streams.see_health(choice)
             if choice.modality is None:
                 raise UnfitError("; ".join(f"{name}: {judged.detail}" for name, judged in choice.judgements.items()))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 
@@ -17,6 +19,13 @@ from rgbt_seg_ros.pipeline.health.stream import FaultInterval, Judgement, Pictur
 
 EDGE = 1.0
 """s; recorders find one topic after the other, so that less at the start or the end of a bag is no silence."""
+
+LATE = 0.5
+"""s by which an image was recorded later after its stamp than usual from which it is late: above what transport and a busy
+recorder take."""
+
+_FEWEST = 5
+"""Images from which it is known how long after their stamps they are usually recorded."""
 
 _DECODED_EVERY = {"rgb": 200_000_000, "thermal": 100_000_000}
 """ns between compressed images that are decoded for this: a shutter is closed for 0.5 s and more."""
@@ -39,12 +48,16 @@ class CameraFaults:
         self._health = PictureHealth("thermal" if thermal else "rgb")
         self._stamps = array("q")
         self._places: dict[int, float] = {}
+        # Of every image in the order of recording: when, and by how much its stamp lies behind that (s).
+        self._arrived: list[tuple[float, float]] = []
         self._looked = array("q")
         self._judged: list[Judgement] = []
 
     def arrive(self, stamp: int, at: float) -> None:
         """Take the stamp (ns) of the next image, and when it was recorded (s after the start of the bag)."""
         self._stamps.append(stamp)
+        # From the first stamp on, so that no digit of ns is lost.
+        self._arrived.append((at, at - (stamp - self._stamps[0]) / NANOSECONDS))
         self._places.setdefault(stamp, at)
 
     def wants(self, stamp: int, compressed: bool) -> bool:
@@ -66,12 +79,22 @@ class CameraFaults:
             *silences(self._in_order()),
             *intervals(self._looked, self._judged),
         ]
-        faults = [*self._edges(begin, end), *map(self._place, found)]
+        faults = [*self._edges(begin, end), *self._late(), *map(self._place, found)]
         return tuple(sorted(faults, key=lambda each: (each.begin, each.end)))
 
     def _in_order(self) -> list[int]:
         stamps: list[int] = np.unique(np.array(self._stamps, np.int64)).tolist()
         return stamps
+
+    def _late(self) -> Iterator[RecordedFault]:
+        """Yield from when to when images were recorded too long after their stamps; one alone is no fault."""
+        if len(self._arrived) < _FEWEST:
+            return
+        usual = statistics.median(lag for _, lag in self._arrived)
+        for late, group in groupby(self._arrived, lambda arrived: arrived[1] > usual + LATE):
+            times = [at for at, _ in group]
+            if late and len(times) > 1:
+                yield RecordedFault(StreamFault.LATE, times[0], times[-1])
 
     def _place(self, interval: FaultInterval) -> RecordedFault:
         return RecordedFault(interval.fault, self._places[interval.begin], self._places[interval.end])

@@ -73,6 +73,13 @@ def test_a_camera_that_is_unplugged_is_silent_to_the_end(tmp_path):
     assert (fault, begin, end) == ("silent", pytest.approx(5.9, abs=0.01), pytest.approx(7.9, abs=0.01))
 
 
+def test_images_that_were_recorded_long_after_their_stamps_are_late(tmp_path):
+    found = check(tmp_path, "thermal:late:2@3", options=["--stamps-only"])
+    assert listed(found["rgb"]) == []
+    ((fault, begin, end),) = listed(found["thermal"])
+    assert (fault, begin, end) == ("late", pytest.approx(4.0, abs=0.01), pytest.approx(5.9, abs=0.01))
+
+
 def test_a_recording_without_faults_has_none(tmp_path):
     found = check(tmp_path)
     assert listed(found["rgb"]) == listed(found["thermal"]) == found["problems"] == []

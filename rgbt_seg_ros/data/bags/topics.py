@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rgbt_seg_ros.data.bags.reader import Bag, BagError, Topic
+from rgbt_seg_ros.pipeline.pairing.stamps import Stream
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
+VALID = "std_msgs/msg/Bool"
 TYPES = {"raw": IMAGE, "compressed": COMPRESSED}
 """Message type by the parameters ``rgb.transport`` and ``thermal.transport``."""
 
@@ -54,6 +56,21 @@ def find_cameras(
     if chosen_rgb == chosen_thermal:
         raise BagError(f"{bag.path}: {chosen_rgb.name} was given for both cameras; expected two topics")
     return Cameras(chosen_rgb, chosen_thermal)
+
+
+def find_words(bag: Bag, cameras: Cameras) -> dict[str, Stream]:
+    """Return the topics on which drivers say whether their images are valid, each with its stream.
+
+    They lie beside the images, as ``rgb/valid`` beside ``rgb/image_raw``; one beside both cameras' images tells nothing.
+    """
+    places: dict[Stream, str] = {"rgb": _beside(cameras.rgb), "thermal": _beside(cameras.thermal)}
+    if places["rgb"] == places["thermal"]:
+        return {}
+    return {name: stream for stream, name in places.items() if name in bag.topics and bag.topics[name].type == VALID}
+
+
+def _beside(topic: Topic) -> str:
+    return f"{topic.name.removesuffix('/compressed').rpartition('/')[0]}/valid"
 
 
 def _choose(bag: Bag, camera: str, name: str | None, transport: str, option: str) -> Topic:

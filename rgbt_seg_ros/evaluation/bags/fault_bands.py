@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from rgbt_seg_ros.pipeline.health.choice import Choice
@@ -37,12 +38,12 @@ class FaultBands:
         self._found: list[StreamBand] = []
         self._open: dict[Stream, int] = {}
 
-    def see(self, pair: Pair, choice: Choice) -> None:
-        """Take the next pair and what was decided about it."""
+    def see(self, pair: Pair, choice: Choice, absent: Mapping[Stream, StreamFault | None]) -> None:
+        """Take the next pair, what was decided about it, and why frames of a stream were not waited for, where that is known."""
         for stream, item in zip(STREAMS, (pair.rgb, pair.thermal), strict=True):
             judged = choice.judgements.get(stream)
             if item is None:
-                self._extend(stream, StreamFault.SILENT, pair.rgb_stamp)
+                self._extend(stream, absent[stream] or StreamFault.SILENT, pair.rgb_stamp)
             elif judged is not None and judged.kind is not None:
                 self._extend(stream, judged.kind, pair.rgb_stamp)
             else:

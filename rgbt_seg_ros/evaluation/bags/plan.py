@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rgbt_seg_ros.data.bags.reader import NANOSECONDS, Bag, BagError, RawMessage
-from rgbt_seg_ros.data.bags.topics import Cameras
+from rgbt_seg_ros.data.bags.topics import Cameras, find_words
 from rgbt_seg_ros.errors import UserError, name_settings
 from rgbt_seg_ros.evaluation.bags.axis import Axis, axis_of
 from rgbt_seg_ros.evaluation.bags.fault_bands import FaultBands, StreamBand
@@ -125,12 +125,13 @@ class _Planner:
         cameras: Cameras,
         pairer: FallbackPairer,
         health: PairHealth,
+        alone: frozenset[Stream],
         crop: tuple[int, int],
         aligned: bool,
         max_pixels: int,
     ) -> None:
         self._bag, self._cameras, self._pairer, self._aligned = bag, cameras, pairer, aligned
-        self._health, self._crop = health, crop
+        self._health, self._alone, self._crop = health, alone, crop
         self._runs: dict[Stream, RunLog] = {stream: RunLog() for stream in STREAMS}
         self._bands = FaultBands()
         self._unfit = 0
@@ -142,12 +143,15 @@ class _Planner:
             StreamJudge(cameras.thermal.name, True, crop, max_pixels),
         )
         self._invalid: Counter[str] = Counter()
+        self._declared: Counter[str] = Counter()
+        self._words = find_words(bag, cameras)
         self._notes: dict[str, str] = {}
         self._received = [0, 0]
         self._reasons = (
             DropReason.INVALID.of("rgb"),
             DropReason.INVALID.of("thermal"),
             DropReason.PAIR_UNFIT,
+            *(DropReason.DECLARED_INVALID.of(stream) for stream in self._words.values()),
             *sorted(pairer.counters().dropped),
         )
         # By whole seconds from the first message: how long the bag is is only known at its end.
@@ -159,7 +163,7 @@ class _Planner:
 
     def _dropped(self) -> tuple[int, ...]:
         counted = self._pairer.counters().dropped
-        own = {**self._invalid, DropReason.PAIR_UNFIT: self._unfit}
+        own = {**self._invalid, **self._declared, DropReason.PAIR_UNFIT: self._unfit}
         dropped = tuple(own.get(reason, 0) + counted.get(reason, 0) for reason in self._reasons)
         # One object for all pairs between two drops.
         return self._last_dropped if dropped == self._last_dropped else dropped
@@ -188,8 +192,21 @@ class _Planner:
             self._notes.setdefault(kind, str(error))
         else:
             stamp = stamp_ns(message.header)
+            if self._pairer.is_declared_invalid(STREAMS[stream]):
+                self._declared[DropReason.DECLARED_INVALID.of(STREAMS[stream])] += 1
+                self._settle(pairs, raw.log_time)
+                return
             self._judges[stream].see(message, stamp, (raw.log_time - (self._start or 0)) / NANOSECONDS)
             pairs += self._pairer.add(STREAMS[stream], stamp, self._frame(message, stream, ordinal, raw), raw.log_time)
+        self._settle(pairs, raw.log_time)
+
+    def _declare(self, stream: Stream, raw: RawMessage) -> None:
+        """Take what a driver said about its images."""
+        pairs = self._pairer.advance(raw.log_time)
+        try:
+            pairs += self._pairer.declare(stream, bool(self._bag.decode(raw).data))
+        except UserError as error:
+            self._notes.setdefault(raw.topic, str(error))
         self._settle(pairs, raw.log_time)
 
     def _frame(self, message: Any, stream: int, ordinal: int, raw: RawMessage) -> _Frame:
@@ -197,7 +214,7 @@ class _Planner:
         facts = run = None
         if not stream:
             self._frame_id = str(message.header.frame_id)
-        if self._health.alone:
+        if self._alone:
             name, stamp = STREAMS[stream], stamp_ns(message.header)
             known = message_digest(message, raw.topic, name, self._crop, self._max_pixels)
             self._runs[name].take(stamp, known)
@@ -216,7 +233,7 @@ class _Planner:
 
     def _settle(self, pairs: list[Pair], log_time: int) -> None:
         for pair in pairs:
-            modality = self._choose(pair)
+            modality = self._choose(pair, log_time)
             if modality is None:
                 self._unfit += 1
                 continue
@@ -243,7 +260,7 @@ class _Planner:
         self._at(log_time)[2] += sum(dropped) - sum(self._last_dropped)
         self._last_dropped = dropped
 
-    def _choose(self, pair: Pair) -> Modality | None:
+    def _choose(self, pair: Pair, now: int) -> Modality | None:
         """Return what the network is given of a pair; None: nothing."""
         frames = {"rgb": (pair.rgb, pair.rgb_stamp), "thermal": (pair.thermal, pair.thermal_stamp)}
         seen = {
@@ -254,14 +271,17 @@ class _Planner:
         if len(seen) < len(STREAMS) - (pair.modality != "rgbt"):
             return pair.modality
         runs = {stream: None if frame is None else frame.run for stream, (frame, _) in frames.items()}
-        choice = self._health.choose(seen, runs)  # type: ignore[arg-type]
-        self._bands.see(pair, choice)
+        choice = self._health.choose(seen, runs, self._alone)  # type: ignore[arg-type]
+        self._bands.see(pair, choice, {stream: self._pairer.fault(stream, now) for stream in STREAMS})
         return choice.modality
 
     def run(self) -> Plan:
         names = (self._cameras.rgb.name, self._cameras.thermal.name)
-        for raw in self._bag.messages(names):
-            self._take(raw)
+        for raw in self._bag.messages((*names, *self._words)):
+            if raw.topic in self._words:
+                self._declare(self._words[raw.topic], raw)
+            else:
+                self._take(raw)
         self._settle(self._pairer.flush(), self._end)
         dropped = dict(zip(self._reasons, self._dropped(), strict=True))
         axis = axis_of(self._start or 0, self._end)
@@ -320,7 +340,7 @@ def make_plan(
     """
     with name_settings(PARAMETER_OF):
         pairer = FallbackPairer(make_pairer(), alone, bag.start)
-    plan = _Planner(bag, cameras, pairer, PairHealth(health, alone), crop, aligned, max_pixels).run()
+    plan = _Planner(bag, cameras, pairer, PairHealth(health), alone, crop, aligned, max_pixels).run()
     if not (plan.of("rgbt") if whole else plan.pairs):
         raise BagError(_why_no_pair(bag, plan))
     return plan

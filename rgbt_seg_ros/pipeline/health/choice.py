@@ -30,17 +30,22 @@ class Choice:
 class PairHealth:
     """Judges the pairs of one camera pair in their order."""
 
-    def __init__(self, settings: HealthSettings | None, alone: frozenset[Stream]) -> None:
-        """Take what counts as a fault, and the streams whose images may be segmented alone."""
-        self.alone = alone
+    def __init__(self, settings: HealthSettings | None) -> None:
+        """Take what counts as a fault."""
         self._health = {stream: PictureHealth(stream, settings) for stream in STREAMS}
 
-    def choose(self, seen: Mapping[Stream, tuple[PictureFacts, int]], runs: Mapping[Stream, Run | None]) -> Choice:
+    def choose(
+        self,
+        seen: Mapping[Stream, tuple[PictureFacts, int]],
+        runs: Mapping[Stream, Run | None],
+        alone: frozenset[Stream],
+    ) -> Choice:
         """Decide about the next pair.
 
         Args:
             seen: What RGB image, thermal image, or both show, each with its stamp (ns).
             runs: The runs of equal pictures that they belong to, of all frames that came.
+            alone: The streams whose images may be segmented alone.
         """
         whole: Modality = "rgbt" if len(seen) == len(STREAMS) else next(iter(seen))
         judgements = {
@@ -50,7 +55,7 @@ class PairHealth:
         if not unfit:
             return Choice(whole, judgements)
         left = other_stream(unfit[0])
-        usable = len(unfit) < len(seen) and left in self.alone
+        usable = len(unfit) < len(seen) and left in alone
         return Choice(left if usable else None, judgements)
 
 

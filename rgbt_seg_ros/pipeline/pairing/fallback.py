@@ -66,6 +66,13 @@ class FallbackPairer:
         self._invalid: set[Stream] = set()
         self._late: set[Stream] = set()
 
+    def allow(self, alone: frozenset[Stream]) -> None:
+        """Take other streams whose frames may go alone, as after a change of the model; what waits may still find a partner."""
+        if alone != self._alone:
+            self._alone = alone
+            for waiting in self._waiting.values():
+                waiting.clear()
+
     def add(self, stream: Stream, stamp_ns: int, item: Any, now: int) -> list[Pair]:
         """Take a frame that came now; return what became certain: pairs, and frames alone, in the order of their stamps."""
         time = stamp_ns + self._offset[stream]

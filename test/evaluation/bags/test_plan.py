@@ -6,8 +6,10 @@ from functools import partial
 
 import pytest
 
+from rgbt_seg_ros.data.bags.messages import make
 from rgbt_seg_ros.data.bags.reader import Bag, BagError
 from rgbt_seg_ros.data.bags.topics import find_cameras
+from rgbt_seg_ros.data.bags.writer import BagWriter
 from rgbt_seg_ros.evaluation.bags.axis import axis_of
 from rgbt_seg_ros.evaluation.bags.plan import make_plan
 from rgbt_seg_ros.pipeline.pairing.fallback import FALLBACKS
@@ -18,8 +20,8 @@ SECOND = 1_000_000_000
 
 def plan_of(path, alone="none", **settings):
     with Bag(path) as bag:
-        make = partial(NearestPairer, PairingSettings(**settings))
-        return make_plan(bag, find_cameras(bag), make, FALLBACKS[alone])
+        pairer = partial(NearestPairer, PairingSettings(**settings))
+        return make_plan(bag, find_cameras(bag), pairer, FALLBACKS[alone])
 
 
 def test_a_plan_holds_every_pair_in_order_with_its_frames(recording):
@@ -146,3 +148,23 @@ def test_one_lost_frame_is_no_fault(tmp_path, record):
     plan = plan_of(faulty(tmp_path / "lost", record, change), "both", fill_gaps=False)
     assert (plan.of("rgbt"), plan.of("rgb")) == (59, 1)
     assert plan.faults == ()
+
+
+def test_what_a_driver_says_about_its_images_counts_as_in_the_node(tmp_path, record):
+    words = {10: False, 20: True}
+    whole = faulty(tmp_path / "whole", record, lambda stream, index, message: message)
+    with Bag(whole) as source, BagWriter(tmp_path / "said") as writer:
+        for topic in source.topics.values():
+            writer.copy_topic(topic)
+        writer.add_topic("/thermal/valid", "std_msgs/msg/Bool")
+        seen = 0
+        for raw in source.messages():
+            if raw.topic == "/rgb/image_raw":
+                if seen in words:
+                    writer.write("/thermal/valid", raw.log_time, make("std_msgs/msg/Bool", data=words[seen]))
+                seen += 1
+            writer.write_raw(raw)
+    plan = plan_of(tmp_path / "said", "both", fill_gaps=False)
+    assert [pair.rgb for pair in plan.pairs if pair.modality == "rgb"] == list(range(10, 20))
+    assert plan.dropped["thermal_declared_invalid"] == 10
+    assert [(band.stream, str(band.fault), band.pairs) for band in plan.faults] == [("thermal", "declared", 10)]
