@@ -34,7 +34,7 @@ def test_interface_names_every_parameter_and_topic():
 
     text = (ROOT / "docs" / "interface.md").read_text()
     topics = re.findall(r'"(segmentation/[\w/]+)"', (ROOT / "rgbt_seg_ros/nodes/outputs.py").read_text())
-    assert len(topics) == 10
+    assert len(topics) == 12
     topics += ["rgb/image_raw", "thermal/image_raw", "depth/image", "rgb/camera_info", "thermal/camera_info"]
     topics += ["/diagnostics", "~/enable"]
     assert [name for name in [*(p.name for p in PARAMETERS), *topics] if f"`{name}`" not in text] == []

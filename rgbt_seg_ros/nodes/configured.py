@@ -130,8 +130,7 @@ class ConfiguredPair:
     def tune(self, settings: NodeSettings) -> None:
         """Take the settings that count from the next frame on."""
         self._model.tune(self.name, settings.segmenter)
-        self.outputs.alpha = settings.overlay_alpha
-        self.settings = replace(settings, model=self.settings.model)
+        self.settings = self.outputs.settings = replace(settings, model=self.settings.model)
 
     @property
     def _of(self) -> str:
@@ -195,7 +194,7 @@ class Configured:
                 entry,
                 model,
                 sources[name],
-                Outputs(node, entry.overlay_alpha, entry.badge, prefix_of(name)),
+                Outputs(node, entry, prefix_of(name)),
                 partial(sizes.put, keys[name]),
                 node.get_logger(),
             )

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from std_msgs.msg import Header
 
+from rgbt_seg_ros.arrays import AnyArray
 from rgbt_seg_ros.pipeline import Segmenter
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair
 from rgbt_seg_ros.pipeline.preparation import Prepared
@@ -28,13 +29,16 @@ class Job:
 class Frame:
     """A pair that is ready for the network; moments of time.perf_counter, s.
 
-    ``rgb`` is None where the thermal image alone is segmented; ``header`` is that of the masks.
+    ``rgb`` is None where the thermal image alone is segmented; ``thermal`` holds the camera's own values without cropped
+    rows, ``depth`` the depth image of the pair; each is None where there is none. ``header`` is that of the masks.
     """
 
     job: Job
     loaded: Loaded
     segmenter: Segmenter
     rgb: npt.NDArray[np.uint8] | None
+    thermal: AnyArray | None
+    depth: AnyArray | None
     prepared: Prepared
     header: Header
     start: float

@@ -17,8 +17,10 @@ from rgbt_seg_ros.msg import Segmentation as SegmentationMessage
 from rgbt_seg_ros.network import ModelSpec
 from rgbt_seg_ros.nodes.conversions import compressed_message, image_message
 from rgbt_seg_ros.nodes.frame import Frame
+from rgbt_seg_ros.nodes.object_outputs import ObjectOutputs
 from rgbt_seg_ros.nodes.qos import publish
 from rgbt_seg_ros.nodes.side_outputs import OnDemand, SideOutput
+from rgbt_seg_ros.parameters.table import NodeSettings
 from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.alignment import resize
 from rgbt_seg_ros.pipeline.encoding import label_png, picture_jpeg
@@ -51,18 +53,17 @@ def vision_msgs() -> Any:
 class Outputs:
     """The publishers of one camera pair of a configured node. What a model's classes are comes with each call: it may change."""
 
-    def __init__(self, node: LifecycleNode, alpha: float, badge: bool, prefix: str = "") -> None:
+    def __init__(self, node: LifecycleNode, settings: NodeSettings, prefix: str = "") -> None:
         """Create the publishers; they stay silent until the node is active.
 
         Args:
             node: The node.
-            alpha: Weight of the class colours in the overlay, 0..1.
-            badge: Whether the overlay says which camera is missing.
+            settings: Of the camera pair.
             prefix: What stands before the topics, such as ``front/``.
         """
-        self._node, self._badge = node, badge
-        self.alpha = alpha
-        """Weight of the class colours in the overlay, 0..1; may change from frame to frame."""
+        self._node = node
+        self.settings = settings
+        """Of this moment: those that are live may change from frame to frame."""
 
         def create(kind: Any, topic: str, qos: QoSProfile) -> Any:
             return publish(node, kind, prefix + topic, qos)
@@ -84,11 +85,16 @@ class Outputs:
         """What is made beside, of ``Session``'s thread for it."""
         self._publishers = [self._mask, self._confidence, self._overlay, self._result, self._thermal, self._report]
         self._publishers += [color_mask, mask_png, overlay_jpeg]
-        labels = vision_msgs()
+        messages = vision_msgs()
         self._labels: Any = None
-        if labels is not None:
-            self._labels = create(labels.LabelInfo, "segmentation/label_info", _LATCHED)
-            self._publishers.append(self._labels)
+        if messages is not None:
+            self._labels = create(messages.LabelInfo, "segmentation/label_info", _LATCHED)
+            flat = create(messages.Detection2DArray, "segmentation/objects", _IMAGES)
+            solid = None
+            if settings.segmenter.alignment.mode == "depth":
+                solid = create(messages.Detection3DArray, "segmentation/objects_3d", _IMAGES)
+            self.side.append(ObjectOutputs(messages, lambda: self.settings, flat, solid))
+            self._publishers += [publisher for publisher in (self._labels, flat, solid) if publisher is not None]
 
     @property
     def listened(self) -> bool:
@@ -135,9 +141,9 @@ class Outputs:
     def _picture(self, frame: Frame, masks: Segmentation) -> ByteArray:
         """Return the overlay of a frame."""
         background = thermal_background(frame.prepared) if frame.rgb is None else frame.rgb
-        picture = overlay(background, masks.label, frame.segmenter.spec.classes, self.alpha)
+        picture = overlay(background, masks.label, frame.segmenter.spec.classes, self.settings.overlay_alpha)
         modality = frame.prepared.modality
-        return with_badge(picture, f"{modality} only") if self._badge and modality != "rgbt" else picture
+        return with_badge(picture, f"{modality} only") if self.settings.badge and modality != "rgbt" else picture
 
     def _color_mask(self, frame: Frame, masks: Segmentation) -> Image:
         return image_message(frame.header, colourise(masks.label, frame.segmenter.spec.classes))

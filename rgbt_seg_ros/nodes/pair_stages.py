@@ -31,6 +31,7 @@ from rgbt_seg_ros.pipeline.pairing.fallback import streams_alone
 from rgbt_seg_ros.pipeline.pairing.nearest import Pair
 from rgbt_seg_ros.pipeline.pairing.stamps import Stream
 from rgbt_seg_ros.pipeline.report import FrameFacts
+from rgbt_seg_ros.pipeline.thermal.stage import crop
 from rgbt_seg_ros.serving.warming import Loaded
 
 _AGAIN = 60.0
@@ -128,7 +129,10 @@ class PairStages:
         prepared = segmenter.prepare(
             rgb, thermal, depth, pair.thermal_stamp, frames, modality=modality, image_size=self._size()
         )
-        frame = Frame(job, loaded, segmenter, rgb, prepared, self._header(pair), start, converted, time.perf_counter())
+        raw = None if thermal is None else crop(thermal, *self._crop)
+        frame = Frame(
+            job, loaded, segmenter, rgb, raw, depth, prepared, self._header(pair), start, converted, time.perf_counter()
+        )
         self.sizes = frame.sizes
         return frame
 

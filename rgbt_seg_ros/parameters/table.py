@@ -138,6 +138,9 @@ PARAMETERS = (
     Parameter("output.overlay_alpha", 0.5, "weight of the class colours in the overlay", (), 0.0, 1.0),
     Parameter("output.badge", True, "the overlay says in a corner which camera is missing"),
     Parameter(
+        "objects.min_pixels", 50, "pixels of an area of one class below which it is not an object", (), 1, 1_000_000
+    ),
+    Parameter(
         "diagnostics.max_latency", 0.0, "s from stamp to mask above which diagnostics warn; 0 = none", (), 0.0, 3600.0
     ),
     Parameter("runtime.backend", "auto", "engine of the network (docs/backends.md)", BACKENDS),
@@ -243,6 +246,7 @@ class NodeSettings:
     rectified: bool
     overlay_alpha: float
     badge: bool
+    min_pixels: int
     max_latency: float
     threads: int
     warm_up: int
@@ -259,6 +263,7 @@ CALIBRATIONS = ("alignment.calibration", "alignment.plane_distance", "alignment.
 TUNABLE = (
     "output.threshold",
     "output.overlay_alpha",
+    "objects.min_pixels",
     "runtime.max_rate",
     "sync.slop",
     "thermal.low",

@@ -53,6 +53,7 @@ def vision_msgs(monkeypatch):
     """A stand-in: the package is not among the wheels."""
     module = SimpleNamespace(
         LabelInfo=lambda threshold: SimpleNamespace(header=SimpleNamespace(), class_map=[], threshold=threshold),
+        Detection2DArray=SimpleNamespace,
         VisionClass=lambda class_id, class_name: (class_id, class_name),
     )
     monkeypatch.setattr(outputs, "vision_msgs", lambda: module)
