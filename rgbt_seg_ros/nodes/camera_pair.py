@@ -273,6 +273,7 @@ class CameraPair:
             total.update(self._pairer.counters().dropped)
             if self.depth is not None:
                 total.update(self._depth_pairer.dropped())
+        total.update(self.configured.points_dropped())
         for stream in self.streams:
             total[DropReason.LOST_IN_TRANSPORT.of(stream.name)] += stream.lost
         return {reason: count for reason, count in sorted(total.items()) if count}

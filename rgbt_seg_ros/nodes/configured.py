@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -14,10 +15,12 @@ from rclpy.lifecycle import LifecycleNode
 
 from rgbt_seg_ros.cores import bound_to, thread_count
 from rgbt_seg_ros.errors import UserError, name_settings
+from rgbt_seg_ros.network import read_spec
 from rgbt_seg_ros.nodes.alignment_source import AlignmentSource
 from rgbt_seg_ros.nodes.log import python_logger
 from rgbt_seg_ros.nodes.message_filters_pairing import create_pairer
-from rgbt_seg_ros.nodes.outputs import Outputs
+from rgbt_seg_ros.nodes.outputs import IMAGES, Outputs
+from rgbt_seg_ros.nodes.points_output import Points, check_points
 from rgbt_seg_ros.parameters.table import PARAMETER_OF, NodeSettings
 from rgbt_seg_ros.pipeline.alignment import Aligner
 from rgbt_seg_ros.pipeline.backends.cache import CacheError, cache_folder
@@ -66,6 +69,8 @@ class ConfiguredPair:
         """
         self.name, self.settings, self.alignment, self.outputs = name, settings, alignment, outputs
         self.remember = remember
+        self.points_dropped: Callable[[], Counter[str]] = Counter
+        """Returns how many clouds were dropped, by reason."""
         self._model, self._log = model, log
         self._said, self._waited = float("-inf"), True
 
@@ -170,6 +175,8 @@ class Configured:
         aligners = {name: source.make() for name, source in sources.items()}
         for name, entry in settings.items():
             create_pairer(entry.policy, entry.pairing_with(aligners[name].calibration or sources[name].file))
+        with name_settings(PARAMETER_OF):
+            check_points(settings, read_spec(first.model))
         threads = thread_count(first.threads, first.runtime.worker_cores, _TORCH_THREADS)
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)
@@ -200,6 +207,17 @@ class Configured:
             )
             for name, entry in settings.items()
         }
+        prefixes = {name: pair.prefix for name, pair in self.pairs.items()}
+        self.points = Points(
+            node,
+            IMAGES,
+            prefixes,
+            lambda name: self.pairs[name].settings,
+            lambda name: self.pairs[name].aligner,
+        )
+        for name, output in self.points.outputs.items():
+            self.pairs[name].outputs.side.append(output)
+            self.pairs[name].points_dropped = partial(self.points.dropped, name)
 
     @property
     def title(self) -> str:
@@ -231,10 +249,12 @@ class Configured:
         self.active = True
         for pair in self.pairs.values():
             pair.alignment.subscribe(self._node, pair)
+        self.points.subscribe()
 
     def unsubscribe(self) -> None:
         """End these subscriptions; what was received is kept."""
         self.active = False
+        self.points.unsubscribe()
         for pair in self.pairs.values():
             pair.alignment.close(self._node)
 
@@ -275,6 +295,7 @@ class Configured:
 
     def close(self) -> None:
         """Destroy the publishers, and release the model unless its engine still runs."""
+        self.points.close()
         for pair in self.pairs.values():
             pair.outputs.close()
         self.served.close()

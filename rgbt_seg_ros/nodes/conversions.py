@@ -5,10 +5,11 @@ from __future__ import annotations
 import array
 
 import numpy as np
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
 from rgbt_seg_ros.arrays import AnyArray, ByteArray
+from rgbt_seg_ros.pipeline.points.fields import CloudData
 
 
 def image_message(header: Header, pixels: ByteArray) -> Image:
@@ -27,6 +28,25 @@ def compressed_message(header: Header, data: ByteArray, kind: str) -> Compressed
     """Return a message of the (N,) uint8 data of a PNG or JPEG; ``kind`` is what image_transport says of it as its format."""
     message = CompressedImage(header=header, format=kind)
     message.data = byte_array(data)
+    return message
+
+
+def cloud_message(header: Header, cloud: CloudData) -> PointCloud2:
+    """Return the message of a point cloud."""
+    message = PointCloud2(
+        header=header,
+        height=cloud.height,
+        width=cloud.width,
+        fields=[
+            PointField(name=field.name, offset=field.offset, datatype=field.datatype, count=field.count)
+            for field in cloud.fields
+        ],
+        is_bigendian=False,
+        point_step=cloud.point_step,
+        row_step=cloud.row_step,
+        is_dense=cloud.dense,
+    )
+    message.data = byte_array(cloud.data)
     return message
 
 

@@ -31,6 +31,7 @@ class ImageStream:
         check: Callable[[Any, str], None],
         store: Callable[[Any], None],
         refuse: Callable[[UserError], None],
+        kind: Any = None,
     ) -> None:
         """Subscribe.
 
@@ -42,12 +43,13 @@ class ImageStream:
             check: Raises UserError for a message that cannot be used.
             store: Takes every other message.
             refuse: Takes the errors of ``check``.
+            kind: Type of the messages; None: the image that ``transport`` says.
         """
         self._node = node
-        self._type = Image if transport == "raw" else CompressedImage
+        self._type = kind or (Image if transport == "raw" else CompressedImage)
         self._topic = topic if transport == "raw" else f"{topic}/compressed"
         self.name = topic.split("/")[-2]
-        """``rgb``, ``thermal`` or ``depth``."""
+        """``rgb``, ``thermal``, ``depth`` or ``points``."""
         self.topic = node.resolve_topic_name(self._topic)
         self._auto = qos == "auto" and not overrides_reliability(node, self._topic)
         self._check, self._store, self._refuse = check, store, refuse

@@ -18,6 +18,7 @@ from rgbt_seg_ros.nodes.configured import Configured
 from rgbt_seg_ros.nodes.diagnostics import Diagnostics
 from rgbt_seg_ros.nodes.outputs import vision_msgs
 from rgbt_seg_ros.nodes.parameters import NodeParameters
+from rgbt_seg_ros.nodes.points_output import check_points
 from rgbt_seg_ros.nodes.qos import unused_overrides
 from rgbt_seg_ros.nodes.rim import GuardedNode
 from rgbt_seg_ros.nodes.runtime import collect_all
@@ -210,6 +211,8 @@ class SegmentationNode(GuardedNode):
                 configured.served.loader.start(changed["model.file"])
         elif changed:
             settings = self._own.read(changed)
+            with name_settings(PARAMETER_OF):
+                check_points(settings, configured.served.model.spec)
             pairs = self._session.pairs if self._session is not None else ()
             differently = configured.recalibrate(self._own.recalibrated(changed), settings)
             before = configured.tune(settings)

@@ -28,7 +28,7 @@ from rgbt_seg_ros.pipeline.preparation import Prepared
 from rgbt_seg_ros.pipeline.rendering import colourise, overlay, thermal_background, with_badge
 from rgbt_seg_ros.pipeline.report import MODALITIES, FrameFacts, report_fields
 
-_IMAGES = QoSProfile(
+IMAGES = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
     depth=5,
     reliability=ReliabilityPolicy.RELIABLE,
@@ -68,15 +68,15 @@ class Outputs:
         def create(kind: Any, topic: str, qos: QoSProfile) -> Any:
             return publish(node, kind, prefix + topic, qos)
 
-        self._mask = create(Image, "segmentation/mask", _IMAGES)
-        self._confidence = create(Image, "segmentation/confidence", _IMAGES)
-        self._overlay = create(Image, "segmentation/overlay", _IMAGES)
-        self._result = create(SegmentationMessage, "segmentation/result", _IMAGES)
-        self._thermal = create(Image, "segmentation/thermal_aligned", _IMAGES)
-        self._report = create(FrameReport, "segmentation/report", _IMAGES)
-        color_mask = create(Image, "segmentation/color_mask", _IMAGES)
-        mask_png = create(CompressedImage, "segmentation/mask/compressed", _IMAGES)
-        overlay_jpeg = create(CompressedImage, "segmentation/overlay/compressed", _IMAGES)
+        self._mask = create(Image, "segmentation/mask", IMAGES)
+        self._confidence = create(Image, "segmentation/confidence", IMAGES)
+        self._overlay = create(Image, "segmentation/overlay", IMAGES)
+        self._result = create(SegmentationMessage, "segmentation/result", IMAGES)
+        self._thermal = create(Image, "segmentation/thermal_aligned", IMAGES)
+        self._report = create(FrameReport, "segmentation/report", IMAGES)
+        color_mask = create(Image, "segmentation/color_mask", IMAGES)
+        mask_png = create(CompressedImage, "segmentation/mask/compressed", IMAGES)
+        overlay_jpeg = create(CompressedImage, "segmentation/overlay/compressed", IMAGES)
         self.side: list[SideOutput] = [
             OnDemand(color_mask, self._color_mask),
             OnDemand(mask_png, self._mask_png),
@@ -89,19 +89,18 @@ class Outputs:
         self._labels: Any = None
         if messages is not None:
             self._labels = create(messages.LabelInfo, "segmentation/label_info", _LATCHED)
-            flat = create(messages.Detection2DArray, "segmentation/objects", _IMAGES)
+            flat = create(messages.Detection2DArray, "segmentation/objects", IMAGES)
             solid = None
             if settings.segmenter.alignment.mode == "depth":
-                solid = create(messages.Detection3DArray, "segmentation/objects_3d", _IMAGES)
+                solid = create(messages.Detection3DArray, "segmentation/objects_3d", IMAGES)
             self.side.append(ObjectOutputs(messages, lambda: self.settings, flat, solid))
             self._publishers += [publisher for publisher in (self._labels, flat, solid) if publisher is not None]
 
     @property
     def listened(self) -> bool:
         """Whether somebody subscribes to anything that is made of a frame."""
-        return any(
-            publisher.get_subscription_count() for publisher in self._publishers if publisher is not self._labels
-        )
+        taken = (publisher for publisher in self._publishers if publisher is not self._labels)
+        return any(publisher.get_subscription_count() for publisher in taken) or any(side.wanted for side in self.side)
 
     def publish_labels(self, stamp: Time, spec: ModelSpec, threshold: float) -> None:
         """Publish every class of a model, where vision_msgs is installed (vision_msgs/LabelInfo).

@@ -9,7 +9,7 @@ from typing import Any
 from rgbt_seg_ros.errors import name_settings
 from rgbt_seg_ros.parameters.table import PARAMETERS, NodeSettings, ParameterError, settings_of
 
-_GROUPS = ("sync", "rgb", "thermal", "alignment")
+_GROUPS = ("sync", "rgb", "thermal", "alignment", "points")
 
 PAIR_PARAMETERS = tuple(parameter for parameter in PARAMETERS if parameter.name.split(".")[0] in _GROUPS)
 """Parameters that each named pair has for itself too, as ``PAIR.NAME``; what is not set for a pair is what all have."""

@@ -19,6 +19,7 @@ from rgbt_seg_ros.pipeline.health.stream import HealthSettings
 from rgbt_seg_ros.pipeline.image_data import MAX_PIXELS
 from rgbt_seg_ros.pipeline.pairing.fallback import FALLBACKS
 from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
+from rgbt_seg_ros.pipeline.points.settings import COLORS, SOURCES, PointsSettings
 from rgbt_seg_ros.pipeline.segmenter import SegmenterSettings
 from rgbt_seg_ros.pipeline.thermal.stage import METHODS, PRESETS, REPAIRS, ThermalSettings
 
@@ -137,6 +138,20 @@ PARAMETERS = (
     Parameter("output.threshold", 0.0, "probability below which a pixel is 255 (unlabeled)", (), 0.0, 1.0),
     Parameter("output.overlay_alpha", 0.5, "weight of the class colours in the overlay", (), 0.0, 1.0),
     Parameter("output.badge", True, "the overlay says in a corner which camera is missing"),
+    Parameter("points.source", "none", "where segmentation/points comes from (docs/points.md)", SOURCES),
+    Parameter("points.cloud_slop", 0.05, "s, largest difference of the stamps of a cloud and a mask", (), 0.0, 10.0),
+    Parameter("points.keep_unseen", True, "keep points that no camera sees, with label 255"),
+    Parameter("points.classes", [""], "the only classes that are published; one empty name: all"),
+    Parameter("points.exclude", [""], "classes that are not published; one empty name: none"),
+    Parameter("points.color", "camera", "what rgb holds: the camera's colour or the class's", COLORS),
+    Parameter("points.max_points", 4_000_000, "points of a cloud above which it is refused", (), 1, 100_000_000),
+    Parameter(
+        "points.extrinsic", "", "x y z qx qy qz qw of the cloud's frame in the RGB camera's optical one; empty: TF"
+    ),
+    Parameter("points.ground_frame", "", "frame whose plane z = 0 is the ground; empty: by height and pitch"),
+    Parameter("points.ground_height", 0.0, "m, of the RGB camera above the ground; 0 = not set", (), 0.0, 1000.0),
+    Parameter("points.ground_pitch", 0.0, "rad, by which the RGB camera looks down", (), -1.57, 1.57),
+    Parameter("points.ground_classes", [""], "classes that are ground, for the source ground"),
     Parameter(
         "objects.min_pixels", 50, "pixels of an area of one class below which it is not an object", (), 1, 1_000_000
     ),
@@ -247,6 +262,7 @@ class NodeSettings:
     overlay_alpha: float
     badge: bool
     min_pixels: int
+    points: PointsSettings
     max_latency: float
     threads: int
     warm_up: int
@@ -269,6 +285,13 @@ TUNABLE = (
     "thermal.low",
     "thermal.high",
     "thermal.clahe_clip",
+    "points.keep_unseen",
+    "points.classes",
+    "points.exclude",
+    "points.color",
+    "points.ground_height",
+    "points.ground_pitch",
+    "points.ground_classes",
 )
 LIVE = ("model.file", *CALIBRATIONS, *TUNABLE)
 """Parameters that may change while the node is configured: they count from the next pair on."""
@@ -301,6 +324,7 @@ def settings_of(values: Mapping[str, Any]) -> NodeSettings:
                 thermal=_built(ThermalSettings, values),
                 alignment=_built(AlignmentSettings, values),
             ),
+            points=_built(PointsSettings, values),
             max_pixels=values["input.max_pixels"],
             rgb_transport=values["rgb.transport"],
             rgb_qos=values["rgb.qos"],

@@ -30,6 +30,10 @@ class DropReason(Term):
         "declared_invalid",
         "its driver said on rgb/valid or thermal/valid that its images cannot be used",
     )
+    NOT_PLACED = (
+        "not_placed",
+        "its points could not be brought into the RGB image: no transform, no lens, or another size; the log says which",
+    )
     DISABLED = "disabled", "was received while the node was disabled by ~/enable"
     LOST_IN_TRANSPORT = (
         "lost_in_transport",
@@ -74,5 +78,5 @@ class DropReason(Term):
         return not self.startswith(("pair_", "output_"))
 
     def of(self, stream: str) -> str:
-        """Return the name under which frames of a stream (``rgb``, ``thermal`` or ``depth``) are counted."""
+        """Return the name under which frames of a stream (``rgb``, ``thermal``, ``depth`` or ``points``) are counted."""
         return f"{stream}_{self.value}"

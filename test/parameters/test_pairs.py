@@ -24,7 +24,7 @@ def test_what_a_pair_does_not_say_is_what_all_have():
 
 def test_what_belongs_to_the_one_model_is_for_all_pairs():
     groups = {parameter.name.split(".")[0] for parameter in PAIR_PARAMETERS}
-    assert groups == {"sync", "rgb", "thermal", "alignment"}
+    assert groups == {"sync", "rgb", "thermal", "alignment", "points"}
 
 
 @pytest.mark.parametrize(

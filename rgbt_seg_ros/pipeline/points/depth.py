@@ -28,20 +28,23 @@ class DepthPoints:
     ([-0.019999999552965164, 0.0, 0.019999999552965164], [2.0, 2.0, 2.0])
     """
 
-    def __init__(self, camera: CameraModel, depth_pixels: str) -> None:
+    def __init__(self, camera: CameraModel, depth_pixels: str, size: tuple[int, int] | None = None) -> None:
         """Prepare for the images of an RGB camera.
 
         Args:
             camera: The RGB camera.
             depth_pixels: Whose pixels a depth image has, as of ``Calibration.depth_pixels``: ``rectified`` or ``raw``.
+            size: (H, W) that the RGB image is resized to, where masks are smaller than it; None: its own.
 
         Raises:
             CalibrationError: The intrinsics are not known.
         """
         self._size = camera.size
-        self._focal = float(effective_matrix(camera)[0, 0])
-        directions = rays(camera, pixel_grid(camera.size))
-        positions = pixel_grid(camera.size)
+        size = size or camera.size
+        seen = camera.scaled(size)
+        self._focal = float(effective_matrix(seen)[0, 0])
+        directions = rays(seen, pixel_grid(size))
+        positions = (pixel_grid(size) + 0.5) * (camera.size[1] / size[1], camera.size[0] / size[0]) - 0.5
         if depth_pixels == "rectified" or camera.rectified:
             # Such a depth image holds distances along the axis of the rectified camera; the points are in the optical frame.
             turned = directions @ camera.rotation.T
@@ -58,7 +61,7 @@ class DepthPoints:
         """Return x, y and z in the RGB camera's optical frame (x right, y down, z ahead), each (H, W) float32 in m.
 
         Args:
-            depth: (H, W) of the RGB camera's size; uint16 in mm or float32 in m.
+            depth: (h, w) of the RGB camera's size; uint16 in mm or float32 in m.
             label: (H, W) uint8, the label mask. Where it runs over the edge of a near thing onto what lies behind, there is no
                 point, since the thing would seem to lie there. None: not asked.
 

@@ -26,8 +26,8 @@ _SHARE = 0.8
 _WIDEST = 40
 """px; gaps beyond it are between surfaces."""
 
-_REACH = 0.75
-"""Of a gap that a point reaches to each side: more than half, as the lines of a LiDAR are not everywhere as dense."""
+_REACH = 1.0
+"""Of a gap that a point reaches to each side: the upper edge of a thing may lie a whole gap above the line that meets it."""
 
 _LEAST = 1.5
 """px; no patch reaches less."""
@@ -95,5 +95,5 @@ def hidden(
     kernel = np.ones((2 * around[1] + 1, 2 * around[0] + 1), np.uint8)
     spread = np.asarray(cv2.dilate(nearest.reshape(*shape, len(present)), kernel))
     # The ground 1 m below a camera comes nearer by this from one end of a patch to the other: one surface.
-    slack = np.float32(max((count + 1) * step for count, step in zip(around, cell, strict=True)) / focal)
+    slack = np.float32(max(count * step for count, step in zip(around, cell, strict=True)) / focal)
     return np.asarray(spread.reshape(-1)[index] - near > slack)

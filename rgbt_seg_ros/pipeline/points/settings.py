@@ -29,7 +29,7 @@ class PointsSettings:
 
     Attributes:
         source: One of ``SOURCES``: where the points come from.
-        slop: s, largest difference of the stamps of a cloud (or depth image) and a mask.
+        cloud_slop: s, largest difference of the stamps of a cloud (or depth image) and a mask.
         keep_unseen: Whether points that no camera sees are published with label 255.
         classes: Names of the only classes that are published; empty: all.
         exclude: Names of classes that are not published.
@@ -43,7 +43,7 @@ class PointsSettings:
     """
 
     source: str = "none"
-    slop: float = 0.05
+    cloud_slop: float = 0.05
     keep_unseen: bool = True
     classes: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()

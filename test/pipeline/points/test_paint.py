@@ -84,7 +84,8 @@ def test_a_lidar_beside_the_camera_paints_right_and_hides_what_is_hidden():
     assert score.behind > 100
     assert score.smeared <= 0.01 * score.behind
     assert score.right >= 0.97 * score.painted
-    assert score.painted >= 0.97 * score.visible
+    # What is left out in doubt is not wrong, but missing.
+    assert score.painted >= 0.93 * score.visible
 
 
 def test_a_second_camera_paints_only_what_the_first_has_not_seen():
