@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -152,3 +153,18 @@ def test_riddles_do_not_return():
         for match in phrase.finditer(text)
     ]
     assert found == []
+
+
+def test_layouts_of_viewers_name_topics_that_the_interface_has():
+
+    text = (ROOT / "docs" / "interface.md").read_text()
+    foxglove = (ROOT / "config" / "foxglove" / "segmentation.json").read_text()
+    rviz = (ROOT / "config" / "rviz" / "segmentation.rviz").read_text()
+    topics = set(re.findall(r'"/([\w/]+)"', foxglove)) - {"diagnostics"}
+    topics |= {display["Topic"]["Value"] for display in yaml.safe_load(rviz)["Visualization Manager"]["Displays"]}
+    assert {"segmentation/points", "segmentation/objects_3d", "segmentation/overlay"} <= topics
+    assert [topic for topic in topics if f"`{topic}`" not in text] == []
+
+    layout = json.loads(foxglove)
+    panels = re.findall(r'"(?:first|second)": "([^"]+)"', foxglove)
+    assert sorted(panels) == sorted(layout["configById"])
