@@ -1,4 +1,4 @@
-"""``rgbt-seg model import|info|new|temperature|export``: make model files and read what they say."""
+"""``rgbt-seg model import|info|new|temperature|export|nav2``: make model files and read what they say."""
 
 from __future__ import annotations
 
@@ -95,7 +95,21 @@ def register(subparsers: Any) -> None:
         help=f"data that int8 is calibrated on, {DATA} (default: synthetic:64@100)",
     )
     exporting.set_defaults(run=run_export)
-    for writing in (importing, new, temperature, exporting):
+    nav2 = actions.add_parser("nav2", help="write the parameters of Nav2's semantic segmentation layer for a model")
+    nav2.add_argument("model", metavar="MODEL", help=MODEL)
+    nav2.add_argument(
+        "--cost",
+        action="append",
+        default=[],
+        metavar="CLASS=COST",
+        help="cost of a class, 0 (free) to 254 (lethal); may be repeated (default: 0 for class 0, 254 for the others)",
+    )
+    nav2.add_argument("--namespace", default="", metavar="NAME", help="namespace of the node (default: the root)")
+    nav2.add_argument(
+        "--points", default="segmentation/points", metavar="TOPIC", help="the cloud (default: segmentation/points)"
+    )
+    nav2.set_defaults(run=run_nav2)
+    for writing in (importing, new, temperature, exporting, nav2):
         writing.add_argument("-o", "--output", required=True, metavar="FILE", help="the file to write")
         add_overwrite(writing, "FILE if it exists")
 
@@ -191,6 +205,23 @@ def run_export(args: argparse.Namespace) -> int:
         precision = export_model(request, args.to, Path(args.output), args.input_size)
     height, width = args.input_size or spec.input_size
     print(f"{args.output}: {spec.title}, {args.to} {precision} for images of {height}x{width} (height x width)")
+    return 0
+
+
+def run_nav2(args: argparse.Namespace) -> int:
+    """Write the parameters of Nav2's layer for the classes of a model."""
+    from rgbt_seg_ros.files import replacing
+    from rgbt_seg_ros.network import read_spec
+    from rgbt_seg_ros.parameters.nav2 import layer_parameters, nav2_yaml, parse_costs
+
+    check_output([args.output], args.overwrite, parents=False)
+    spec = read_spec(args.model)
+    costs = parse_costs(args.cost, spec.classes)
+    command = shlex.join(["rgbt-seg", *sys.argv[1:]])
+    text = nav2_yaml(layer_parameters(spec.classes, costs, args.namespace, args.points), spec.title, command)
+    with replacing(Path(args.output), parents=False) as (beside,):
+        beside.write_text(text, encoding="utf-8")
+    print(f"{args.output}: " + ", ".join(f"{name} {cost}" for name, cost in costs.items()))
     return 0
 
 

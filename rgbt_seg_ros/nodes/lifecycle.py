@@ -14,6 +14,7 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool
 
 from rgbt_seg_ros.errors import in_words, name_settings
+from rgbt_seg_ros.nodes.bond import LifecycleBond
 from rgbt_seg_ros.nodes.configured import Configured
 from rgbt_seg_ros.nodes.diagnostics import Diagnostics
 from rgbt_seg_ros.nodes.outputs import vision_msgs
@@ -45,6 +46,7 @@ class SegmentationNode(GuardedNode):
         self._problem = ""
         self._enabled = True
         self._diagnostics = Diagnostics(self)
+        self._bond = LifecycleBond(self)
         self.add_on_set_parameters_callback(self._on_set)
         self.create_service(SetBool, "~/enable", self._on_enable)
         # A steady clock: with use_sim_time and no /clock, diagnostics must still say that nothing moves.
@@ -109,6 +111,7 @@ class SegmentationNode(GuardedNode):
             super().on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
         self._problem = ""
+        self._bond.start()
         for sentence in unused_overrides(self):
             self.get_logger().warning(sentence)
         topics = ", ".join(stream.topic for pair in self._session.pairs for stream in pair.streams)
@@ -118,6 +121,7 @@ class SegmentationNode(GuardedNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe; the pair in hand is finished, the one that waits is dropped."""
         pairs = self._session.pairs if self._session is not None else []
+        self._bond.end()
         self._end_session(_STOP_TIMEOUT)
         for pair in pairs:
             dropped = ", ".join(f"{count} {reason}" for reason, count in pair.dropped().items())
@@ -133,6 +137,7 @@ class SegmentationNode(GuardedNode):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Release everything, from any state."""
+        self._bond.end()
         self._end_session(_STOP_TIMEOUT)
         self._release()
         return TransitionCallbackReturn.SUCCESS
@@ -140,6 +145,7 @@ class SegmentationNode(GuardedNode):
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Release everything after a transition that raised, so that the node can be configured again."""
         self._say(f"a transition failed in state {state.label}; the node is unconfigured")
+        self._bond.end()
         self._end_session(_STOP_TIMEOUT)
         self._release()
         return TransitionCallbackReturn.SUCCESS
@@ -182,6 +188,7 @@ class SegmentationNode(GuardedNode):
 
     def shut_down(self, timeout: float) -> bool:
         """Stop the worker at the end of the process; return whether it ended within ``timeout`` seconds."""
+        self._bond.end()
         return self._end_session(timeout)
 
     def _on_set(self, changes: list[Any]) -> SetParametersResult:

@@ -25,6 +25,7 @@ from rgbt_seg_ros.pipeline import Segmentation
 from rgbt_seg_ros.pipeline.alignment import resize
 from rgbt_seg_ros.pipeline.encoding import label_png, picture_jpeg
 from rgbt_seg_ros.pipeline.preparation import Prepared
+from rgbt_seg_ros.pipeline.reduction import fixed_size, reduce_masks
 from rgbt_seg_ros.pipeline.rendering import colourise, overlay, thermal_background, with_badge
 from rgbt_seg_ros.pipeline.report import MODALITIES, FrameFacts, report_fields
 
@@ -64,6 +65,7 @@ class Outputs:
         self._node = node
         self.settings = settings
         """Of this moment: those that are live may change from frame to frame."""
+        self._size = fixed_size(settings.output_size)
 
         def create(kind: Any, topic: str, qos: QoSProfile) -> Any:
             return publish(node, kind, prefix + topic, qos)
@@ -115,10 +117,19 @@ class Outputs:
         info.class_map = [messages.VisionClass(class_id=entry.id, class_name=entry.name) for entry in spec.classes]
         self._labels.publish(info)
 
-    def publish_masks(self, header: Header, masks: Segmentation) -> None:
+    def _sized(self, frame: Frame, masks: Segmentation) -> tuple[ByteArray, ByteArray]:
+        """Return label and confidence mask of a frame in the size that ``output.size`` says."""
+        size = self._size
+        if self.settings.output_size == "cloud" and frame.depth is not None:
+            # Kept for masks of the RGB image alone, whose pairs have no depth image.
+            size = self._size = (frame.depth.shape[0], frame.depth.shape[1])
+        return (masks.label, masks.confidence) if size is None else reduce_masks(masks.label, masks.confidence, size)
+
+    def publish_masks(self, frame: Frame, masks: Segmentation) -> None:
         """Publish both masks first: they are what the robot waits for."""
-        self._mask.publish(image_message(header, masks.label))
-        self._confidence.publish(image_message(header, masks.confidence))
+        label, confidence = self._sized(frame, masks)
+        self._mask.publish(image_message(frame.header, label))
+        self._confidence.publish(image_message(frame.header, confidence))
 
     def publish_extras(self, frame: Frame, masks: Segmentation, thermal_stamp: Time, spec: ModelSpec) -> None:
         """Publish overlay and result, each only while somebody subscribes."""
@@ -128,8 +139,7 @@ class Outputs:
         if self._result.get_subscription_count():
             message = SegmentationMessage(header=header, thermal_stamp=thermal_stamp, model=spec.title)
             message.modality = MODALITIES[frame.prepared.modality]
-            message.mask = image_message(header, masks.label)
-            message.confidence = image_message(header, masks.confidence)
+            message.mask, message.confidence = (image_message(header, mask) for mask in self._sized(frame, masks))
             message.class_id = [entry.id for entry in spec.classes]
             message.class_name = [entry.name for entry in spec.classes]
             message.class_color = [
@@ -145,10 +155,10 @@ class Outputs:
         return with_badge(picture, f"{modality} only") if self.settings.badge and modality != "rgbt" else picture
 
     def _color_mask(self, frame: Frame, masks: Segmentation) -> Image:
-        return image_message(frame.header, colourise(masks.label, frame.segmenter.spec.classes))
+        return image_message(frame.header, colourise(self._sized(frame, masks)[0], frame.segmenter.spec.classes))
 
     def _mask_png(self, frame: Frame, masks: Segmentation) -> CompressedImage:
-        return compressed_message(frame.header, label_png(masks.label), "mono8; png compressed ")
+        return compressed_message(frame.header, label_png(self._sized(frame, masks)[0]), "mono8; png compressed ")
 
     def _overlay_jpeg(self, frame: Frame, masks: Segmentation) -> CompressedImage:
         return compressed_message(frame.header, picture_jpeg(self._picture(frame, masks)), "rgb8; jpeg compressed bgr8")

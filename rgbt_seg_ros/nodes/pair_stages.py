@@ -175,7 +175,7 @@ class PairStages:
         """
         pair = frame.job.pair
         segmented = time.perf_counter()
-        self._outputs.publish_masks(frame.header, masks)
+        self._outputs.publish_masks(frame, masks)
         published = time.perf_counter()
         self.pair.count_processed(pair.rgb_stamp, frame.prepared.modality)
         facts = FrameFacts(

@@ -20,7 +20,14 @@ from rgbt_seg_ros.parameters.table import CALIBRATIONS, LIVE, PARAMETERS, NodeSe
 _COMMON = {parameter.name: parameter for parameter in PARAMETERS}
 _OF_PAIRS = {parameter.name: parameter for parameter in PAIR_PARAMETERS}
 _DEFAULTS = {parameter.name: parameter.default for parameter in PARAMETERS}
-_TEXTS = ("pairs", "model.input_size", "runtime.device", "runtime.callback_cores", "runtime.worker_cores")
+_TEXTS = (
+    "pairs",
+    "model.input_size",
+    "output.size",
+    "runtime.device",
+    "runtime.callback_cores",
+    "runtime.worker_cores",
+)
 """Parameters without choices whose values are judged by themselves, and without reading a file."""
 
 

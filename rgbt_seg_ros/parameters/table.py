@@ -20,6 +20,7 @@ from rgbt_seg_ros.pipeline.image_data import MAX_PIXELS
 from rgbt_seg_ros.pipeline.pairing.fallback import FALLBACKS
 from rgbt_seg_ros.pipeline.pairing.nearest import PairingSettings
 from rgbt_seg_ros.pipeline.points.settings import COLORS, SOURCES, PointsSettings
+from rgbt_seg_ros.pipeline.reduction import check_output_size
 from rgbt_seg_ros.pipeline.segmenter import SegmenterSettings
 from rgbt_seg_ros.pipeline.thermal.stage import METHODS, PRESETS, REPAIRS, ThermalSettings
 
@@ -136,6 +137,7 @@ PARAMETERS = (
     Parameter("alignment.depth_slop", 0.02, "s, largest difference of RGB and depth stamps", (), 0.0, 10.0),
     Parameter("alignment.rectified", False, "with camera_info: the image topics are rectified ones"),
     Parameter("output.threshold", 0.0, "probability below which a pixel is 255 (unlabeled)", (), 0.0, 1.0),
+    Parameter("output.size", "image", "size of the masks: image, cloud (the depth image's) or HxW in pixels"),
     Parameter("output.overlay_alpha", 0.5, "weight of the class colours in the overlay", (), 0.0, 1.0),
     Parameter("output.badge", True, "the overlay says in a corner which camera is missing"),
     Parameter("points.source", "none", "where segmentation/points comes from (docs/points.md)", SOURCES),
@@ -259,6 +261,7 @@ class NodeSettings:
     thermal_qos: str
     depth_slop: float
     rectified: bool
+    output_size: str
     overlay_alpha: float
     badge: bool
     min_pixels: int
@@ -310,6 +313,14 @@ def settings_of(values: Mapping[str, Any]) -> NodeSettings:
     if not values["model.file"]:
         raise SettingError("model.file", "empty", "the path of a .safetensors model file, or demo")
     _check_files(values)
+    with name_settings({"size": "output.size"}):
+        check_output_size(values["output.size"])
+    if values["output.size"] == "cloud" and "depth" not in (values["alignment.mode"], values.get("points.source")):
+        raise SettingError(
+            "output.size",
+            "'cloud' is the size of the depth image, and none is taken",
+            "alignment.mode or points.source depth",
+        )
     cores = {name: parse_cores(values[PARAMETER_OF[name]], PARAMETER_OF[name]) for name in CORES}
     with name_settings(PARAMETER_OF):
         return _built(
@@ -326,6 +337,7 @@ def settings_of(values: Mapping[str, Any]) -> NodeSettings:
             ),
             points=_built(PointsSettings, values),
             max_pixels=values["input.max_pixels"],
+            output_size=values["output.size"],
             rgb_transport=values["rgb.transport"],
             rgb_qos=values["rgb.qos"],
             thermal_transport=values["thermal.transport"],

@@ -84,3 +84,25 @@ def test_a_lazy_node_rests_until_somebody_listens(start, client, tmp_path):
     assert values()["processed"] == "0"
     client.listen(Image, "segmentation/mask")
     client.until_seen(send, ["segmentation/mask"])
+
+
+def test_masks_in_another_size_are_reduced_together_wherever_they_are_published(start, client):
+    from rgbt_seg_ros.msg import Segmentation
+
+    start(**{"output.size": "12x32"})
+    for topic in ("mask", "confidence", "overlay", "color_mask"):
+        client.listen(Image, f"segmentation/{topic}")
+    client.listen(CompressedImage, "segmentation/mask/compressed")
+    client.listen(Segmentation, "segmentation/result")
+    client.connect()
+    stamp = client.until_seen(both(client), client.received)
+    found = {topic.partition("/")[2]: client.at(topic, stamp)[0] for topic in client.received}
+    sizes = {
+        topic: (found[topic].height, found[topic].width) for topic in ("mask", "confidence", "color_mask", "overlay")
+    }
+    assert sizes == {"mask": (12, 32), "confidence": (12, 32), "color_mask": (12, 32), "overlay": (48, 64)}
+    mask = pixels(found["mask"])
+    assert found["mask"].step == 32
+    np.testing.assert_array_equal(decode_image(found["mask/compressed"].data.tobytes()), mask)
+    np.testing.assert_array_equal(pixels(found["result"].mask), mask)
+    np.testing.assert_array_equal(pixels(found["result"].confidence), pixels(found["confidence"]))

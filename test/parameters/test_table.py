@@ -57,3 +57,20 @@ def test_the_values_arrive_in_the_settings():
         "reliable",
         "auto",
     )
+
+
+@pytest.mark.parametrize(
+    ("size", "sentence"),
+    [
+        ("640X480", "output.size: '640X480' is not image, cloud or HxW in pixels, such as 240x320"),
+        ("cloud", "output.size: 'cloud' is the size of the depth image, and none is taken"),
+    ],
+)
+def test_a_size_of_the_masks_that_cannot_be_used_is_named(size, sentence):
+    with pytest.raises(SettingError) as refused:
+        settings_of({**defaults(), "output.size": size})
+    assert str(refused.value).startswith(sentence)
+
+
+def test_the_size_of_the_cloud_goes_with_depth_images():
+    assert settings_of({**defaults(), "output.size": "cloud", "alignment.mode": "depth"}).output_size == "cloud"
