@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from rgbt_seg_ros.resources import prepare_ros_environment
+from test.nodes.warm import Nursery
 
 prepare_ros_environment()
 
@@ -27,6 +28,7 @@ except ImportError:
 
 NAMESPACE = "/front"
 NODE = f"{NAMESPACE}/rgbt_segmentation"
+MODULE = "rgbt_seg_ros.nodes.segmentation_node"
 SIZE = (48, 64)
 PATIENCE = 180.0
 """s until a test fails because something is missing. A machine that is ten times slower than others gets there in time."""
@@ -37,20 +39,22 @@ OUTPUTS = ("mask", "confidence", "overlay", "result", "report")
 
 
 class NodeProcess:
-    """The node's process and its log."""
+    """The node's process and its log; without a nursery it starts cold, as a person starts it."""
 
-    def __init__(self, log, parameters, cache, params_file=None, stand_in=None, level="info"):
-        program = ["-m", "rgbt_seg_ros.nodes.segmentation_node"]
-        if stand_in is not None:
-            program = [str(Path(__file__).parent / "stand_in_node.py")]
-        command = [sys.executable, *program, "--ros-args", "-r", f"__ns:={NAMESPACE}"]
-        command += ["--log-level", f"{NODE[1:].replace('/', '.')}:={level}"]
+    def __init__(self, log, parameters, cache, params_file=None, stand_in=None, level="info", nursery=None):
+        program = MODULE if stand_in is None else str(Path(__file__).parent / "stand_in_node.py")
+        arguments = ["--ros-args", "-r", f"__ns:={NAMESPACE}"]
+        arguments += ["--log-level", f"{NODE[1:].replace('/', '.')}:={level}"]
         environment = {**os.environ, "STAND_IN": str(stand_in), "RGBT_SEG_CACHE": str(cache)}
         if params_file is not None:
-            command += ["--params-file", str(params_file)]
+            arguments += ["--params-file", str(params_file)]
         for name, value in parameters.items():
-            command += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
+            arguments += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
         self._log = log
+        if nursery is not None:
+            self.process = nursery.start(program, arguments, environment, log)
+            return
+        command = [sys.executable, *(["-m", program] if program == MODULE else [program]), *arguments]
         with log.open("wb") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
 
@@ -143,7 +147,7 @@ class Client:
             send(stamp)
             if self.within(lambda s=stamp: all(self.at(topic, s) for topic in topics), 2.0):
                 return stamp
-        raise AssertionError(f"nothing came back whole on {topics}")
+        raise AssertionError(f"nothing came back whole on {topics} {[(t, len(self.received[t])) for t in topics]}")
 
     def connect(self):
         """Wait until the node listens to every stream as it is published.
@@ -256,8 +260,22 @@ def module_client():
     instance.close()
 
 
+@pytest.fixture(scope="session")
+def warm():
+    """What starts nodes that need not import first; there is one for all tests of this process."""
+    instance = Nursery()
+    yield instance
+    instance.close()
+
+
+@pytest.fixture(scope="module")
+def nursery(request):
+    """As ``warm``; None in a module that has COLD_START, because it is about what a node does while it starts."""
+    return None if getattr(request.module, "COLD_START", False) else request.getfixturevalue("warm")
+
+
 @pytest.fixture
-def start(tmp_path):
+def start(tmp_path, nursery):
     """Start a node with parameters; ended after the test.
 
     The folder of its engines is the test's own, or ``cache``: a node warms up for what others of its name have seen there.
@@ -267,7 +285,7 @@ def start(tmp_path):
     def begin(params_file=None, stand_in=None, cache=tmp_path / "cache", level="info", **parameters):
         # A file decides by itself: what -p says would win over it.
         given = parameters if params_file is not None else {**SMALL, **parameters}
-        process = NodeProcess(tmp_path / f"node{len(started)}.log", given, cache, params_file, stand_in, level)
+        process = NodeProcess(tmp_path / f"node{len(started)}.log", given, cache, params_file, stand_in, level, nursery)
         started.append(process)
         return process
 
@@ -279,13 +297,13 @@ def start(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def module_start(tmp_path_factory):
+def module_start(tmp_path_factory, nursery):
     """Start a node for the tests of a module, with parameters."""
     folder, started = tmp_path_factory.mktemp("nodes"), []
 
     def begin(**parameters):
         log = folder / f"node{len(started)}.log"
-        started.append(NodeProcess(log, {**SMALL, **parameters}, folder / "cache"))
+        started.append(NodeProcess(log, {**SMALL, **parameters}, folder / "cache", nursery=nursery))
         return started[-1]
 
     yield begin
@@ -294,14 +312,14 @@ def module_start(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory, module_client):
+def running(tmp_path_factory, module_client, nursery):
     """One active node for the tests of a module, with everything it publishes collected."""
     from sensor_msgs.msg import Image
 
     from rgbt_seg_ros.msg import FrameReport, Segmentation
 
     folder = tmp_path_factory.mktemp("node")
-    process = NodeProcess(folder / "node.log", SMALL, folder / "cache")
+    process = NodeProcess(folder / "node.log", SMALL, folder / "cache", nursery=nursery)
     for name in ("mask", "confidence", "overlay"):
         module_client.listen(Image, f"segmentation/{name}")
     module_client.listen(Segmentation, "segmentation/result")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+COLD_START = True
+
 
 def test_every_transition_and_what_it_means(client, start):
     from lifecycle_msgs.msg import Transition

@@ -31,10 +31,11 @@ def listen(client):
 
 
 @pytest.fixture(scope="module")
-def robot(tmp_path_factory, module_client):
+def robot(tmp_path_factory, module_client, nursery):
     """One node that falls back, with pairs; each test leaves it with both cameras."""
     folder = tmp_path_factory.mktemp("node")
-    process = NodeProcess(folder / "node.log", {**SMALL, "sync.fallback": "both"}, folder / "cache")
+    given = {**SMALL, "sync.fallback": "both"}
+    process = NodeProcess(folder / "node.log", given, folder / "cache", nursery=nursery)
     module_client.process = process
     listen(module_client)
     try:
