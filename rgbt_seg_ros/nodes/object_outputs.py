@@ -31,6 +31,8 @@ class ObjectOutputs:
         self._messages, self._settings = messages, settings
         self._flat, self._solid = flat, solid
 
+    sized = False
+
     @property
     def wanted(self) -> bool:
         """Whether somebody subscribes to either."""

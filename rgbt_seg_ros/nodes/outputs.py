@@ -82,7 +82,7 @@ class Outputs:
         self.side: list[SideOutput] = [
             OnDemand(color_mask, self._color_mask),
             OnDemand(mask_png, self._mask_png),
-            OnDemand(overlay_jpeg, self._overlay_jpeg),
+            OnDemand(overlay_jpeg, self._overlay_jpeg, sized=False),
         ]
         """What is made beside, of ``Session``'s thread for it."""
         self._publishers = [self._mask, self._confidence, self._overlay, self._result, self._thermal, self._report]
@@ -117,29 +117,33 @@ class Outputs:
         info.class_map = [messages.VisionClass(class_id=entry.id, class_name=entry.name) for entry in spec.classes]
         self._labels.publish(info)
 
-    def _sized(self, frame: Frame, masks: Segmentation) -> tuple[ByteArray, ByteArray]:
-        """Return label and confidence mask of a frame in the size that ``output.size`` says."""
+    def sized(self, frame: Frame, masks: Segmentation) -> Segmentation:
+        """Return the masks of a frame in the size that ``output.size`` says: the same ones where that is the image's."""
         size = self._size
         if self.settings.output_size == "cloud" and frame.depth is not None:
             # Kept for masks of the RGB image alone, whose pairs have no depth image.
             size = self._size = (frame.depth.shape[0], frame.depth.shape[1])
-        return (masks.label, masks.confidence) if size is None else reduce_masks(masks.label, masks.confidence, size)
+        if size is None or size == masks.label.shape:
+            return masks
+        return Segmentation(*reduce_masks(masks.label, masks.confidence, size), masks.durations)
 
-    def publish_masks(self, frame: Frame, masks: Segmentation) -> None:
+    def publish_masks(self, header: Header, sized: Segmentation) -> None:
         """Publish both masks first: they are what the robot waits for."""
-        label, confidence = self._sized(frame, masks)
-        self._mask.publish(image_message(frame.header, label))
-        self._confidence.publish(image_message(frame.header, confidence))
+        self._mask.publish(image_message(header, sized.label))
+        self._confidence.publish(image_message(header, sized.confidence))
 
-    def publish_extras(self, frame: Frame, masks: Segmentation, thermal_stamp: Time, spec: ModelSpec) -> None:
-        """Publish overlay and result, each only while somebody subscribes."""
+    def publish_extras(
+        self, frame: Frame, masks: Segmentation, sized: Segmentation, thermal_stamp: Time, spec: ModelSpec
+    ) -> None:
+        """Publish overlay and result, each only while somebody subscribes; ``sized``: the masks as they were published."""
         header = frame.header
         if self._overlay.get_subscription_count():
             self._overlay.publish(image_message(header, self._picture(frame, masks)))
         if self._result.get_subscription_count():
             message = SegmentationMessage(header=header, thermal_stamp=thermal_stamp, model=spec.title)
             message.modality = MODALITIES[frame.prepared.modality]
-            message.mask, message.confidence = (image_message(header, mask) for mask in self._sized(frame, masks))
+            message.mask = image_message(header, sized.label)
+            message.confidence = image_message(header, sized.confidence)
             message.class_id = [entry.id for entry in spec.classes]
             message.class_name = [entry.name for entry in spec.classes]
             message.class_color = [
@@ -155,10 +159,10 @@ class Outputs:
         return with_badge(picture, f"{modality} only") if self.settings.badge and modality != "rgbt" else picture
 
     def _color_mask(self, frame: Frame, masks: Segmentation) -> Image:
-        return image_message(frame.header, colourise(self._sized(frame, masks)[0], frame.segmenter.spec.classes))
+        return image_message(frame.header, colourise(masks.label, frame.segmenter.spec.classes))
 
     def _mask_png(self, frame: Frame, masks: Segmentation) -> CompressedImage:
-        return compressed_message(frame.header, label_png(self._sized(frame, masks)[0]), "mono8; png compressed ")
+        return compressed_message(frame.header, label_png(masks.label), "mono8; png compressed ")
 
     def _overlay_jpeg(self, frame: Frame, masks: Segmentation) -> CompressedImage:
         return compressed_message(frame.header, picture_jpeg(self._picture(frame, masks)), "rgb8; jpeg compressed bgr8")

@@ -44,10 +44,11 @@ class UnfitError(UserError):
 
 @dataclass(frozen=True)
 class Beside:
-    """A frame that further outputs are to be made of."""
+    """A frame that further outputs are to be made of; ``sized``: its masks as they were published."""
 
     frame: Frame
     masks: Segmentation
+    sized: Segmentation
     outputs: list[SideOutput]
 
 
@@ -69,6 +70,8 @@ class PairStages:
         self._image_size: tuple[int, int] | None = None
         """(H, W) of the newest RGB image: masks of thermal images alone have it too."""
         self._rgb_frame = ""
+        self.sized: Segmentation
+        """The masks that ``publish`` published last."""
         self.sizes: tuple[Any, ...] | None = None
         """Sizes of the newest frame; the next frame most likely has the same."""
 
@@ -175,7 +178,8 @@ class PairStages:
         """
         pair = frame.job.pair
         segmented = time.perf_counter()
-        self._outputs.publish_masks(frame, masks)
+        self.sized = self._outputs.sized(frame, masks)
+        self._outputs.publish_masks(frame.header, self.sized)
         published = time.perf_counter()
         self.pair.count_processed(pair.rgb_stamp, frame.prepared.modality)
         facts = FrameFacts(
@@ -203,7 +207,7 @@ class PairStages:
             )
         return facts
 
-    def publish_rest(self, frame: Frame, masks: Segmentation, facts: FrameFacts) -> None:
+    def publish_rest(self, frame: Frame, masks: Segmentation, sized: Segmentation, facts: FrameFacts) -> None:
         """Publish what else somebody subscribes to, in a thread beside that of the next frame.
 
         What fails here is logged. The masks were published, so the frame counts as processed.
@@ -213,7 +217,7 @@ class PairStages:
         thermal_stamp = TimeMessage() if modality == "rgb" else pair.thermal.header.stamp
         try:
             self.pair.configured.remember(frame.prepared.image_size)
-            outputs.publish_extras(frame, masks, thermal_stamp, spec)
+            outputs.publish_extras(frame, masks, sized, thermal_stamp, spec)
             outputs.publish_thermal(header, frame.prepared)
             outputs.publish_report(header, thermal_stamp, masks, frame.prepared, facts, spec)
         except Exception as error:
@@ -228,7 +232,7 @@ class PairStages:
         """Make and publish what was wanted of a frame, in the thread for it; what fails is logged."""
         for output in entry.outputs:
             try:
-                output.publish(entry.frame, entry.masks)
+                output.publish(entry.frame, entry.sized if output.sized else entry.masks)
             except Exception as error:
                 self.pair.log.error(f"an output beside the masks failed: {in_words(error)}", throttle_duration_sec=5.0)
 

@@ -65,6 +65,11 @@ class PointsOutput:
         """Clouds that could not be made of a frame, by reason."""
 
     @property
+    def sized(self) -> bool:
+        """Whether the cloud has a point for each pixel of the mask as it is published; any other is painted in full size."""
+        return self._source != "cloud"
+
+    @property
     def wanted(self) -> bool:
         """Whether somebody subscribes."""
         return bool(self._publisher.get_subscription_count())

@@ -27,6 +27,9 @@ from rgbt_seg_ros.pipeline.report import FrameFacts
 from rgbt_seg_ros.serving.warming import Loaded
 from rgbt_seg_ros.serving.worker import FairWorker
 
+_Published = tuple[PairStages, Frame, Segmentation, Segmentation, FrameFacts]
+"""A frame with its masks, and with those as they were published."""
+
 
 class Session:
     """Camera pairs and workers between activate and deactivate; a ``PairSink`` for its camera pairs."""
@@ -154,13 +157,14 @@ class Session:
             # The engine was given up and has returned after all: nobody waits for these masks any more.
             return
         batch = sum(isinstance(result, Segmentation) for result in results)
-        published: list[tuple[PairStages, Frame, Segmentation, FrameFacts]] = []
+        published: list[_Published] = []
         for (slot, frame), result in zip(frames, results, strict=True):
             stages = self.stages[slot]
             if isinstance(result, Segmentation):
                 try:
-                    published.append((stages, frame, result, stages.publish(frame, result, batch, taken)))
-                    if (wanted := stages.wanted) and self.beside.put(Beside(frame, result, wanted), slot):
+                    facts = stages.publish(frame, result, batch, taken)
+                    published.append((stages, frame, result, stages.sized, facts))
+                    if (wanted := stages.wanted) and self.beside.put(Beside(frame, result, stages.sized, wanted), slot):
                         self.pairs[slot].drop(DropReason.OUTPUT_SUPERSEDED)
                 except Exception as error:
                     stages.failed(error)
@@ -212,7 +216,7 @@ class Session:
         return ended
 
 
-def _publish_rest(published: list[tuple[PairStages, Frame, Segmentation, FrameFacts]]) -> None:
+def _publish_rest(published: list[_Published]) -> None:
     """In the thread of extras."""
-    for stages, frame, masks, facts in published:
-        stages.publish_rest(frame, masks, facts)
+    for stages, frame, masks, sized, facts in published:
+        stages.publish_rest(frame, masks, sized, facts)

@@ -13,6 +13,11 @@ class SideOutput(Protocol):
     """One such output of a camera pair, or several that share work; of ``Outputs.side``."""
 
     @property
+    def sized(self) -> bool:
+        """Whether it is made of the masks as they were published (``output.size``), and not of those in full size."""
+        ...
+
+    @property
     def wanted(self) -> bool:
         """Whether somebody subscribes; asked for each frame, so that nothing is kept for an output that nobody wants."""
         ...
@@ -25,9 +30,9 @@ class SideOutput(Protocol):
 class OnDemand:
     """A ``SideOutput`` of one topic: a publisher, and what makes its message."""
 
-    def __init__(self, publisher: Any, make: Callable[[Frame, Segmentation], Any]) -> None:
+    def __init__(self, publisher: Any, make: Callable[[Frame, Segmentation], Any], sized: bool = True) -> None:
         """Take both; the publisher is closed by the one that created it."""
-        self._publisher, self._make = publisher, make
+        self._publisher, self._make, self.sized = publisher, make, sized
 
     @property
     def wanted(self) -> bool:
