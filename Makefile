@@ -4,6 +4,7 @@
 # make test-other        all tests of the node on the other distribution
 # make lint              ruff and mypy alone
 # make venv              only set up .venv
+# make nightly           what is too long for every commit: slow tests, all tests of the other distribution, the fuzz
 # make fuzz              nonsense for the node and the command line, half an hour or more
 # make clean             remove everything these commands made
 #
@@ -51,7 +52,7 @@ unexport RCUTILS_LOGGING_USE_STDOUT RCUTILS_CONSOLE_OUTPUT_FORMAT PYTEST_ADDOPTS
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-other demo lint test test-other fuzz clean
+.PHONY: help venv venv-other demo lint test test-other nightly fuzz clean
 .DELETE_ON_ERROR:
 
 help:
@@ -105,7 +106,7 @@ lint: venv
 
 # A file's tests stay together, because they share the node they start. Nothing is fetched from a model hub.
 test: lint
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(or $(PYTEST_ARGS),-m 'not nightly')
 	$(if $(PYTEST_ARGS),,$(MAKE) test-other OTHER_TESTS='$(OTHER_CORE)')
 
 # PYTHONSAFEPATH: what is tested is what is installed, not the sources in the working directory.
@@ -113,6 +114,11 @@ test-other: venv-other
 	@$(OTHER_VENV)/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "make: the tests on $(OTHER) need Python 3.11 or later; they are left out" >&2; exit 0; }; \
 	HF_HUB_OFFLINE=1 PYTHONSAFEPATH=1 $(OTHER_VENV)/bin/python -m pytest -n 2 --dist loadfile $(OTHER_TESTS)
+
+nightly: lint
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m nightly
+	$(MAKE) test-other
+	$(MAKE) fuzz
 
 # Half an hour or more: the short forms are tests.
 fuzz: venv

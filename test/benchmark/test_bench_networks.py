@@ -66,6 +66,7 @@ def test_an_engine_that_works_has_every_figure(engines):
     assert report.notes == ("openvino it is",)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(("flags", "said"), [({"avx512_vnni"}, True), ({"avx512_bf16"}, False)])
 def test_a_precision_that_the_processor_emulates_is_noted(monkeypatch, flags, said):
     monkeypatch.setattr(selection, "read_flags", lambda: frozenset(flags))
@@ -100,6 +101,7 @@ def test_an_engine_that_fails_in_the_rounds_leaves_the_others_their_figures(engi
     assert works.latency is not None
 
 
+@pytest.mark.nightly
 def test_torch_does_not_run_in_place_of_the_engine_in_a_fresh_process():
     with pytest.raises(BenchError, match=r"a fresh process ended with 1: .*'tensorrt' cannot be used here"):
         networks.probe("demo", Candidate("tensorrt", "fp32"), "cpu", (64, 64))

@@ -263,6 +263,7 @@ def test_another_model_takes_over_while_masks_keep_coming(client, start, tmp_pat
     assert "Traceback" not in node.log
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
 def test_a_signal_after_openvinos_model_was_changed_ends_the_node_in_order(client, start, other_model):
     node = start(**{"runtime.backend": "openvino"})

@@ -68,6 +68,7 @@ def epochs_of(folder: Path) -> list[int]:
     return [json.loads(line)["epoch"] for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.nightly
 def test_a_kill_in_an_epoch_loses_at_most_that_epoch(tiny: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     process = start(tiny, folder, *LONG)
@@ -109,6 +110,7 @@ def test_an_interrupted_run_ends_in_order_and_says_how_to_go_on(
     assert not list(folder.glob(".*"))
 
 
+@pytest.mark.nightly
 def test_two_processes_train_one_model(tiny: Path, tmp_path: Path) -> None:
     import torch
 

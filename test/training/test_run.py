@@ -91,6 +91,7 @@ def largest_crop(label: np.ndarray, size: tuple[int, int]) -> tuple[slice, slice
     return slice(top, top + size[0]), slice(left, left + size[1])
 
 
+@pytest.mark.nightly
 def test_four_scenes_are_learnt_by_heart(tiny: Path) -> None:
     overrides = [
         "data.size=[64, 96]",

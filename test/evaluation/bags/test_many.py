@@ -116,6 +116,7 @@ def cluster():
     ray.shutdown()
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core is one worker")
 def test_a_ray_cluster_gives_the_same_with_one_of_two_workers_killed(cluster, jobs_in, alone, tmp_path):
     jobs, killed, held = jobs_in(tmp_path), [], []

@@ -133,6 +133,7 @@ def test_without_a_place_for_a_cache_an_engine_is_built_for_the_process(request_
     assert said[1].endswith("expected HOME or RGBT_SEG_CACHE; kept is built at every start")
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", list(NEEDS))
 def test_a_truncated_file_of_a_real_engine_is_built_anew(demo, tmp_path, name):
     for module in NEEDS[name]:

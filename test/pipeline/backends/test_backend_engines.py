@@ -204,6 +204,7 @@ class Tiny(nn.Module):
         return decide_planes(self.upsample(self.conv(images) * scale.view(-1, 1, 1, 1)))
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_compile_builds_once_and_loads_then(demo, tmp_path, monkeypatch):
     spec, network = demo

@@ -41,6 +41,7 @@ def operations(module):
     return Counter(operation.get_type_name() for operation in convert(module, 1, SIZE).get_ops())
 
 
+@pytest.mark.nightly
 def test_norms_bring_no_transposition(module, monkeypatch):
     with monkeypatch.context() as without:
         without.setattr(openvino_model, "spell_out", lambda module: None)
