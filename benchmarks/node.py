@@ -128,7 +128,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run all three processes and return the figures."""
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
-    from sensor_msgs.msg import Image
+    from sensor_msgs.msg import Image, PointCloud2
 
     from rgbt_seg_ros.msg import FrameReport
     from rgbt_seg_ros.msg import Segmentation as SegmentationMessage
@@ -155,7 +155,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     for name in ("mask", "confidence"):
         client.create_subscription(Image, f"segmentation/{name}", count, 5)
     for name in filter(None, arguments.subscribe.split(",")):
-        kind = SegmentationMessage if name == "result" else Image
+        kind = {"result": SegmentationMessage, "points": PointCloud2}.get(name, Image)
         client.create_subscription(kind, f"segmentation/{name}", count, 5)
     memory: list[tuple[float, float]] = []
     try:
@@ -252,7 +252,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=30.0, help="Hz of both cameras")
     parser.add_argument("--network-ms", type=float, default=20.0, help="time of the stand-in")
-    parser.add_argument("--subscribe", default="", help="further topics to listen to: overlay, result, thermal_aligned")
+    parser.add_argument(
+        "--subscribe",
+        default="",
+        help="further topics to listen to: overlay, result, thermal_aligned, points (with --param points.source:=...)",
+    )
     parser.add_argument("--param", action="append", default=[], help="name:=value for the node; may be repeated")
     parser.add_argument("--log", help="file for what the node says")
     parser.add_argument("--json", help="file for the measurements")

@@ -87,16 +87,17 @@ def bled(metres: Float32Array, label: ByteArray, focal: float) -> IntArray:
         label: (H, W) uint8 class ids.
         focal: Focal length, px.
     """
-    near = 1 / np.nan_to_num(metres, copy=True, nan=np.inf)
+    near = np.asarray(cv2.patchNaNs(1 / metres, 0.0), np.float32)
     side = 2 * _BLEED + 1
     # The ground 1 m below a camera comes nearer by this within so many rows: one surface.
     slack = np.float32((_BLEED + 1) / focal)
     spread = np.asarray(cv2.dilate(near, np.ones((side, side), np.uint8)), np.float32)
-    # Neighbours beyond the image would be on its other side.
-    inner = (slice(_BLEED, -_BLEED), slice(_BLEED, -_BLEED))
-    candidates = np.zeros(near.shape, np.bool_)
-    candidates[inner] = (spread[inner] - near[inner] > slack) & (near[inner] > 0)
-    found, flat, classes = np.flatnonzero(candidates), near.reshape(-1), label.reshape(-1)
+    found, flat, classes = np.flatnonzero(spread - near > slack), near.reshape(-1), label.reshape(-1)
+    row, column = np.divmod(found, near.shape[1])
+    # Neighbours beyond the rim of the image would be on its other side.
+    inner = (flat[found] > 0) & (np.minimum(row, column) >= _BLEED)
+    inner &= (row < near.shape[0] - _BLEED) & (column < near.shape[1] - _BLEED)
+    found = found[inner]
     least = np.maximum(flat[found] + slack, 1 / np.maximum(1 / flat[found] - _STEP, 1e-3))
     steep = spread.reshape(-1)[found] > least
     found, least = found[steep], least[steep]

@@ -84,7 +84,7 @@ class GroundPoints:
         """
         if plane != self._plane:
             self._plane, self._met = plane, self._meet(plane)
-        flat = ground[label]
+        flat = np.asarray(cv2.LUT(label, ground.view(np.uint8)), np.uint8).view(np.bool_)
         kept = flat | feet(flat, label != UNLABELED)
         kept &= self._reached
         x, y, z = (np.where(kept, values, np.float32(np.nan)) for values in self._met)

@@ -14,8 +14,10 @@ import numpy.typing as npt
 
 from rgbt_seg_ros.arrays import AnyArray, ByteArray, Float32Array
 
-_CELL = 2
-"""px, side of a cell in which gaps between points are measured."""
+_SHIFT = 1
+"""Cells have sides of a power of two, since dividing whole numbers takes long: of 2 px at least."""
+
+_CELL = 1 << _SHIFT
 
 _EVERY = 5
 """Of the lines of cells, those in which gaps are measured."""
@@ -43,7 +45,7 @@ def gaps(column: AnyArray, row: AnyArray, size: tuple[int, int]) -> tuple[float,
     """
     height, width = size[0] // _CELL + 1, size[1] // _CELL + 1
     taken = np.zeros(height * width, np.bool_)
-    taken[row // _CELL * width + column // _CELL] = True
+    taken[(row >> _SHIFT) * width + (column >> _SHIFT)] = True
     grid = taken.reshape(height, width)
     return _gap(grid[::_EVERY]), _gap(grid[:, ::_EVERY].T)
 
@@ -82,18 +84,25 @@ def hidden(
     if not column.size:
         return np.zeros(0, np.bool_)
     reach = [max(_LEAST, _REACH * gap) for gap in gaps(column, row, size)]
-    # Two cells to a reach: a patch is as exact as a quarter of it.
-    cell = [max(_CELL, int(side / 2)) for side in reach]
+    # Two cells to a reach or more: a patch is as exact as a quarter of it.
+    shift = [max(_SHIFT, int(np.log2(side / 2))) for side in reach]
+    cell = [1 << places for places in shift]
     around = [max(1, round(side / step)) for side, step in zip(reach, cell, strict=True)]
     shape = size[0] // cell[1] + 1, size[1] // cell[0] + 1
-    present = np.flatnonzero(np.bincount(label, minlength=256))
-    layer = np.zeros(256, np.intp)
+    present = np.flatnonzero(cv2.calcHist([label], [0], None, [256], [0, 256]))
+    layer = np.zeros(256, np.int32)
     layer[present] = np.arange(len(present))
-    index = ((row // cell[1]).astype(np.intp) * shape[1] + column // cell[0]) * len(present) + layer[label]
+    index = (row >> shift[1]) * shape[1]
+    index += column >> shift[0]
+    index *= len(present)
+    if len(present) > 1:
+        index += layer[label]
+    # Numpy would convert each index in each use.
+    index = index.astype(np.intp)
     nearest = np.zeros(shape[0] * shape[1] * len(present), np.float32)
     np.maximum.at(nearest, index, near)
     kernel = np.ones((2 * around[1] + 1, 2 * around[0] + 1), np.uint8)
     spread = np.asarray(cv2.dilate(nearest.reshape(*shape, len(present)), kernel))
     # The ground 1 m below a camera comes nearer by this from one end of a patch to the other: one surface.
-    slack = np.float32(max(count * step for count, step in zip(around, cell, strict=True)) / focal)
+    slack = np.float32(max((count + 0.5) * step for count, step in zip(around, cell, strict=True)) / focal)
     return np.asarray(spread.reshape(-1)[index] - near > slack)

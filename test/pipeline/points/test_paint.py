@@ -108,3 +108,12 @@ def test_a_second_camera_paints_only_what_the_first_has_not_seen():
 def test_the_gaps_of_a_lidar_are_measured_along_both_axes():
     row, column = (part.ravel() for part in np.meshgrid(np.arange(0, 480, 12), np.arange(0, 640, 4), indexing="ij"))
     assert gaps(column, row, SIZE) == (4.0, 12.0)
+
+
+def test_the_ground_hides_nothing_of_itself():
+    directions = rays(RIG.rgb, pixel_grid(SIZE)).reshape(-1, 3)
+    down = directions[directions[:, 1] > 0.08]
+    points = (down * (1.2 / down[:, 1:2])).astype(np.float32)
+    points = points[np.random.default_rng(0).permutation(len(points))[:40_000]]
+    seen = PointProjector(RIG.rgb).see(*columns(points), np.eye(4), np.zeros(SIZE, np.uint8))
+    assert len(seen.points) > 0.99 * len(points)
