@@ -6,6 +6,10 @@ The real node runs in a process of its own, with a stand-in of a fixed time in p
 process) publish 640x480 rgb8 and 640x512 mono16 over Fast DDS with this package's profile, and this process listens to mask,
 confidence and report. With ``--rate`` above what the stand-in allows (50 Hz at 20 ms) it is an overload run.
 
+``--alternate color_mask,mask/compressed,overlay/compressed`` (and ``objects``, where vision_msgs is installed) listens to these
+topics for 5 s and leaves them alone for 5 s, in turn, and gives the latency of both kinds of frames side by side: what an output
+costs the masks, whatever else the machine does.
+
 Overhead is the report's: from the arrival of the pair's last message to the publication of both masks, less the network's
 time. Every frame is accounted for: processed + dropped by reason = received.
 """
@@ -24,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from rgbt_seg_ros.optional import optional_module
 from rgbt_seg_ros.resources import prepare_image_transport
 
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
@@ -32,6 +37,8 @@ prepare_image_transport()
 NAMESPACE = "/benchmark"
 RGB_SIZE = (480, 640)
 THERMAL_SIZE = (512, 640)
+TURN = 5.0
+"""s of a turn of ``--alternate``; the first second of each is not counted."""
 SETTLE = 3.0
 """Seconds whose frames are not counted: discovery and caches."""
 
@@ -47,7 +54,7 @@ def run_node(network: float, arguments: list[str]) -> None:
     from rgbt_seg_ros.pipeline.backends import Engine, Inference
 
     class StandIn(Engine):
-        """Finds the class of the row, after a time in which it sleeps."""
+        """Finds nine bands of classes, after a time in which it sleeps."""
 
         name = f"stand-in of {1000 * network:g} ms"
         # As with a network on a GPU, the processor is free meanwhile.
@@ -57,7 +64,7 @@ def run_node(network: float, arguments: list[str]) -> None:
             start = time.perf_counter()
             time.sleep(network)
             spent = time.perf_counter() - start
-            label = np.tile(np.arange(output_size[0], dtype=np.uint8)[:, None] % 9, (1, output_size[1]))
+            label = np.tile(np.linspace(0, 8.99, output_size[0]).astype(np.uint8)[:, None], (1, output_size[1]))
             durations = {"preprocess": 0.0, "network": spent, "masks": 0.0}
             return [Inference(label, np.full(output_size, 200, np.uint8), durations) for _ in pairs]
 
@@ -128,7 +135,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run all three processes and return the figures."""
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
-    from sensor_msgs.msg import Image, PointCloud2
+    from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
     from rgbt_seg_ros.msg import FrameReport
     from rgbt_seg_ros.msg import Segmentation as SegmentationMessage
@@ -157,6 +164,29 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     for name in filter(None, arguments.subscribe.split(",")):
         kind = {"result": SegmentationMessage, "points": PointCloud2}.get(name, Image)
         client.create_subscription(kind, f"segmentation/{name}", count, 5)
+    alternating = [name for name in arguments.alternate.split(",") if name]
+    subscriptions: list[Any] = []
+    turns: dict[bool, list[Any]] = {False: [], True: []}
+    turn_since = 0.0
+
+    def take_turn() -> None:
+        """Listen, or stop listening, to the topics of ``--alternate``; sort the reports of the turn that has ended."""
+        nonlocal turn_since
+        if not alternating or time.perf_counter() < turn_since + TURN:
+            return
+        if turn_since:
+            turns[bool(subscriptions)] += [message for when, message in reports if when > turn_since + 1.0]
+        if subscriptions:
+            while subscriptions:
+                client.destroy_subscription(subscriptions.pop())
+        else:
+            for name in alternating:
+                kind = CompressedImage if name.endswith("compressed") else PointCloud2 if name == "points" else Image
+                if name == "objects":
+                    kind = optional_module("vision_msgs.msg").Detection2DArray
+                subscriptions.append(client.create_subscription(kind, f"segmentation/{name}", count, 5))
+        turn_since = time.perf_counter()
+
     memory: list[tuple[float, float]] = []
     try:
         end = time.monotonic() + 120
@@ -174,6 +204,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         first = len(reports)
         while time.perf_counter() < begin + arguments.seconds:
             executor.spin_once(timeout_sec=0.1)
+            take_turn()
             if not memory or time.perf_counter() - memory[-1][0] > 1.0:
                 memory.append((time.perf_counter(), resident(node.pid)))
         wall, used = time.perf_counter() - begin, processor_time(node.pid) - used
@@ -190,7 +221,17 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         client.destroy_node()
         rclpy.try_shutdown()
     seen = [message for _, message in reports[first:]]
-    return figures(arguments, seen, wall, used, [value for _, value in memory])
+    result = figures(arguments, seen, wall, used, [value for _, value in memory])
+    if alternating:
+        result["alternating"] = {
+            name: {
+                "frames": len(turns[listened]),
+                "latency_ms": spread([report.latency for report in turns[listened]]),
+                "overhead_ms": spread([report.overhead for report in turns[listened]]),
+            }
+            for name, listened in (("alone", False), ("listened", True))
+        }
+    return result
 
 
 def figures(
@@ -257,6 +298,7 @@ def main() -> None:
         default="",
         help="further topics to listen to: overlay, result, thermal_aligned, points (with --param points.source:=...)",
     )
+    parser.add_argument("--alternate", default="", help="topics to listen to in every other turn of 5 s")
     parser.add_argument("--param", action="append", default=[], help="name:=value for the node; may be repeated")
     parser.add_argument("--log", help="file for what the node says")
     parser.add_argument("--json", help="file for the measurements")

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rgbt_seg_ros.arrays import ByteArray, FloatArray, IntArray
 from rgbt_seg_ros.data.samples import Box
 from rgbt_seg_ros.evaluation.confusion import ratio
+from rgbt_seg_ros.pipeline.objects import find_objects
 
 HIT_PERCENT = 30
 """Percent of a box's pixels that have to carry its class for a hit."""
+
+LEAST = 50
+"""Pixels of the smallest object that is counted, as of the parameter ``objects.min_pixels``."""
+
+MATCH = 0.5
+"""IoU from which the box of an object is that of an annotated one, as is usual for detections."""
 
 GROWTH = 0.1
 """Share of its side by which a box is grown on each side before what lies outside counts as stray."""
@@ -34,6 +41,8 @@ class BoxCounts:
         hits: (K,) int64 boxes that were hit.
         pixels: (K,) int64 pixels predicted as the class.
         stray: (K,) int64 of these, outside every grown box of the class.
+        found: (K,) int64 objects of the mask: connected areas of a class, of ``LEAST`` pixels at least.
+        matched: (K,) int64 of these, that are the object of a box: one to one, IoU of their boxes ``MATCH`` or more.
         empty: Boxes without a pixel (thinner than one, or outside the image), which nothing can hit: left out of ``boxes``.
     """
 
@@ -41,13 +50,15 @@ class BoxCounts:
     hits: IntArray
     pixels: IntArray
     stray: IntArray
+    found: IntArray
+    matched: IntArray
     empty: int = 0
 
     @staticmethod
     def none(num_classes: int) -> BoxCounts:
         """Return the counts of no image."""
         zero = np.zeros(num_classes, np.int64)
-        return BoxCounts(zero.copy(), zero.copy(), zero.copy(), zero.copy())
+        return BoxCounts(*(zero.copy() for _ in range(6)))
 
     def __add__(self, other: BoxCounts) -> BoxCounts:
         return BoxCounts(
@@ -55,6 +66,8 @@ class BoxCounts:
             self.hits + other.hits,
             self.pixels + other.pixels,
             self.stray + other.stray,
+            self.found + other.found,
+            self.matched + other.matched,
             self.empty + other.empty,
         )
 
@@ -62,6 +75,16 @@ class BoxCounts:
     def hit_rate(self) -> FloatArray:
         """Return (K,) hits / boxes; nan for a class without boxes."""
         return ratio(self.hits, self.boxes)
+
+    @property
+    def object_recall(self) -> FloatArray:
+        """Return (K,) matched objects / boxes; nan for a class without boxes."""
+        return ratio(self.matched, self.boxes)
+
+    @property
+    def object_precision(self) -> FloatArray:
+        """Return (K,) matched objects / objects; nan for a class without objects."""
+        return ratio(self.matched, self.found)
 
     @property
     def stray_share(self) -> FloatArray:
@@ -113,4 +136,37 @@ def box_counts(prediction: ByteArray, boxes: Sequence[Box], num_classes: int) ->
             if box.class_id == class_id:
                 outside[_region(box, shape, GROWTH)] = False
         counts.stray[class_id] = np.count_nonzero(outside)
-    return BoxCounts(counts.boxes, counts.hits, counts.pixels, counts.stray, empty)
+    _match(prediction, boxes, counts)
+    return replace(counts, empty=empty)
+
+
+def _match(prediction: ByteArray, boxes: Sequence[Box], counts: BoxCounts) -> None:
+    """Count the objects of a mask, and those that are a box's: the pair with the highest IoU first, each used once."""
+    found = [entry for entry in find_objects(prediction, prediction, LEAST) if entry.class_id < len(counts.found)]
+    np.add.at(counts.found, [entry.class_id for entry in found], 1)
+    pairs = sorted(
+        (
+            (overlap, index, other)
+            for index, entry in enumerate(found)
+            for other, box in enumerate(boxes)
+            if box.class_id == entry.class_id and (overlap := _iou(entry.box, box)) >= MATCH
+        ),
+        reverse=True,
+    )
+    used: tuple[set[int], set[int]] = (set(), set())
+    for _, index, other in pairs:
+        if index not in used[0] and other not in used[1]:
+            used[0].add(index)
+            used[1].add(other)
+            counts.matched[found[index].class_id] += 1
+
+
+def _iou(area: tuple[int, int, int, int], box: Box) -> float:
+    """Return the intersection over union of an object's box and an annotated one."""
+    left, top, right, bottom = area
+    across = min(right, box.right) - max(left, box.left)
+    down = min(bottom, box.bottom) - max(top, box.top)
+    if across <= 0 or down <= 0:
+        return 0.0
+    both = (right - left) * (bottom - top) + (box.right - box.left) * (box.bottom - box.top)
+    return across * down / (both - across * down)

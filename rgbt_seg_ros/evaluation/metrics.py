@@ -83,6 +83,15 @@ def _box_metrics(counts: Counts, names: Sequence[str], annotated: Sequence[int])
         "hit_rate": {names[index]: float(rates[index]) for index in annotated},
         "stray": {names[index]: float(stray[index]) for index in annotated},
         "boxes": {names[index]: int(boxes.boxes[index]) for index in annotated},
+        "objects": {
+            names[index]: {
+                "found": int(boxes.found[index]),
+                "matched": int(boxes.matched[index]),
+                "precision": float(boxes.object_precision[index]),
+                "recall": float(boxes.object_recall[index]),
+            }
+            for index in annotated
+        },
         "empty_boxes": boxes.empty,
     }
 
@@ -96,8 +105,8 @@ def metrics_of(counts: Counts, names: Sequence[str], annotated: Sequence[int]) -
         annotated: Class ids whose objects are annotated with boxes; only these get box metrics.
 
     Returns:
-        ``miou`` to ``brier`` and ``per_class`` (None without label masks), ``hit_rate``, ``stray`` and ``boxes`` by class
-        name (absent without boxes), ``frames``.
+        ``miou`` to ``brier`` and ``per_class`` (None without label masks), ``hit_rate``, ``stray``, ``boxes`` and
+        ``objects`` by class name (absent without boxes), ``frames``.
     """
     result = {**_label_metrics(counts, names), "frames": counts.frames}
     if counts.boxed:

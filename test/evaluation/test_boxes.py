@@ -138,3 +138,33 @@ def test_counts_of_images_add_up():
     total = one + two + BoxCounts.none(3)
     assert total.hit_rate[PERSON] == 0.5
     assert (total.pixels[PERSON], total.empty) == (50, 1)
+
+
+def test_objects_are_matched_with_boxes_one_to_one_by_iou():
+    label = np.zeros((60, 120), np.uint8)
+    # Two persons apart, each in its box; a car where a person is annotated; a speck.
+    label[10:30, 10:20], label[10:30, 40:52], label[35:55, 70:90], label[0, 0] = 2, 2, 1, 2
+    boxes = [Box(2, 10, 10, 20, 30), Box(2, 41, 9, 52, 30), Box(2, 70, 35, 90, 55), Box(1, 0, 40, 20, 60)]
+    counts = box_counts(label, boxes, 3)
+    assert counts.found.tolist() == [0, 1, 2]
+    assert counts.matched.tolist() == [0, 0, 2]
+    np.testing.assert_array_equal(counts.object_recall[1:], [0.0, 2 / 3])
+    np.testing.assert_array_equal(counts.object_precision[1:], [0.0, 1.0])
+
+
+def test_two_persons_that_touch_are_one_object_and_one_box_serves_one_object():
+    label = np.zeros((60, 120), np.uint8)
+    label[10:30, 10:30] = 2
+    touching = box_counts(label, [Box(2, 10, 10, 20, 30), Box(2, 20, 10, 30, 30)], 3)
+    # Half of the object's box is exactly enough, for one of them.
+    assert (touching.found[2], touching.matched[2]) == (1, 1)
+    label[10:30, 18:22] = 0
+    split = box_counts(label, [Box(2, 10, 10, 30, 30)], 3)
+    assert (split.found[2], split.matched[2]) == (2, 0)
+
+
+def test_the_edge_of_a_match_is_an_iou_of_a_half():
+    label = np.zeros((60, 120), np.uint8)
+    label[0:20, 0:20] = 1
+    assert box_counts(label, [Box(1, 0, 0, 40, 20)], 2).matched[1] == 1
+    assert box_counts(label, [Box(1, 0, 0, 40.5, 20)], 2).matched[1] == 0
