@@ -106,3 +106,38 @@ def test_masks_in_another_size_are_reduced_together_wherever_they_are_published(
     np.testing.assert_array_equal(decode_image(found["mask/compressed"].data.tobytes()), mask)
     np.testing.assert_array_equal(pixels(found["result"].mask), mask)
     np.testing.assert_array_equal(pixels(found["result"].confidence), pixels(found["confidence"]))
+
+
+def test_objects_and_the_class_table_come_with_vision_msgs(start, client):
+    messages = pytest.importorskip("vision_msgs.msg", reason="vision_msgs is not among the wheels of ROS")
+    from rclpy.qos import DurabilityPolicy, QoSProfile
+
+    start(**{"objects.min_pixels": 20, "output.threshold": 0.25, "thermal.normalisation": "none"})
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    tables = client.listen(messages.LabelInfo, "segmentation/label_info", latched)
+    client.listen(messages.Detection2DArray, "segmentation/objects")
+    client.listen(Image, "segmentation/mask")
+    client.connect()
+
+    def send(stamp):
+        rgb, thermal = np.full((48, 64, 3), 90, np.uint8), np.full((48, 64), 60, np.uint8)
+        rgb[20:44, 24:34], thermal[20:44, 24:34] = (200, 60, 40), 230
+        rgb[0, 0] = stamp // 10**6 % 256
+        client.send("rgb", stamp, rgb)
+        client.send("thermal", stamp, thermal)
+
+    stamp = client.until_seen(send, ["segmentation/objects", "segmentation/mask"])
+    client.wait(lambda: tables)
+    assert tables[0].threshold == 0.25
+    names = {entry.class_id: entry.class_name for entry in tables[0].class_map}
+    assert names == {entry.id: entry.name for entry in read_spec("demo").classes}
+    mask = pixels(client.at("segmentation/mask", stamp)[0])
+    found = client.at("segmentation/objects", stamp)[0].detections
+    assert found
+    for detection in found:
+        box = detection.bbox
+        x, y = box.center.position.x - box.size_x / 2, box.center.position.y - box.size_y / 2
+        inside = mask[round(y) : round(y + box.size_y), round(x) : round(x + box.size_x)]
+        assert detection.results[0].hypothesis.class_id in {
+            names[number] for number in np.unique(inside) if number != 255
+        }
