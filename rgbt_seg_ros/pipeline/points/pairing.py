@@ -14,7 +14,7 @@ NANOSECONDS = 1_000_000_000
 _CLOUDS = 10
 """Clouds that may wait for their masks: a second of a LiDAR."""
 
-_MASKS = 16
+_MASKS = 8
 """Masks of a camera pair that are kept for a cloud that comes late."""
 
 _PATIENCE = 2 * NANOSECONDS

@@ -56,7 +56,7 @@ def test_what_waits_is_bounded_and_counted():
     assert pairer.dropped == {"points_queue_full": 15}
     for index in range(100):
         pairer.add_mask(0, 10 * SECOND + index * MS, index, 0)
-    assert len(pairer._masks[0]) == 16
+    assert len(pairer._masks[0]) == 8
 
 
 def test_clouds_that_come_twice_or_late_or_of_another_time_are_counted():
