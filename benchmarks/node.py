@@ -97,14 +97,19 @@ def run_cameras(rate: float) -> None:
         node.create_publisher(Image, f"{name}/image_raw", qos_profile_sensor_data) for name in ("rgb", "thermal")
     ]
     rng = np.random.default_rng(0)
-    rgb = image_message(Header(frame_id="rgb"), rng.integers(0, 256, (*RGB_SIZE, 3), dtype=np.uint8))
-    counts = rng.integers(28000, 31000, THERMAL_SIZE, dtype=np.uint16)
-    thermal = image_message(Header(frame_id="thermal"), counts.view(np.uint8))
-    thermal.encoding, thermal.width = "mono16", THERMAL_SIZE[1]
+    # In turn: a camera that repeats one picture is frozen, and gets no masks.
+    pairs = []
+    for _ in range(5):
+        rgb = image_message(Header(frame_id="rgb"), rng.integers(0, 256, (*RGB_SIZE, 3), dtype=np.uint8))
+        counts = rng.integers(28000, 31000, THERMAL_SIZE, dtype=np.uint16)
+        thermal = image_message(Header(frame_id="thermal"), counts.view(np.uint8))
+        thermal.encoding, thermal.width = "mono16", THERMAL_SIZE[1]
+        pairs.append((rgb, thermal))
     start = time.perf_counter()
     frame = 0
     while True:
         now = node.get_clock().now()
+        rgb, thermal = pairs[frame % len(pairs)]
         rgb.header.stamp = now.to_msg()
         thermal.header.stamp = now.to_msg()
         publishers[0].publish(rgb)
