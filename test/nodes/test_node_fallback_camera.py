@@ -108,3 +108,15 @@ def test_a_repeated_picture_is_told_also_where_the_network_is_too_slow_for_every
         play(client, count(client, RGBT, 2))
         assert not {stamp_of(r.header.stamp) for r in reports(client, RGBT)} & set(sent)
     assert "pair_superseded" in reports(client)[-1].drop_reason
+
+
+@pytest.mark.parametrize("pixels", ["none", "flat"])
+def test_a_camera_that_never_showed_anything_is_gone_without(client, start, pixels):
+    client.process = start(**{"sync.fallback": "both"})
+    listen(client)
+    client.connect()
+    shown = {} if pixels == "none" else {"thermal": np.full(SIZE, 90, np.uint8)}
+    play(client, count(client, RGB, 5), ["rgb", *shown], **shown)
+    assert not reports(client, RGBT)
+    play(client, lambda: {"silent", "blind"} & set(codes(client, "thermal camera")), ["rgb", *shown], **shown)
+    play(client, count(client, RGBT, 3))

@@ -35,11 +35,13 @@ class Arrivals:
         self._newest = 0
         self._stamps = Rhythm()
         self._intervals: deque[int] = deque(maxlen=_INTERVALS)
+        # Those of a stream that was silent before each of its newest frames.
+        self._slow: list[int] = []
 
     def observe(self, time: int, now: int) -> None:
         """Take a frame: its time (ns, by its stamp, offset included), and when it came (ns)."""
-        if self._last is not None and not self.is_silent(now):
-            self._intervals.append(max(0, now - self._last))
+        if self._last is not None:
+            self._learn(max(0, now - self._last), self.is_silent(now))
         if self._last is None or time > self._newest:
             self._stamps.observe(time)
         else:
@@ -47,6 +49,20 @@ class Arrivals:
             self._stamps = Rhythm()
             self._stamps.observe(time)
         self._last, self._newest = now, time
+
+    def _learn(self, interval: int, silent: bool) -> None:
+        if not silent:
+            self._slow.clear()
+            self._intervals.append(interval)
+            return
+        self._slow.append(interval)
+        if len(self._slow) == _LEAST and max(self._slow) < _BEGINNING:
+            # Slower from now on, as a camera whose exposure has become longer.
+            self._intervals.clear()
+            self._intervals.extend(self._slow)
+            self._slow.clear()
+        elif len(self._slow) >= _LEAST:
+            del self._slow[0]
 
     def lead(self, time: int) -> float:
         """Return by how many of its usual intervals the newest frame is ahead of a time (ns)."""

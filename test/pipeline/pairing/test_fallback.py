@@ -115,6 +115,17 @@ def test_jitter_and_a_slower_thermal_camera_are_no_fault(seed):
         assert not robot.of("thermal")
 
 
+@pytest.mark.parametrize("delay", [-5 * MS, 5 * MS, 12 * MS])
+def test_a_camera_that_becomes_slower_is_paired_at_its_new_rhythm(delay):
+    def slower(name, stamp):
+        return name == "thermal" and stamp >= 30 * PERIOD and stamp // PERIOD % 4
+
+    robot = Robot(fill_gaps=False).play(frames(150, delay, lost=slower))
+    pairs = [pair.rgb_stamp for _, pair in robot.of("rgbt") if pair.rgb_stamp >= 60 * PERIOD]
+    assert pairs == [i * PERIOD for i in range(60, 149, 4)]
+    assert robot.pairer.fault("thermal", robot.results[-1][0]) is None
+
+
 def test_frames_that_come_in_bursts_are_no_fault():
     made = [(stamp // (4 * PERIOD) * 4 * PERIOD + 4 * PERIOD, stream, stamp) for _, stream, stamp in frames(200)]
     robot = Robot().play(sorted(made))
