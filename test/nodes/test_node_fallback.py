@@ -239,3 +239,15 @@ def test_a_thermal_camera_of_a_quarter_of_the_rate_is_not_at_fault(pairs):
     assert {stamp_of(report.header.stamp) for report in reports(client, RGBT)} <= set(sent[3::4])
     client.until(lambda: codes(client, "thermal camera"), send, INTERVAL)
     assert set(codes(client, "thermal camera")) == {"ok"}
+
+
+def test_cameras_of_different_clocks_are_said_to_be_unpaired(pairs):
+    client = pairs
+
+    def send():
+        stamp = client.later(INTERVAL)
+        client.send("rgb", stamp)
+        client.send("thermal", stamp - 1_000_000_000_000)
+
+    client.until(lambda: "unpaired" in codes(client, "segmentation"), send, INTERVAL)
+    play(client, count(client, RGBT, 3))
