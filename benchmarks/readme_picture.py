@@ -33,6 +33,7 @@ def first_of(group: str) -> Sample:
 
 def row(segmenter: Segmenter, sample: Sample, name: str, thermal: bool = True) -> np.ndarray:
     """Return what the cameras show, the true labels, the masks over the RGB image, and the confidence."""
+    assert sample.label is not None, "generated scenes have true labels"
     if thermal:
         masks = segmenter(sample.rgb, sample.thermal)
     else:
