@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
@@ -12,6 +13,7 @@ from rgbt_seg_ros.arrays import Float32Array
 from rgbt_seg_ros.nodes.frame import Frame
 from rgbt_seg_ros.parameters.table import NodeSettings
 from rgbt_seg_ros.pipeline import Segmentation
+from rgbt_seg_ros.pipeline.alignment import Aligner
 from rgbt_seg_ros.pipeline.objects import FoundObject, Place, find_objects
 from rgbt_seg_ros.pipeline.points.temperature import kelvin_image
 
@@ -30,6 +32,8 @@ class ObjectOutputs:
         """
         self._messages, self._settings = messages, settings
         self._flat, self._solid = flat, solid
+        # An aligner of its own: the thread that segments may evict tables of the segmenter's at any time.
+        self._own_aligner = lru_cache(maxsize=1)(lambda aligner: Aligner(aligner.calibration, aligner.settings))
 
     sized = False
 
@@ -52,7 +56,7 @@ class ObjectOutputs:
             masks.label,
             masks.confidence,
             settings.min_pixels,
-            kelvin=_kelvin(frame, settings),
+            kelvin=self._kelvin(frame, settings),
             depth=frame.depth if in_space else None,
             camera=camera,
         )
@@ -63,13 +67,13 @@ class ObjectOutputs:
             assert self._solid is not None
             self._solid.publish(solid_message(self._messages, frame.header, found, names))
 
-
-def _kelvin(frame: Frame, settings: NodeSettings) -> Float32Array | None:
-    """Return the temperatures of the RGB image's pixels; None: the scale, or the thermal image, is not known."""
-    scale = settings.segmenter.thermal.kelvin_scale()
-    if scale is None or frame.thermal is None:
-        return None
-    return kelvin_image(frame.thermal, scale, frame.segmenter.aligner, frame.prepared.image_size, frame.depth)
+    def _kelvin(self, frame: Frame, settings: NodeSettings) -> Float32Array | None:
+        """Return the temperatures of the RGB image's pixels; None: the scale, or the thermal image, is not known."""
+        scale = settings.segmenter.thermal.kelvin_scale()
+        if scale is None or frame.thermal is None:
+            return None
+        aligner = self._own_aligner(frame.segmenter.aligner)
+        return kelvin_image(frame.thermal, scale, aligner, frame.prepared.image_size, frame.depth)
 
 
 def flat_message(messages: Any, header: Header, found: Sequence[FoundObject], names: Mapping[int, str]) -> Any:

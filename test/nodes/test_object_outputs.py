@@ -138,6 +138,17 @@ def test_a_frame_gives_both_with_temperature_and_place_while_somebody_listens():
     assert not output.wanted
 
 
+def test_temperatures_leave_the_tables_of_the_segmenter_to_its_own_thread(monkeypatch):
+    settings = settings_of({**defaults(), "thermal.preset": "centikelvin"})
+    flat = Publisher()
+    output = ObjectOutputs(stand_in(), lambda: settings, flat, None)
+    taken = frame(NAMES, thermal=np.full((40, 60), 29000, np.uint16), depth=np.full((40, 60), 3000, np.uint16))
+    for name in ("warp", "table"):
+        monkeypatch.setattr(taken.segmenter.aligner, name, lambda *_: pytest.fail("the segmenter's aligner was used"))
+    output.publish(taken, masks())
+    assert flat.sent[0].detections[0].id == "mean 290.00 K, max 290.00 K"
+
+
 def test_the_least_size_is_that_of_the_moment():
     now = settings_of({**defaults(), "objects.min_pixels": 401})
     flat = Publisher()
