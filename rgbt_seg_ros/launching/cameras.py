@@ -94,7 +94,8 @@ class CameraTopics:
         for pair in pairs:
             inside = f"{pair}/" if pair else ""
             if self.depth:
-                rules.append((f"{inside}depth/image", topic_of(self.depth, pair)))
+                images = topic_of(self.depth, pair)
+                rules += [(f"{inside}depth/image{end}", f"{images}{end}") for end in ("", "/compressedDepth")]
             cameras = (("rgb", self.rgb, self.rgb_info), ("thermal", self.thermal, self.thermal_info))
             for name, topic, info in cameras:
                 images = topic_of(topic, pair)

@@ -109,7 +109,7 @@ class CameraPair:
         self.depth: ImageStream | None = None
         if configured.aligner.mode == "depth":
             self._depth_pairer = DepthPairer(settings.depth_slop, settings.pairing.queue_size)
-            self.depth = self._stream("depth/image", "raw", "auto", check_depth)
+            self.depth = self._stream("depth/image", "depth", "auto", check_depth)
 
     def _stream(self, topic: str, transport: str, qos: str, check: Callable[..., None]) -> ImageStream:
         name = topic.split("/")[0]

@@ -38,7 +38,7 @@ class ImageStream:
         Args:
             node: The node.
             topic: Relative name of the raw topic; ``compressed`` appends ``/compressed``.
-            transport: ``raw`` or ``compressed``.
+            transport: ``raw``, ``compressed``, or ``depth``: what is published, a raw image before compressedDepth.
             qos: ``auto`` (the publisher's offer, else sensor data), ``sensor_data`` or ``reliable``.
             check: Raises UserError for a message that cannot be used.
             store: Takes every other message.
@@ -46,11 +46,13 @@ class ImageStream:
             kind: Type of the messages; None: the image that ``transport`` says.
         """
         self._node = node
-        self._type = kind or (Image if transport == "raw" else CompressedImage)
-        self._topic = topic if transport == "raw" else f"{topic}/compressed"
+        self._type = kind or (CompressedImage if transport == "compressed" else Image)
+        self._raw_topic, self._follows_type = topic, transport == "depth"
+        self._topic = f"{topic}/compressed" if transport == "compressed" else topic
         self.name = topic.split("/")[-2]
         """``rgb``, ``thermal``, ``depth`` or ``points``."""
         self.topic = node.resolve_topic_name(self._topic)
+        self._follow_type()
         self._auto = qos == "auto" and not overrides_reliability(node, self._topic)
         self._check, self._store, self._refuse = check, store, refuse
         self._sequence = 0
@@ -67,6 +69,28 @@ class ImageStream:
         if not offers:
             return None
         return ReliabilityPolicy.RELIABLE if offers == {ReliabilityPolicy.RELIABLE} else ReliabilityPolicy.BEST_EFFORT
+
+    def _follow_type(self) -> bool:
+        """Take topic and type of what is published of a depth image; return whether that is another."""
+        if not self._follows_type:
+            return False
+        found = self._published_depth()
+        if found is None or found == (self._topic, self._type):
+            return False
+        self._topic, self._type = found
+        self.topic = self._node.resolve_topic_name(self._topic)
+        return True
+
+    def _published_depth(self) -> tuple[str, Any] | None:
+        """Return topic and type of the depth images that somebody publishes; None while nobody does."""
+        # A remapping may lead to the compressed topic.
+        for topic in (self._raw_topic, f"{self._raw_topic}/compressedDepth"):
+            publishers = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
+            types = {info.topic_type for info in publishers}
+            for kind in (Image, CompressedImage):
+                if f"sensor_msgs/msg/{kind.__name__}" in types:
+                    return topic, kind
+        return None
 
     def _subscribe(self) -> Any:
         profile = QoSProfile(
@@ -127,10 +151,11 @@ class ImageStream:
         return f"{len(publishers)} publisher(s), nothing arrives"
 
     def follow_publisher(self) -> None:
-        """Subscribe again where ``auto`` and the publisher that has appeared offers another reliability."""
+        """Subscribe again where the publisher that has appeared offers another reliability or, of depth, another type."""
+        other = self._follow_type()
         offered = self._offered() if self._auto else None
-        if offered is not None and offered != self._reliability:
-            self._reliability = offered
+        if other or (offered is not None and offered != self._reliability):
+            self._reliability = offered or self._reliability
             self._node.destroy_subscription(self._subscription)
             self._subscription = self._subscribe()
 

@@ -69,7 +69,7 @@ class PointsInput:
             self._stream = ImageStream(
                 self._node,
                 self._topic,
-                "raw",
+                "depth" if self._depth else "raw",
                 "auto",
                 kind=None if self._depth else PointCloud2,
                 check=self._check,

@@ -121,7 +121,9 @@ def depth_png(format_text: str, data: memoryview) -> memoryview:
         ImageDataError: Its format is RVL.
     """
     if "rvl" in format_text:
-        raise ImageDataError("only compressedDepth as PNG is decoded; publish that, or the raw topic")
+        raise ImageDataError(
+            "RVL is not supported: only compressedDepth as PNG is decoded; publish that, or the raw topic"
+        )
     return data[_DEPTH_HEADER.size :]
 
 

@@ -52,6 +52,7 @@ _THERMAL: dict[str, npt.DTypeLike] = {
     "32FC1": np.float32,
 }
 _DEPTH: dict[str, npt.DTypeLike] = {"16UC1": np.uint16, "mono16": np.uint16, "32FC1": np.float32}
+_COMPRESSED_DEPTH = "expected compressedDepth as PNG of a depth image in 16UC1 (mm) or 32FC1 (m)"
 _PALETTES = {"rgb8": cv2.COLOR_RGB2GRAY, "bgr8": cv2.COLOR_BGR2GRAY}
 
 
@@ -101,6 +102,11 @@ def check_depth(message: Any, topic: str, max_pixels: int = MAX_PIXELS) -> None:
     Raises:
         ConversionError: Encoding, size, step or data are wrong.
     """
+    if is_compressed(message):
+        _read(message, topic, check_image, max_pixels)
+        if message.format.partition(";")[0].strip() not in _DEPTH:
+            raise ConversionError(f"{topic}: compressed '{message.format}': {_COMPRESSED_DEPTH}")
+        return
     if message.encoding not in _DEPTH:
         raise fail(message, topic, "expected a depth image in 16UC1 (mm) or 32FC1 (m)")
     view(message, topic, 1, _DEPTH[message.encoding], max_pixels)
@@ -133,9 +139,14 @@ def to_depth(message: Any, topic: str, max_pixels: int = MAX_PIXELS) -> AnyArray
     """Return (H, W) uint16 in mm or float32 in m (REP 118), in native byte order; a view where the message has that already.
 
     Raises:
-        ConversionError: As ``check_depth``.
+        ConversionError: As ``check_depth``, or the compressed data cannot be decoded.
     """
     check_depth(message, topic, max_pixels)
+    if is_compressed(message):
+        depth = _decode(message, topic, max_pixels, ignore)
+        if depth.ndim != 2 or depth.dtype != _DEPTH[message.format.partition(";")[0].strip()]:
+            raise ConversionError(f"{topic}: compressed '{message.format}': {_COMPRESSED_DEPTH}")
+        return depth
     return _native(view(message, topic, 1, _DEPTH[message.encoding], max_pixels))
 
 

@@ -26,6 +26,7 @@ def test_camera_info_lies_beside_its_images_and_depth_where_it_is_said():
     assert remapped["rgb/camera_info"] == "color/camera_info"
     assert remapped["thermal/camera_info"] == "camera_info"
     assert remapped["depth/image"] == "/camera/aligned_depth"
+    assert remapped["depth/image/compressedDepth"] == "/camera/aligned_depth/compressedDepth"
 
 
 def test_camera_info_is_where_it_is_given():

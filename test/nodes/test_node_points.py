@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -89,6 +90,15 @@ def depth_message(client, stamp, metres):
     return message
 
 
+def compressed_depth_message(client, stamp, millimetres):
+    """Return the message that compressed_depth_image_transport makes of (H, W) uint16."""
+    from sensor_msgs.msg import CompressedImage
+
+    data = bytes(12) + cv2.imencode(".png", millimetres)[1].tobytes()
+    header = client.image("rgb", stamp, millimetres.view(np.uint8)).header
+    return CompressedImage(header=header, format="16UC1; compressedDepth png", data=data)
+
+
 def info_of(camera, stamp):
     from builtin_interfaces.msg import Time
     from sensor_msgs.msg import CameraInfo
@@ -99,11 +109,20 @@ def info_of(camera, stamp):
     return message
 
 
-@pytest.mark.parametrize("mode", ["depth", "none"])
+@pytest.mark.parametrize(
+    ("mode", "topic", "compressed"),
+    [
+        ("depth", "depth/image", False),
+        ("none", "depth/image", False),
+        # Where a remapping leads to the compressed topic.
+        ("depth", "depth/image", True),
+        ("none", "depth/image/compressedDepth", True),
+    ],
+)
 def test_points_of_depth_are_organised_as_the_mask_with_or_without_alignment_by_depth(
-    client, start, rig, scene, tmp_path, mode
+    client, start, rig, scene, tmp_path, mode, topic, compressed
 ):
-    from sensor_msgs.msg import CameraInfo, Image
+    from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
     path, given = tmp_path / "rig.yaml", {"points.source": "depth", "alignment.mode": mode}
     if mode == "depth":
@@ -112,12 +131,14 @@ def test_points_of_depth_are_organised_as_the_mask_with_or_without_alignment_by_
     start(**given, **{"thermal.preset": "centikelvin"})
     listen(client)
     client.connect()
-    depths, infos = publisher_of(client, Image, "depth/image"), publisher_of(client, CameraInfo, "rgb/camera_info")
+    depths = publisher_of(client, CompressedImage if compressed else Image, topic)
+    infos = publisher_of(client, CameraInfo, "rgb/camera_info")
+    depth = np.rint(scene.depth * 1000).astype(np.uint16) if compressed else scene.depth
     warm = (scene.thermal.astype(np.uint16) * 10 + 29000).astype(np.uint16)
 
     def send(stamp):
         infos.publish(info_of(rig.rgb, stamp))
-        depths.publish(depth_message(client, stamp, scene.depth))
+        depths.publish((compressed_depth_message if compressed else depth_message)(client, stamp, depth))
         client.send("rgb", stamp, scene.rgb)
         height, width = warm.shape
         client.send(
@@ -138,7 +159,7 @@ def test_points_of_depth_are_organised_as_the_mask_with_or_without_alignment_by_
     assert here.mean() > 0.8
     # Without a calibration file a depth image is one of rectified pixels.
     pixels = "raw" if mode == "depth" else "rectified"
-    expected = DepthPoints(replace(rig.rgb, frame_id="rgb_frame"), pixels).planes(scene.depth, label)
+    expected = DepthPoints(replace(rig.rgb, frame_id="rgb_frame"), pixels).planes(depth, label)
     for name, plane in zip("xyz", expected, strict=True):
         np.testing.assert_array_equal(points[name], plane)
     bits = points["rgb"].copy().view(np.uint32)

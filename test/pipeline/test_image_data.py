@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from rgbt_seg_ros.pipeline.image_data import ImageDataError, decode_image, stored_bits
-from rgbt_seg_ros.pipeline.images import ConversionError, to_rgb, to_thermal
+from rgbt_seg_ros.pipeline.images import ConversionError, check_depth, to_depth, to_rgb, to_thermal
 
 RNG = np.random.default_rng(4)
 RGB = RNG.integers(0, 256, (24, 32, 3), np.uint8)
@@ -168,6 +168,42 @@ def test_stored_values_of_every_kind_of_grey_and_colour_come_back():
     alpha = np.dstack([RGB[..., ::-1], RGB[..., 0]])
     np.testing.assert_array_equal(decode_image(encoded(".png", alpha)), RGB)
     np.testing.assert_array_equal(to_rgb(compressed(encoded(".png", counts)), "t"), np.dstack([counts >> 8] * 3))
+
+
+def test_compressed_depth_gives_the_depth_image_and_nothing_else_does():
+    millimetres = RNG.integers(0, 9000, (24, 32), np.uint16)
+    data = bytes(12) + encoded(".png", millimetres)
+    found = to_depth(compressed(data, "16UC1; compressedDepth png"), "t")
+    assert found.dtype == np.uint16
+    np.testing.assert_array_equal(found, millimetres)
+    metres = RNG.uniform(0.5, 8, (24, 32)).astype(np.float32)
+    metres[3, 4] = np.nan
+    found = to_depth(compressed(as_compressed_depth(metres, 10.0, 100.0), "32FC1; compressedDepth png"), "t")
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, metres, atol=8**2 / 100**2)
+    # Lossless too: the other transport of image_transport, as PNG.
+    png = compressed(encoded(".png", millimetres), "16UC1; png compressed ")
+    np.testing.assert_array_equal(to_depth(png, "t"), millimetres)
+
+    jpeg, dark = encoded(".jpg"), encoded(".png", (millimetres >> 8).astype(np.uint8))
+    expected = "expected compressedDepth as PNG of a depth image in 16UC1"
+    for wrong, text, words in (
+        (data, "16UC1; compressedDepth rvl", "RVL is not supported: only compressedDepth as PNG is decoded"),
+        (data, "8UC1; compressedDepth png", expected),
+        (jpeg, "bgr8; jpeg compressed bgr8", expected),
+        (bytes(12), "16UC1; compressedDepth png", "no data"),
+        (data[:-9], "16UC1; compressedDepth png", "incomplete"),
+    ):
+        with pytest.raises(ConversionError, match=f"^/depth: compressed '{text}': .*{words}"):
+            check_depth(compressed(wrong, text), "/depth")
+    # What only decoding finds.
+    for wrong, text in (
+        (bytes(12) + dark, "16UC1; compressedDepth png"),
+        (jpeg, "16UC1; jpeg compressed "),
+        (encoded(".png", millimetres), "32FC1; png compressed "),
+    ):
+        with pytest.raises(ConversionError, match=expected):
+            to_depth(compressed(wrong, text), "/depth")
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
