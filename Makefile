@@ -29,8 +29,8 @@ OTHER_VENV := .venv-$(OTHER)
 # What talks to ROS: the node, the bag tools, the demo, the launch files, the messages, the environment. `make test` takes those in
 # which the distributions have differed; `make test-other` by itself takes all.
 OTHER_TESTS ?= test/nodes test/launch test/test_packaging.py test/test_resources.py
-OTHER_CORE := test/nodes/test_node.py test/nodes/test_node_transitions.py test/nodes/test_node_fallback.py \
-	test/nodes/test_conversions.py test/nodes/bags/test_player.py test/launch test/test_packaging.py test/test_resources.py
+OTHER_CORE := test/nodes/test_node.py test/nodes/test_node_transitions.py test/nodes/test_conversions.py test/launch \
+	test/test_packaging.py test/test_resources.py
 
 # An environment knows the folder it lies in, its ROS and the Python it came from: after a change of these it is made again.
 STAMP := $(shell printf '%s ' '$(CURDIR)' '$(ROS_WHEELS)' "$$($(PYTHON) -VV 2>&1)" "$$(command -v $(PYTHON))" | cksum | cut -d ' ' -f 1)
@@ -106,7 +106,7 @@ lint: venv
 
 # A file's tests stay together, because they share the node they start. Nothing is fetched from a model hub.
 test: lint
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(or $(PYTEST_ARGS),-m 'not nightly')
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=20 $(or $(PYTEST_ARGS),-m 'not nightly')
 	$(if $(PYTEST_ARGS),,$(MAKE) test-other OTHER_TESTS='$(OTHER_CORE)')
 
 # PYTHONSAFEPATH: what is tested is what is installed, not the sources in the working directory.

@@ -55,7 +55,7 @@ class Node:
     def __init__(self):
         self.take = {}
 
-    def create_subscription(self, kind, topic, callback, qos):
+    def create_subscription(self, kind, topic, callback, qos, *, qos_overriding_options):
         self.take[topic] = callback
         return topic
 
