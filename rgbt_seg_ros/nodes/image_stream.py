@@ -10,7 +10,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import CompressedImage, Image
 
 from rgbt_seg_ros.errors import UserError, in_words
-from rgbt_seg_ros.nodes.qos import overrides_reliability, subscribe
+from rgbt_seg_ros.nodes.qos import QosError, overrides_reliability, subscribe
 
 # What fits between the callback and one slow spin; older images are of no use.
 _DEPTH = 5
@@ -53,7 +53,7 @@ class ImageStream:
         """``rgb``, ``thermal``, ``depth`` or ``points``."""
         self.topic = node.resolve_topic_name(self._topic)
         self._follow_type()
-        self._auto = qos == "auto" and not overrides_reliability(node, self._topic)
+        self._follows_reliability = qos == "auto"
         self._check, self._store, self._refuse = check, store, refuse
         self._sequence = 0
         self.received = 0
@@ -62,6 +62,11 @@ class ImageStream:
         if self._auto:
             self._reliability = self._offered() or ReliabilityPolicy.BEST_EFFORT
         self._subscription = self._subscribe()
+
+    @property
+    def _auto(self) -> bool:
+        """Whether the publisher decides on the reliability: an override may be set for one of two topics only."""
+        return self._follows_reliability and not overrides_reliability(self._node, self._topic)
 
     def _offered(self) -> ReliabilityPolicy | None:
         """Return the reliability that suits every publisher of the topic; None while no publisher is known."""
@@ -152,12 +157,22 @@ class ImageStream:
 
     def follow_publisher(self) -> None:
         """Subscribe again where the publisher that has appeared offers another reliability or, of depth, another type."""
+        before = self._topic, self._type
         other = self._follow_type()
         offered = self._offered() if self._auto else None
         if other or (offered is not None and offered != self._reliability):
             self._reliability = offered or self._reliability
             self._node.destroy_subscription(self._subscription)
-            self._subscription = self._subscribe()
+            try:
+                self._subscription = self._subscribe()
+            except QosError as error:
+                if not other:
+                    raise
+                # Out of a timer it would end the node: the topic of before stays.
+                self._refuse(error)
+                self._follows_type = False
+                (self._topic, self._type), self.topic = before, self._node.resolve_topic_name(before[0])
+                self._subscription = self._subscribe()
 
     def close(self) -> None:
         """Unsubscribe."""

@@ -43,3 +43,31 @@ def test_a_qos_override_that_cannot_be_used_refuses_configure(start, client):
     message = statuses[-1].status[0].message
     assert message.startswith("configure refused: qos_overrides./front/segmentation/mask.publisher.*: ")
     assert "expected history keep_last or keep_all" in message
+
+
+def test_an_override_that_cannot_be_used_for_compressed_depth_leaves_the_raw_topic_subscribed(client):
+    from rclpy.lifecycle import LifecycleNode
+    from rclpy.parameter import Parameter
+    from sensor_msgs.msg import CompressedImage
+
+    from rgbt_seg_ros.nodes.image_stream import ImageStream
+
+    name = "qos_overrides./front/depth/image/compressedDepth.subscription.history"
+    node = LifecycleNode(
+        "stream", namespace="/front", context=client.context, parameter_overrides=[Parameter(name, value="sometimes")]
+    )
+    refused = []
+    stream = ImageStream(
+        node, "depth/image", "depth", "auto", check=lambda *_: None, store=lambda _: None, refuse=refused.append
+    )
+    assert stream.topic == "/front/depth/image"
+    client.node.create_publisher(CompressedImage, "depth/image/compressedDepth", 10)
+    client.wait(lambda: node.count_publishers("depth/image/compressedDepth"))
+    for _ in range(2):
+        stream.follow_publisher()
+        assert stream.topic == "/front/depth/image"
+    (error,) = refused
+    assert "compressedDepth.subscription.*" in str(error)
+    assert node.count_subscribers("depth/image") == 1
+    stream.close()
+    node.destroy_node()
