@@ -57,6 +57,7 @@ class Nursery:
     def start(self, program, arguments, environment, log):
         """Run a module, or a file where the name ends in .py, as ``python -m`` does; return its process."""
         exit_file = log.with_suffix(".exit")
+        log.write_bytes(b"")
         order = {"program": program, "arguments": arguments, "environment": environment}
         order |= {"log": str(log), "exit": str(exit_file), "folder": os.getcwd()}
         self._process.stdin.write(json.dumps(order) + "\n")
@@ -107,7 +108,7 @@ def _serve():
 
 
 def _become(order):
-    nothing, log = os.open(os.devnull, os.O_RDONLY), os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    nothing, log = os.open(os.devnull, os.O_RDONLY), os.open(order["log"], os.O_WRONLY | os.O_APPEND)
     os.dup2(nothing, 0)
     os.dup2(log, 1)
     os.dup2(log, 2)

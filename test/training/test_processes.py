@@ -87,7 +87,12 @@ def test_a_kill_in_an_epoch_loses_at_most_that_epoch(tiny: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("send", "number"), [(os.kill, signal.SIGINT), (os.kill, signal.SIGTERM), (os.killpg, signal.SIGTERM)]
+    ("send", "number"),
+    [
+        (os.kill, signal.SIGINT),
+        pytest.param(os.kill, signal.SIGTERM, marks=pytest.mark.nightly),
+        pytest.param(os.killpg, signal.SIGTERM, marks=pytest.mark.nightly),
+    ],
 )
 def test_an_interrupted_run_ends_in_order_and_says_how_to_go_on(
     tiny: Path, tmp_path: Path, send: Callable[[int, int], None], number: signal.Signals

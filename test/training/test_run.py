@@ -55,7 +55,7 @@ def test_a_folder_in_which_another_run_writes_is_refused(tiny: Path, tmp_path: P
 
 def test_one_epoch_on_eight_scenes_lowers_the_loss_and_leaves_a_whole_run(tiny: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    overrides = ["run.epochs=2", "data.samples_per_epoch=48", "run.calibrate=true", "run.half=true"]
+    overrides = ["run.epochs=2", "data.samples_per_epoch=64", "run.calibrate=true", "run.half=true"]
     config = load_config(tiny, [*overrides, "augmentation.modality_dropout={rgb_only: 0.1, thermal_only: 0.1}"])
     best = train(Job(folder, config, command=("rgbt-seg", "train")))
     first, second = log_of(folder)

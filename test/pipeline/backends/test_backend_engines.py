@@ -60,7 +60,7 @@ def plain(demo, pairs, output_size):
     )
 
 
-@pytest.mark.parametrize("output_size", [SIZE, (90, 130)])
+@pytest.mark.parametrize("output_size", [pytest.param(SIZE, marks=pytest.mark.nightly), (90, 130)])
 @pytest.mark.parametrize("name", list(NEEDS))
 def test_masks_are_those_of_the_plain_network(demo, cache, name, output_size):
     backend, _ = opened(demo, cache, name)

@@ -90,7 +90,7 @@ def test_large_sizes_are_not_kept_together(request_of, sizes, kept):
     assert len(engine._runners) == kept
 
 
-@pytest.mark.parametrize("name", ["torch", "openvino"])
+@pytest.mark.parametrize("name", ["torch", pytest.param("openvino", marks=pytest.mark.nightly)])
 @pytest.mark.parametrize(
     ("size", "words"), [((16, 64), "a side below 32"), ((4097, 4096), "expected at most 16777216 pixels")]
 )
