@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
@@ -13,9 +12,8 @@ from rgbt_seg_ros.arrays import Float32Array
 from rgbt_seg_ros.nodes.frame import Frame
 from rgbt_seg_ros.parameters.table import NodeSettings
 from rgbt_seg_ros.pipeline import Segmentation
-from rgbt_seg_ros.pipeline.alignment import Aligner
 from rgbt_seg_ros.pipeline.objects import FoundObject, Place, find_objects
-from rgbt_seg_ros.pipeline.points.temperature import kelvin_image
+from rgbt_seg_ros.pipeline.points.temperature import Thermometer
 
 
 class ObjectOutputs:
@@ -32,8 +30,7 @@ class ObjectOutputs:
         """
         self._messages, self._settings = messages, settings
         self._flat, self._solid = flat, solid
-        # An aligner of its own: the thread that segments may evict tables of the segmenter's at any time.
-        self._own_aligner = lru_cache(maxsize=1)(lambda aligner: Aligner(aligner.calibration, aligner.settings))
+        self._thermometer = Thermometer()
 
     sized = False
 
@@ -70,10 +67,10 @@ class ObjectOutputs:
     def _kelvin(self, frame: Frame, settings: NodeSettings) -> Float32Array | None:
         """Return the temperatures of the RGB image's pixels; None: the scale, or the thermal image, is not known."""
         scale = settings.segmenter.thermal.kelvin_scale()
-        if scale is None or frame.thermal is None:
+        if scale is None:
             return None
-        aligner = self._own_aligner(frame.segmenter.aligner)
-        return kelvin_image(frame.thermal, scale, aligner, frame.prepared.image_size, frame.depth)
+        size = frame.prepared.image_size
+        return self._thermometer.image(frame.thermal, scale, frame.segmenter.aligner, size, frame.depth)
 
 
 def flat_message(messages: Any, header: Header, found: Sequence[FoundObject], names: Mapping[int, str]) -> Any:

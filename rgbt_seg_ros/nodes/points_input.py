@@ -18,6 +18,7 @@ from rgbt_seg_ros.nodes.image_stream import ImageStream
 from rgbt_seg_ros.nodes.points_view import Labelled, PairView
 from rgbt_seg_ros.pipeline.drops import DropReason
 from rgbt_seg_ros.pipeline.images import check_depth, stamp_ns, to_depth
+from rgbt_seg_ros.pipeline.masks import UNLABELED
 from rgbt_seg_ros.pipeline.points.fields import CloudData, check_cloud, coordinates, painted_cloud, read_cloud
 from rgbt_seg_ros.pipeline.points.paint import PaintedPoints
 from rgbt_seg_ros.pipeline.points.pairing import CloudPairer, Match
@@ -169,7 +170,7 @@ class PointsInput:
             wanted = classes.wanted[painted.painted.label]
             # Seen and without a label is another thing than not seen.
             if not first.settings.points.classes:
-                wanted |= painted.seen & (painted.painted.label == 255)
+                wanted |= painted.seen & (painted.painted.label == UNLABELED)
             chosen = np.flatnonzero(wanted)
         return match.cloud.header, painted_cloud(points, painted.painted, chosen)
 

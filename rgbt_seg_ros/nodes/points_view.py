@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,6 +18,7 @@ from rgbt_seg_ros.arrays import AnyArray, ByteArray, FloatArray
 from rgbt_seg_ros.errors import UserError, name_settings
 from rgbt_seg_ros.network.spec import ModelSpec
 from rgbt_seg_ros.nodes.frame import Frame
+from rgbt_seg_ros.nodes.qos import subscribe
 from rgbt_seg_ros.nodes.transforms import Transforms
 from rgbt_seg_ros.parameters.table import PARAMETER_OF, NodeSettings
 from rgbt_seg_ros.pipeline import Segmentation
@@ -29,7 +31,7 @@ from rgbt_seg_ros.pipeline.points.fields import CloudData, Painted, organised_cl
 from rgbt_seg_ros.pipeline.points.ground import GroundPoints, Plane, plane_of_frame, plane_of_mount
 from rgbt_seg_ros.pipeline.points.paint import Paint, PointProjector, Seen
 from rgbt_seg_ros.pipeline.points.settings import ClassFilter
-from rgbt_seg_ros.pipeline.points.temperature import kelvin_image
+from rgbt_seg_ros.pipeline.points.temperature import Thermometer
 from rgbt_seg_ros.pipeline.rendering import colourise, thermal_background
 
 _INFO = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -89,8 +91,7 @@ class PairView:
         self._depth_points = lru_cache(maxsize=1)(DepthPoints)
         self._ground_points = lru_cache(maxsize=1)(GroundPoints)
         self._projector = lru_cache(maxsize=1)(PointProjector)
-        # An aligner of its own: that of the segmenter is for the thread that segments.
-        self._own_aligner = lru_cache(maxsize=1)(lambda aligner: Aligner(aligner.calibration, aligner.settings))
+        self._thermometer = Thermometer()
         self._topic = f"{prefix}rgb/camera_info"
 
     @property
@@ -103,8 +104,8 @@ class PairView:
         held = aligner.waiting_for or (aligner.calibration is not None and aligner.calibration.rgb.has_lens)
         if not held:
             self._topic = node.resolve_topic_name(f"{self._prefix}rgb/camera_info")
-            self._subscription = node.create_subscription(
-                CameraInfo, f"{self._prefix}rgb/camera_info", self._on_info, _INFO
+            self._subscription = subscribe(
+                node, CameraInfo, f"{self._prefix}rgb/camera_info", self._on_info, copy(_INFO)
             )
 
     def close(self, node: LifecycleNode) -> None:
@@ -115,12 +116,9 @@ class PairView:
 
     def _on_info(self, info: Any) -> None:
         try:
-            camera = camera_from_info(info, self._topic, self.settings.rectified)
+            self._camera = camera_from_info(info, self._topic, self.settings.rectified)
         except UserError as error:
             self._unusable = str(error)
-            return
-        if camera != self._camera:
-            self._camera = camera
 
     def classes(self, spec: ModelSpec) -> ClassFilter:
         """Return which labels are published; raises SettingError for names that the model does not have."""
@@ -163,11 +161,8 @@ class PairView:
         scale = self.settings.segmenter.thermal.kelvin_scale()
         if scale is None:
             return None
-        given = frame.aligner
-        if frame.thermal is None or given.waiting_for or (given.mode == "depth" and depth is None):
-            return np.full(size, np.nan, np.float32)
-        aligner = self._own_aligner(given)
-        return kelvin_image(frame.thermal, scale, aligner, size, depth)
+        kelvin = self._thermometer.image(frame.thermal, scale, frame.aligner, size, depth)
+        return np.full(size, np.nan, np.float32) if kelvin is None else kelvin
 
     def depth_cloud(self, frame: Labelled, depth: AnyArray) -> CloudData:
         """Return the organised cloud of a depth image, in the RGB camera's optical frame.

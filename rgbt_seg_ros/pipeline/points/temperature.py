@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
@@ -43,6 +45,29 @@ def kelvin_image(
         return _through(_nearest(kelvin, warp.source), x, y)
     table = aligner.table(size)
     return _through(_nearest(kelvin, table.source), table.whole, table.fraction)
+
+
+class Thermometer:
+    """Temperatures for a thread beside the one that segments: with an aligner of its own, whose tables nobody else evicts."""
+
+    def __init__(self) -> None:
+        self._own = lru_cache(maxsize=1)(lambda aligner: Aligner(aligner.calibration, aligner.settings))
+
+    def image(
+        self, thermal: AnyArray | None, scale: Scale, aligner: Aligner, size: tuple[int, int], depth: AnyArray | None
+    ) -> Float32Array | None:
+        """Return as ``kelvin_image``; None: there is no thermal image, or nothing that brings it into the RGB image's pixels.
+
+        Args:
+            thermal: As of ``kelvin_image``; None: missing.
+            scale: What its values mean.
+            aligner: That of the thread that segments.
+            size: (H, W) of the RGB image.
+            depth: As of ``kelvin_image``; None: missing.
+        """
+        if thermal is None or aligner.waiting_for or (aligner.mode == "depth" and depth is None):
+            return None
+        return kelvin_image(thermal, scale, self._own(aligner), size, depth)
 
 
 def _nearest(kelvin: Float32Array, size: tuple[int, int]) -> Float32Array:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 
 from rgbt_seg_ros.benchmark.rig.rig_scenes import box_surfaces, default_rig, render_rig
 from rgbt_seg_ros.pipeline.alignment import Aligner, AlignmentSettings
-from rgbt_seg_ros.pipeline.points.temperature import kelvin_image
+from rgbt_seg_ros.pipeline.points.temperature import Thermometer, kelvin_image
 from rgbt_seg_ros.pipeline.thermal.scales import PRESETS
 
 CENTIKELVIN = PRESETS["centikelvin"].scale
@@ -34,3 +35,15 @@ def test_each_mode_shows_where_its_calibration_says():
     plane = kelvin_image(thermal, CENTIKELVIN, Aligner(rig, AlignmentSettings("plane")), (120, 160))
     far = np.isfinite(plane) & (np.abs(scene.depth - 5) < 1)
     assert np.median(np.abs(plane - truth)[far]) < 1.5
+
+
+def test_without_what_the_alignment_needs_no_temperature_is_known():
+    thermal, size = np.full((4, 4), 30000, np.uint16), (4, 4)
+    depth_mode = SimpleNamespace(waiting_for="", mode="depth")
+    waiting = SimpleNamespace(waiting_for="camera_info", mode="plane")
+    ready = Aligner(None, AlignmentSettings("none"))
+    thermometer = Thermometer()
+    assert thermometer.image(None, CENTIKELVIN, ready, size, None) is None
+    assert thermometer.image(thermal, CENTIKELVIN, depth_mode, size, None) is None
+    assert thermometer.image(thermal, CENTIKELVIN, waiting, size, None) is None
+    np.testing.assert_allclose(thermometer.image(thermal, CENTIKELVIN, ready, size, None), 300.0)
